@@ -1,0 +1,2 @@
+//! The embedded Kafka of the demo and the tests.
+fn main() {}

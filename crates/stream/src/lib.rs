@@ -1,0 +1,1 @@
+//! Reads records from Kafka topics; knows nothing of Postgres.
