@@ -4,7 +4,8 @@ set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 "$ROOT/scripts/prepare.sh" image
 cd "$ROOT"
-arguments=(--build-arg "PG_MAJOR=$PG_MAJOR" --build-arg "DEBIAN=$DEBIAN" -t "redshift_streaming:$VERSION" -t redshift_streaming:latest)
+rust=$(sed -n 's/^rust-version = "\(.*\)"$/\1/p' Cargo.toml | head -n 1)
+arguments=(--build-arg "PG_MAJOR=$PG_MAJOR" --build-arg "DEBIAN=$DEBIAN" --build-arg "RUST=$rust" -t "redshift_streaming:$VERSION" -t redshift_streaming:latest)
 if command -v docker >/dev/null && docker info >/dev/null 2>&1; then
   docker build "${arguments[@]}" .
 else

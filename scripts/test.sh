@@ -64,6 +64,7 @@ need_isolation() { need_extension; need_file tests/isolation/schedule; need_clus
 e2e() {
   load_env
   cd "$ROOT/tests/e2e"
+  # shellcheck disable=SC2086  # PYTEST_ARGS is a list
   "$(python)" -m pytest -p no:cacheprovider --kafka="$1" ${PYTEST_ARGS:-}
 }
 # The last line of pytest: "== 1 failed, 20 passed, 2 skipped in 3.21s =="; an error is a failure, an expected failure a skip.
