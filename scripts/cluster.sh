@@ -29,6 +29,10 @@ make_prefix() {
 make_data() {
   if [ "$(cat "$DATA/PG_VERSION" 2>/dev/null)" = "$PG_MAJOR" ]; then return; fi
   step "creating the database cluster"
+  # A server may still run on what is left of a cluster.
+  local pid
+  pid=$(head -n 1 "$DATA/postmaster.pid" 2>/dev/null) || true
+  if [ -n "$pid" ] && [ "$(readlink "/proc/$pid/cwd" 2>/dev/null)" = "$DATA" ]; then kill -QUIT "$pid" && sleep 1; fi
   rm -rf "$DATA" "$DATA.new"
   [ -s "$RUN/password" ] || (umask 077 && head -c 18 /dev/urandom | base64 | tr '+/' 'ab' >"$RUN/password")
   install -d -m 700 "$DATA.new"

@@ -8,6 +8,8 @@ program=$CARGO_TARGET_DIR/release/mock-kafka
 pid_file=$RUN/embedded.pid
 log=$RUN/log/embedded-kafka.log
 
+settled() { [ -s "$RUN/embedded.ready" ] || ! pid_runs "$pid_file" mock-kafka; }
+
 start() {
   [ -x "$program" ] || die "$program is not there: run make build"
   # A rebuilt program replaces the one that runs.
@@ -17,7 +19,8 @@ start() {
   setsid "$program" serve --topic orders:4 --orders "${ORDERS:-10000}" \
     --ready-file "$RUN/embedded.ready" --control "$RUN/embedded.control" >"$log" 2>&1 </dev/null &
   echo $! >"$pid_file"
-  wait_for 20 test -s "$RUN/embedded.ready" || { cat "$log" >&2; stop; die "the embedded Kafka did not start"; }
+  wait_for 20 settled || true
+  [ -s "$RUN/embedded.ready" ] || { cat "$log" >&2; stop; die "the embedded Kafka did not start"; }
   mv "$RUN/embedded.ready" "$RUN/embedded.bootstrap"
 }
 
