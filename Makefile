@@ -1,0 +1,45 @@
+# Two commands matter: make demo, make test. The logic is in scripts/, one idea a file.
+KAFKA ?= embedded
+ROWS ?= 1000000
+
+.PHONY: help demo up down psql test bench build lint install package image clean
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' Makefile
+
+demo: ## from nothing to a topic in a table (KAFKA=apache: on Apache Kafka)
+	@scripts/demo.sh $(KAFKA)
+
+up: ## start the private cluster and a broker (KAFKA=embedded|apache), leave them running
+	@scripts/up.sh $(KAFKA)
+
+down: ## stop them
+	@scripts/down.sh
+
+psql: ## a session on the private cluster
+	@scripts/psql.sh
+
+test: ## set up and run every test (SUITES="lint regress ..": only these)
+	@scripts/test.sh $(SUITES)
+
+bench: ## rates beside COPY and other consumers (ROWS=1000000)
+	@scripts/bench.sh $(ROWS)
+
+build: ## the extension and the embedded Kafka
+	@scripts/prepare.sh build
+	@scripts/build.sh
+
+lint: ## rustfmt, clippy and shellcheck
+	@scripts/lint.sh
+
+install: ## into the Postgres of PG_CONFIG=/path/to/pg_config (built before)
+	@scripts/install.sh
+
+package: ## an archive with the files to install
+	@scripts/package.sh
+
+image: ## a container image of Postgres with the extension
+	@scripts/image.sh
+
+clean: down ## remove what was built and run
+	@scripts/clean.sh

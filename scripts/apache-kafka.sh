@@ -1,0 +1,80 @@
+#!/usr/bin/env bash
+# Apache Kafka, one node in KRaft mode: apache-kafka.sh fetch|start|stop. Fetched by Maven.
+set -euo pipefail
+. "$(dirname "$0")/lib.sh"
+open_run_dir
+
+home=$RUN/kafka
+pid_file=$RUN/apache.pid
+log=$RUN/log/apache-kafka.log
+
+# The jars are fetched once, whatever becomes of .run.
+jars=$CARGO_TARGET_DIR/kafka-$KAFKA_VERSION
+
+fetch() {
+  [ ! -e "$jars/complete" ] || return 0
+  step "fetching Apache Kafka $KAFKA_VERSION from Maven Central"
+  rm -rf "$jars"
+  mkdir -p "$jars"
+  mvn -q -B -f "$ROOT/tests/kafka/pom.xml" -Dkafka.version="$KAFKA_VERSION" -Dkafka.scala="$KAFKA_SCALA" \
+    dependency:copy-dependencies -DoutputDirectory="$jars" -DincludeScope=runtime >"$RUN/log/maven.log" 2>&1 ||
+    { tail -n 20 "$RUN/log/maven.log" >&2; die "Maven could not fetch Apache Kafka"; }
+  touch "$jars/complete"
+}
+
+java_class() { java -cp "$jars/*" "$@"; }
+
+format() {
+  [ ! -e "$home/formatted" ] || return 0
+  rm -rf "$home"
+  mkdir -p "$home/data"
+  local port controller
+  port=$(free_port 19092)
+  controller=$(free_port $((port + 1)))
+  sed -e "s|@PORT@|$port|; s|@CONTROLLER_PORT@|$controller|; s|@DATA@|$home/data|" "$ROOT/tests/kafka/server.properties" >"$home/server.properties"
+  sed -i "s|@CONTROLLER_PORT@|$controller|" "$home/server.properties"
+  echo "127.0.0.1:$port" >"$home/bootstrap"
+  java_class kafka.tools.StorageTool format -t "$(head -c 16 /dev/urandom | base64 | tr '+/' '-_' | cut -c1-22)" \
+    -c "$home/server.properties" >"$log" 2>&1 || { cat "$log" >&2; die "Kafka could not format its storage"; }
+  touch "$home/formatted"
+}
+
+answers() { timeout 10 java -cp "$jars/*" org.apache.kafka.tools.TopicCommand --bootstrap-server "$1" --list; }
+listens() { ! port_is_free "${1##*:}"; }
+
+launch() {
+  setsid java -Xms512m -Xmx1g -XX:+UseG1GC -Dkafka.logs.dir="$RUN/log" -cp "$jars/*" kafka.Kafka "$home/server.properties" >"$log" 2>&1 </dev/null &
+  echo $! >"$pid_file"
+  wait_for 40 started
+}
+started() { pid_runs "$pid_file" kafka.Kafka && listens "$(cat "$home/bootstrap")" && answers "$(cat "$home/bootstrap")"; }
+
+start() {
+  if pid_runs "$pid_file" kafka.Kafka && [ -s "$RUN/apache.bootstrap" ] && listens "$(cat "$RUN/apache.bootstrap")"; then return; fi
+  stop
+  fetch
+  step "starting Apache Kafka $KAFKA_VERSION"
+  # Ports that others took since, or storage that a crash spoiled: once more from nothing (it holds only test data).
+  if [ -e "$home/bootstrap" ] && listens "$(cat "$home/bootstrap")"; then rm -rf "$home"; fi
+  format
+  if ! launch; then
+    stop
+    step "Apache Kafka did not come up; once more with empty storage"
+    rm -rf "$home"
+    format
+    launch || { tail -n 40 "$log" >&2; stop; die "Apache Kafka did not start"; }
+  fi
+  cp "$home/bootstrap" "$RUN/apache.bootstrap"
+}
+
+stop() {
+  stop_pid "$pid_file" kafka.Kafka 15
+  rm -f "$RUN/apache.bootstrap"
+}
+
+case ${1:-} in
+  fetch) fetch ;;
+  start) start ;;
+  stop) stop ;;
+  *) die "usage: apache-kafka.sh fetch|start|stop" ;;
+esac

@@ -1,0 +1,11 @@
+#!/usr/bin/env bash
+# Formatting, warnings and shell scripts. Clippy runs in the release profile: the C libraries are built once.
+set -euo pipefail
+. "$(dirname "$0")/lib.sh"
+cd "$ROOT"
+step "rustfmt"
+cargo fmt --all --check
+step "clippy"
+PGRX_PG_CONFIG_PATH=${PG_CONFIG:-$PG_BIN/pg_config} cargo clippy --release --locked --workspace --all-targets -- -D warnings
+step "shellcheck"
+shellcheck scripts/*.sh tests/*/*.sh .ci/run
