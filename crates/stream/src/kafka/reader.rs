@@ -1,13 +1,12 @@
 //! Reads ranges of a topic's partitions, record by record, until each has reached its end.
 
 use super::client::{
-    Client, Pending, Shared, TopicDescription, is_transient, is_unknown_topic, topic_name,
+    Client, Pending, TopicDescription, is_transient, is_unknown_topic, topic_name,
 };
 use super::ffi::{Batch, Code, Failure, Message, Queue, Topic};
 use super::partitions::{PartitionRange, Partitions};
 use crate::{Error, Record};
 use std::ffi::CString;
-use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 /// How a reader works.
@@ -66,7 +65,6 @@ pub struct Reader {
     name: CString,
     topic_name: String,
     client: Client,
-    shared: Rc<Shared>,
 }
 
 impl Reader {
@@ -98,7 +96,6 @@ impl Reader {
             name,
             topic_name: topic.to_owned(),
             client: client.share(),
-            shared: Rc::clone(shared),
         };
         let wanted: Vec<i32> = reader.partitions.unfinished().collect();
         shared.claim(topic, wanted.iter().copied())?;
@@ -176,7 +173,7 @@ impl Reader {
             return Ok(true);
         }
         self.batch.clear();
-        self.shared.listen();
+        self.client.shared().listen();
         self.check_errors()?;
         self.check_partitions()?;
         self.pass_markers();
@@ -195,11 +192,11 @@ impl Reader {
     /// Some errors of partitions are told by callback, with the partition in the text only. A topic that is gone is
     /// told as gone partitions first.
     fn check_errors(&mut self) -> Result<(), Error> {
-        let errors = self.shared.handle().take_errors();
+        let errors = self.client.shared().handle().take_errors();
         let mut gone = None;
         for failure in errors {
             if is_transient(failure.code) {
-                self.shared.remember(failure);
+                self.client.shared().remember(failure);
                 continue;
             }
             let Some(partition) = self
@@ -265,7 +262,11 @@ impl Reader {
         if partitions.is_empty() {
             return;
         }
-        let positions = self.shared.handle().positions(&self.name, &partitions);
+        let positions = self
+            .client
+            .shared()
+            .handle()
+            .positions(&self.name, &partitions);
         for (&partition, position) in partitions.iter().zip(positions) {
             self.partitions.reached_position(partition, position);
         }
@@ -279,7 +280,7 @@ impl Reader {
             return Ok(());
         }
         if is_transient(failure.code) {
-            self.shared.remember(failure);
+            self.client.shared().remember(failure);
             return Ok(());
         }
         if is_unknown_topic(failure.code) {
@@ -318,7 +319,8 @@ impl Drop for Reader {
         for &partition in &self.fetching {
             self.topic.stop(partition);
         }
-        self.shared
+        self.client
+            .shared()
             .disclaim(&self.topic_name, self.claimed.iter().copied());
     }
 }

@@ -107,6 +107,25 @@ pub fn answer<T>(client: &Client, mut pending: Pending<T>) -> Result<T, Error> {
     }
 }
 
+/// Runs a future of rdkafka's admin client, on this thread.
+pub fn block_on<T>(future: impl Future<Output = T>) -> T {
+    struct Unpark(std::thread::Thread);
+    impl std::task::Wake for Unpark {
+        fn wake(self: std::sync::Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let waker = std::sync::Arc::new(Unpark(std::thread::current())).into();
+    let mut context = std::task::Context::from_waker(&waker);
+    let mut future = std::pin::pin!(future);
+    loop {
+        match future.as_mut().poll(&mut context) {
+            std::task::Poll::Ready(value) => return value,
+            std::task::Poll::Pending => std::thread::park(),
+        }
+    }
+}
+
 /// A record, copied.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Copied {
