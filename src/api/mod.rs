@@ -1,0 +1,3 @@
+//! What users call.
+
+pub mod json;
