@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 /// How long dropping a client waits for its threads. They may hang in name resolution; then they are left to end by
 /// themselves.
-const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
+const CLOSE_TIMEOUT: Duration = Duration::from_millis(200);
 
 /// Between two tries of a request that may work later.
 const RETRY_PAUSE: Duration = Duration::from_millis(100);
