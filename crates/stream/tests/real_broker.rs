@@ -245,7 +245,15 @@ fn a_deleted_topic_is_unknown_and_its_successor_has_another_id() {
     drop(reader);
     assert_eq!(describe(), Err(unknown));
     kafka.create(1);
-    let after = describe().unwrap();
+    // A new topic takes a moment to become known to the broker that is asked.
+    let started = Instant::now();
+    let after = loop {
+        match describe() {
+            Ok(topic) => break topic,
+            Err(error) => assert!(started.elapsed() < PATIENCE, "{error}"),
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    };
     assert!(before.topic_id.is_some() && after.topic_id.is_some());
     assert_ne!(before.topic_id, after.topic_id);
 }

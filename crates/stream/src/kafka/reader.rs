@@ -58,6 +58,8 @@ pub struct Reader {
     /// Which partitions there are, see [`Reader::check_partitions`].
     described: Option<Pending<TopicDescription>>,
     asked: bool,
+    /// A partition is said to be gone.
+    gone: bool,
     /// When the queue was first found empty since the last record.
     quiet_since: Option<Instant>,
     records: u64,
@@ -90,6 +92,7 @@ impl Reader {
             claimed: Vec::new(),
             described: None,
             asked: false,
+            gone: false,
             quiet_since: None,
             records: 0,
             bytes: 0,
@@ -189,19 +192,16 @@ impl Reader {
         }
     }
 
-    /// Some errors of partitions are told by callback, with the partition in the text only. A topic that is gone is
-    /// told as gone partitions first.
+    /// Some errors of partitions are told by callback, with the partition in the text only.
     fn check_errors(&mut self) -> Result<(), Error> {
-        let errors = self.client.shared().handle().take_errors();
-        let mut gone = None;
-        for failure in errors {
+        for failure in self.client.shared().handle().take_errors() {
             if is_transient(failure.code) {
                 self.client.shared().remember(failure);
                 continue;
             }
-            let Some(partition) = self
-                .partition_in(&failure.message)
-                .filter(|&it| self.partitions.is_reading(it))
+            let partition = self.partition_in(&failure.message);
+            let Some(partition) =
+                partition.filter(|&partition| self.partitions.is_reading(partition))
             else {
                 continue;
             };
@@ -210,9 +210,21 @@ impl Reader {
                     topic: self.topic_name.clone(),
                 });
             }
-            gone.get_or_insert(self.partition_error(partition, -1, failure));
+            if failure.code != Code::UNKNOWN_PARTITION {
+                return Err(self.partition_error(partition, -1, failure));
+            }
+            // A topic that goes is told as partitions that go: ask which of the two it is.
+            self.gone = true;
+            self.ask_for_partitions();
         }
-        gone.map_or(Ok(()), Err)
+        Ok(())
+    }
+
+    fn ask_for_partitions(&mut self) {
+        self.asked = true;
+        let client = &self.client;
+        self.described
+            .get_or_insert_with(|| client.describe_topic(&self.topic_name, DESCRIPTION_TIMEOUT));
     }
 
     /// The partition of a text such as "orders [3]: desired partition is not available".
@@ -226,19 +238,19 @@ impl Reader {
     /// librdkafka says nothing of a partition that does not exist if it knew the topic before, and waits for ever.
     fn check_partitions(&mut self) -> Result<(), Error> {
         if !self.asked && self.quiet_since.get_or_insert_with(Instant::now).elapsed() > QUIET {
-            self.asked = true;
-            self.described = Some(
-                self.client
-                    .describe_topic(&self.topic_name, DESCRIPTION_TIMEOUT),
-            );
+            self.ask_for_partitions();
         }
         let Some(answer) = self.described.as_mut().and_then(Pending::poll) else {
             return Ok(());
         };
         self.described = None;
-        // Without an answer there is nothing to say; whether the topic exists is left to librdkafka, which gives a new
-        // one time to become known everywhere.
-        let Ok(topic) = answer else { return Ok(()) };
+        let topic = match answer {
+            Ok(topic) => topic,
+            Err(error @ Error::UnknownTopic { .. }) if self.gone => return Err(error),
+            // Without an answer there is nothing to say. That a topic is not known yet is left to librdkafka, which
+            // gives a new one time to become known everywhere.
+            Err(_) => return Ok(()),
+        };
         match self
             .partitions
             .unfinished()
