@@ -155,6 +155,12 @@ pub fn not_incremental(what: &str, hint: &str) -> Report {
         .hint(hint)
 }
 
+/// CREATE MATERIALIZED VIEW pg_temp.x.
+pub fn temporary_view() -> Report {
+    Report::new(FEATURE_NOT_SUPPORTED, "a streaming materialized view cannot be temporary")
+        .detail("Its definition runs in a security-restricted operation, where temporary tables cannot be written.")
+}
+
 /// EXPLAIN CREATE MATERIALIZED VIEW.
 pub fn explain_create() -> Report {
     Report::new(FEATURE_NOT_SUPPORTED, "EXPLAIN of CREATE MATERIALIZED VIEW over a stream is not supported")

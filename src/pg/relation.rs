@@ -204,6 +204,12 @@ pub fn find(schema: &str, name: &str) -> Option<Oid> {
     (oid != pg_sys::InvalidOid).then_some(oid)
 }
 
+/// Is this a schema of temporary objects?
+pub fn is_temporary_schema(name: &str) -> bool {
+    // SAFETY: InvalidOid for what does not exist, which is no temporary schema.
+    unsafe { pg_sys::isAnyTempNamespace(pg_sys::get_namespace_oid(c_text(name).as_ptr(), true)) }
+}
+
 /// The schema of that name, if it exists.
 pub fn find_schema(name: &str) -> Option<Oid> {
     // SAFETY: InvalidOid for what does not exist.

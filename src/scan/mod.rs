@@ -223,11 +223,11 @@ impl Scan {
         let ranges = open.ranges.iter().map(|r| format!("{}: {}-{}", r.partition, r.start, r.end));
         let mut lines = vec![
             (c"Ranges", ranges.collect::<Vec<_>>().join(", ")),
-            (c"Records Read", open.reader.records().to_string()),
-            (c"Bytes Read", open.reader.bytes().to_string()),
+            (c"Records", open.reader.records().to_string()),
+            (c"Bytes", open.reader.bytes().to_string()),
         ];
         if timing {
-            lines.push((c"Wait Time", format!("{:.3} ms", self.waited.as_secs_f64() * 1000.0)));
+            lines.push((c"Wait", format!("{:.3} ms", self.waited.as_secs_f64() * 1000.0)));
         }
         lines
     }

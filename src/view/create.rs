@@ -40,6 +40,9 @@ pub struct Request {
 pub fn run(request: Request) {
     let stream = check::incremental(&request.query.shape());
     let options = CreateOptions::parse(&request.options);
+    if relation::is_temporary_schema(&request.schema) {
+        error::temporary_view().raise();
+    }
     if relation::find(&request.schema, &request.name).is_some() && request.if_not_exists {
         report::Report::new(*b"42P07", format!("relation \"{}\" already exists, skipping", request.name)).notice();
         return;
