@@ -1,7 +1,29 @@
-//! Redshift streaming ingestion for PostgreSQL.
-use pgrx::prelude::*;
+//! Redshift streaming ingestion for PostgreSQL: a Kafka topic lands in a table, each record once.
+//!
+//! A record's way, from left to right and top to bottom:
+//!
+//! ```text
+//! Kafka topic
+//!   source      crates/stream + source.rs     external schema -> client
+//!   scan        scan/ (+ pg/fdw.rs)           the foreign table: position -> fixed end; records -> tuple slots
+//!   view        view/                         the definition: checked at creation, planned as the source of INSERT .. SELECT
+//!   land        Postgres's own ModifyTable    constraints, triggers, partitions, row security    \
+//!   checkpoint  checkpoint.rs                 where to resume, per partition                      > one transaction
+//!   ledger      catalog/                      what was read, skipped, lost; sql/views reads it   /
+//! ```
+//!
+//! [`refresh`] strings them together and is the first file to read; [`pg`] is the wall to Postgres.
 
-::pgrx::pg_module_magic!(name, version);
+#![deny(unsafe_code)]
 
-#[pg_extern]
-fn probe() -> i32 { 1 }
+pub mod api;
+pub mod catalog;
+pub mod checkpoint;
+pub mod error;
+#[allow(unsafe_code)]
+pub mod pg;
+pub mod refresh;
+pub mod scan;
+pub mod settings;
+pub mod source;
+pub mod view;

@@ -1,1 +1,26 @@
-//! JSON text to the stored form of SUPER, and back; knows nothing of Postgres.
+//! JSON text to the stored form of SUPER, and reading that form; knows nothing of Postgres.
+//!
+//! A SUPER value is stored exactly as Postgres stores `jsonb`, byte for byte, so that everything Postgres has for `jsonb` works on it. This
+//! crate builds that image straight from the bytes of a record:
+//!
+//! ```text
+//! bytes --(tape)--> nodes in document order --(image)--> jsonb image: keys sorted, duplicates dropped, numbers as numeric
+//! ```
+//!
+//! [`Parser`] strings the two steps together and remembers the last document. [`Value`] reads an image. What it leaves to others: memory that
+//! Postgres owns, error codes, casts between SQL types.
+#![deny(unsafe_code)]
+
+mod error;
+mod image;
+mod layout;
+pub mod limits;
+mod numeric;
+mod parser;
+mod scan;
+mod tape;
+mod value;
+
+pub use error::{JsonError, JsonErrorKind};
+pub use parser::Parser;
+pub use value::{Kind, Value};

@@ -1,0 +1,117 @@
+//! What can go wrong while a topic is read.
+
+use std::fmt;
+
+/// Why a request or a reader failed. Messages never hold a property's value, which may be a secret.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum Error {
+    /// The configuration or an argument cannot work.
+    Config(String),
+    /// No answer within the caller's time. `cause` is the last trouble with a broker, if there was any.
+    Timeout {
+        /// What was asked for.
+        request: String,
+        /// The last trouble with a broker.
+        cause: Option<String>,
+    },
+    /// The broker does not know this request.
+    Unsupported {
+        /// What was asked for.
+        request: String,
+        /// librdkafka's explanation.
+        cause: String,
+    },
+    /// There is no such topic, or none that may be seen.
+    UnknownTopic {
+        /// Its name.
+        topic: String,
+    },
+    /// The offset to read from is older than the first record or past the end.
+    OffsetOutOfRange {
+        /// The topic.
+        topic: String,
+        /// The partition.
+        partition: i32,
+        /// The offset that does not exist.
+        offset: i64,
+    },
+    /// A partition cannot be read on.
+    Partition {
+        /// The topic.
+        topic: String,
+        /// The partition.
+        partition: i32,
+        /// Where reading stands: the offset that would be read next.
+        offset: i64,
+        /// The broker's or librdkafka's explanation.
+        cause: String,
+    },
+    /// A request failed.
+    Broker {
+        /// What was asked for.
+        request: String,
+        /// The broker's or librdkafka's explanation.
+        cause: String,
+        /// Whether the same request may work a little later.
+        transient: bool,
+    },
+}
+
+impl Error {
+    /// Whether the same call may work a little later: the broker was away, or a leader is being elected.
+    pub fn is_transient(&self) -> bool {
+        matches!(
+            self,
+            Error::Timeout { .. }
+                | Error::Broker {
+                    transient: true,
+                    ..
+                }
+        )
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::Config(text) => f.write_str(text),
+            Error::Timeout {
+                request,
+                cause: None,
+            } => write!(f, "{request}: no answer in time"),
+            Error::Timeout {
+                request,
+                cause: Some(cause),
+            } => write!(f, "{request}: no answer in time: {cause}"),
+            Error::Unsupported { request, cause } => {
+                write!(f, "{request}: not supported by the broker: {cause}")
+            }
+            Error::UnknownTopic { topic } => write!(f, "topic \"{topic}\" does not exist"),
+            Error::OffsetOutOfRange {
+                topic,
+                partition,
+                offset,
+            } => {
+                write!(
+                    f,
+                    "topic \"{topic}\", partition {partition}: there is no offset {offset}"
+                )
+            }
+            Error::Partition {
+                topic,
+                partition,
+                offset,
+                cause,
+            } => {
+                write!(
+                    f,
+                    "topic \"{topic}\", partition {partition}, offset {offset}: {cause}"
+                )
+            }
+            Error::Broker { request, cause, .. } => write!(f, "{request}: {cause}"),
+        }
+    }
+}
+
+impl std::error::Error for Error {}

@@ -1,0 +1,519 @@
+//! The client: one connection to a cluster, requests without waiting, and what the brokers complain about.
+
+use super::config::Config;
+use super::ffi::{self, Code, Event, Failure, Handle, Queue};
+use super::partitions::PartitionRange;
+use super::reader::{ReadOptions, Reader};
+use crate::Error;
+use std::cell::RefCell;
+use std::collections::HashSet;
+use std::ffi::CString;
+use std::os::fd::RawFd;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver, TryRecvError};
+use std::time::{Duration, Instant};
+
+/// How long dropping a client waits for its threads. They may hang in name resolution; then they are left to end by
+/// themselves.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// One client of a Kafka cluster.
+pub struct Client {
+    shared: Rc<Shared>,
+}
+
+/// What the client, its requests and its readers share. The last one closes.
+pub struct Shared {
+    handle: Option<Arc<Handle>>,
+    destroyed: Receiver<()>,
+    main_queue: Option<Queue>,
+    trouble: RefCell<Option<String>>,
+    /// librdkafka keeps one position a partition, so a partition has one reader at a time.
+    being_read: RefCell<HashSet<(String, i32)>>,
+}
+
+/// A topic in a list of all.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct TopicSummary {
+    /// The topic's name.
+    pub name: String,
+    /// Number of partitions.
+    pub partition_count: i32,
+    /// Whether the topic is Kafka's own, by the convention of names: `__consumer_offsets` and the like.
+    pub is_internal: bool,
+}
+
+/// A topic as the brokers describe it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct TopicDescription {
+    /// The topic's name.
+    pub name: String,
+    /// Kafka's id of the topic (22 characters); another one means that the topic was created anew. None where the
+    /// broker has no ids.
+    pub topic_id: Option<String>,
+    /// The numbers of the partitions, ascending.
+    pub partitions: Vec<i32>,
+}
+
+/// Which offset is asked for. Open and aborted transactions do not count.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum OffsetSpec {
+    /// Of the first record that is still there.
+    Earliest,
+    /// One past the last record: the last stable offset.
+    Latest,
+    /// Of the first record whose time is at or after these milliseconds since 1970.
+    Timestamp(i64),
+    /// Of the record with the latest time.
+    MaxTimestamp,
+}
+
+/// The answer for one partition.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ListedOffset {
+    /// The partition.
+    pub partition: i32,
+    /// None: no record matches, such as for a time after the last one.
+    pub offset: Option<i64>,
+    /// The record's time in milliseconds since 1970; only asked by time.
+    pub timestamp_ms: Option<i64>,
+    /// The epoch of the leader of that record, if the broker told.
+    pub leader_epoch: Option<i32>,
+}
+
+impl Client {
+    /// Starts a client. Connects in the background: whether the servers can be reached is first seen by a request.
+    pub fn new(config: &Config) -> Result<Client, Error> {
+        let (handle, destroyed) = Handle::new(&config.to_properties()?).map_err(Error::Config)?;
+        let main_queue = Some(handle.main_queue());
+        let (trouble, being_read) = (RefCell::default(), RefCell::default());
+        Ok(Client {
+            shared: Rc::new(Shared {
+                handle: Some(handle),
+                destroyed,
+                main_queue,
+                trouble,
+                being_read,
+            }),
+        })
+    }
+
+    /// Becomes readable when an answer or a record may be waiting.
+    pub fn wake_fd(&self) -> RawFd {
+        self.shared.handle().wake_fd()
+    }
+
+    /// Makes the descriptor unreadable until something new arrives. Poll every request and reader of this client
+    /// after it: what is already there wakes nobody again.
+    pub fn clear_wake(&self) {
+        self.shared.handle().clear_wake();
+        self.shared.listen();
+    }
+
+    /// The last trouble with a broker, such as "b1:9092/bootstrap: Connect to ipv4#10.0.0.1:9092 failed: Connection
+    /// refused". It stays after the trouble is over.
+    pub fn last_broker_error(&self) -> Option<String> {
+        self.shared.listen();
+        self.shared.trouble.borrow().clone()
+    }
+
+    /// All topics that may be seen, by name.
+    pub fn list_topics(&self, timeout: Duration) -> Pending<Vec<TopicSummary>> {
+        // librdkafka has no request for this that does not block.
+        let (sender, answer) = mpsc::channel();
+        let handle = Arc::clone(self.shared.handle());
+        let asking = ffi::spawn("kafka topics", move || {
+            // Nobody may be waiting any more.
+            let _ = sender.send(handle.all_topics(timeout));
+            handle.send_wake();
+        });
+        let source = match asking {
+            Ok(_) => Source::Thread(answer, summaries),
+            Err(error) => Source::Failed(Error::Config(format!(
+                "no thread could be started: {error}"
+            ))),
+        };
+        self.pending("list of topics".to_owned(), None, timeout, source)
+    }
+
+    /// One topic. [`Error::UnknownTopic`] if it does not exist.
+    pub fn describe_topic(&self, topic: &str, timeout: Duration) -> Pending<TopicDescription> {
+        let source = match topic_name(topic) {
+            Ok(name) => {
+                let queue = self.shared.handle().queue();
+                self.shared.handle().describe_topic(&name, timeout, &queue);
+                Source::Queue(queue, described)
+            }
+            Err(error) => Source::Failed(error),
+        };
+        self.pending(
+            format!("description of topic \"{topic}\""),
+            Some(topic),
+            timeout,
+            source,
+        )
+    }
+
+    /// One offset a partition, in the order asked. [`Error::UnknownTopic`] also if one of the partitions does not exist.
+    pub fn list_offsets(
+        &self,
+        topic: &str,
+        specs: Vec<(i32, OffsetSpec)>,
+        timeout: Duration,
+    ) -> Pending<Vec<ListedOffset>> {
+        let source = match topic_name(topic) {
+            Ok(name) => {
+                let queue = self.shared.handle().queue();
+                let specs: Vec<_> = specs
+                    .iter()
+                    .map(|&(partition, spec)| (partition, spec.to_raw()))
+                    .collect();
+                self.shared
+                    .handle()
+                    .list_offsets(&name, &specs, timeout, &queue);
+                Source::Queue(queue, listed)
+            }
+            Err(error) => Source::Failed(error),
+        };
+        self.pending(
+            format!("offsets of topic \"{topic}\""),
+            Some(topic),
+            timeout,
+            source,
+        )
+    }
+
+    /// Reads the ranges, interleaved, each in the order of its offsets. A partition can have one reader at a time.
+    pub fn read(
+        &self,
+        topic: &str,
+        ranges: Vec<PartitionRange>,
+        options: &ReadOptions,
+    ) -> Result<Reader, Error> {
+        Reader::start(&self.shared, topic, &ranges, options)
+    }
+
+    /// Ends the client and waits for its threads, at most `timeout`. Returns whether they have ended; they go on
+    /// ending in the background if not, as they do while a reader or a request is still held.
+    pub fn close(self, timeout: Duration) -> bool {
+        match Rc::try_unwrap(self.shared) {
+            Ok(mut shared) => shared.release(timeout),
+            Err(_) => false,
+        }
+    }
+
+    fn pending<T>(
+        &self,
+        request: String,
+        topic: Option<&str>,
+        timeout: Duration,
+        source: Source<T>,
+    ) -> Pending<T> {
+        let deadline = Instant::now() + timeout.min(Duration::from_secs(86_400));
+        let topic = topic.map(str::to_owned);
+        Pending {
+            source,
+            request: Request { request, topic },
+            deadline,
+            shared: Rc::clone(&self.shared),
+        }
+    }
+}
+
+/// A name that librdkafka can take; whether it is one of Kafka's is for the broker to say.
+pub fn topic_name(topic: &str) -> Result<CString, Error> {
+    match CString::new(topic) {
+        Ok(name) if !topic.is_empty() => Ok(name),
+        _ => Err(Error::UnknownTopic {
+            topic: topic.to_owned(),
+        }),
+    }
+}
+
+impl OffsetSpec {
+    /// librdkafka's spelling.
+    fn to_raw(self) -> i64 {
+        match self {
+            OffsetSpec::Latest => -1,
+            OffsetSpec::Earliest => -2,
+            OffsetSpec::MaxTimestamp => -3,
+            OffsetSpec::Timestamp(ms) => ms.max(0),
+        }
+    }
+}
+
+impl Shared {
+    /// The client itself.
+    pub fn handle(&self) -> &Arc<Handle> {
+        self.handle.as_ref().expect("only close takes it")
+    }
+
+    /// Takes what the brokers complained about from the main queue, and drops the log lines.
+    pub fn listen(&self) {
+        while let Some(event) = self.main_queue.as_ref().and_then(Queue::poll) {
+            if let Some(failure) = event.failure().filter(|_| event.is_error()) {
+                self.remember(failure);
+            }
+        }
+    }
+
+    /// Keeps the cause for the next one who wonders why nothing arrives.
+    pub fn remember(&self, failure: Failure) {
+        let mut trouble = self.trouble.borrow_mut();
+        // "All brokers are down" follows the reason why and says less.
+        if failure.code != Code::ALL_BROKERS_DOWN || trouble.is_none() {
+            *trouble = Some(failure.message);
+        }
+    }
+
+    /// Marks partitions as being read; an error if one is already.
+    pub fn claim(
+        &self,
+        topic: &str,
+        partitions: impl Iterator<Item = i32> + Clone,
+    ) -> Result<(), Error> {
+        let mut being_read = self.being_read.borrow_mut();
+        if let Some(partition) = partitions
+            .clone()
+            .find(|&partition| being_read.contains(&(topic.to_owned(), partition)))
+        {
+            return Err(Error::Config(format!(
+                "topic \"{topic}\", partition {partition} has a reader already"
+            )));
+        }
+        being_read.extend(partitions.map(|partition| (topic.to_owned(), partition)));
+        Ok(())
+    }
+
+    /// Ends the claim.
+    pub fn disclaim(&self, topic: &str, partitions: impl Iterator<Item = i32>) {
+        let mut being_read = self.being_read.borrow_mut();
+        for partition in partitions {
+            being_read.remove(&(topic.to_owned(), partition));
+        }
+    }
+
+    fn release(&mut self, timeout: Duration) -> bool {
+        self.main_queue = None;
+        self.handle
+            .take()
+            .is_none_or(|handle| handle.release(&self.destroyed, timeout))
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.release(CLOSE_TIMEOUT);
+    }
+}
+
+/// A request that is under way. Dropping it gives the answer up.
+pub struct Pending<T> {
+    // Before `shared`: a queue goes before its client.
+    source: Source<T>,
+    request: Request,
+    deadline: Instant,
+    shared: Rc<Shared>,
+}
+
+/// Where the answer comes from, and how it is read.
+enum Source<T> {
+    Queue(Queue, fn(&Request, &Event) -> Result<T, Answer>),
+    Thread(
+        Receiver<Result<Vec<(String, i32)>, Failure>>,
+        fn(Vec<(String, i32)>) -> T,
+    ),
+    Failed(Error),
+    Finished,
+}
+
+/// What was asked for, in words, and about which topic.
+struct Request {
+    request: String,
+    topic: Option<String>,
+}
+
+/// An answer that is not the one wished for.
+enum Answer {
+    Failed(Failure),
+    Error(Error),
+}
+
+impl From<Failure> for Answer {
+    fn from(failure: Failure) -> Answer {
+        Answer::Failed(failure)
+    }
+}
+
+impl<T> Pending<T> {
+    /// The answer, once, if it has come; [`Error::Timeout`] after the deadline; None before, and after the answer.
+    pub fn poll(&mut self) -> Option<Result<T, Error>> {
+        self.shared.listen();
+        let answer = match &self.source {
+            Source::Queue(queue, read) => queue.poll().map(|event| read(&self.request, &event)),
+            Source::Thread(answer, read) => match answer.try_recv() {
+                Ok(answer) => Some(answer.map(read).map_err(Answer::Failed)),
+                Err(TryRecvError::Empty) => None,
+                Err(TryRecvError::Disconnected) => Some(Err(Failure {
+                    code: Code::FAIL,
+                    message: "the asking thread died".to_owned(),
+                }
+                .into())),
+            },
+            Source::Failed(error) => Some(Err(Answer::Error(error.clone()))),
+            Source::Finished => return None,
+        };
+        let answer = match answer {
+            Some(answer) => answer.map_err(|answer| self.error(answer)),
+            None if Instant::now() >= self.deadline => Err(self.timeout()),
+            None => return None,
+        };
+        self.source = Source::Finished;
+        Some(answer)
+    }
+
+    /// When [`Pending::poll`] will report a timeout at the latest.
+    pub fn deadline(&self) -> Instant {
+        self.deadline
+    }
+
+    fn timeout(&self) -> Error {
+        Error::Timeout {
+            request: self.request.request.clone(),
+            cause: self.shared.trouble.borrow().clone(),
+        }
+    }
+
+    fn error(&self, answer: Answer) -> Error {
+        let failure = match answer {
+            Answer::Failed(failure) => failure,
+            Answer::Error(error) => return error,
+        };
+        if matches!(failure.code, Code::TIMED_OUT | Code::TIMED_OUT_QUEUE) {
+            return self.timeout();
+        }
+        // Without a connection there is a better explanation than "Broker transport failure".
+        let trouble = self
+            .shared
+            .trouble
+            .borrow()
+            .clone()
+            .filter(|_| is_connection_lost(failure.code));
+        self.request.error(Failure {
+            message: trouble.unwrap_or(failure.message),
+            ..failure
+        })
+    }
+}
+
+impl Request {
+    fn error(&self, failure: Failure) -> Error {
+        let Failure {
+            code,
+            message: cause,
+        } = failure;
+        let request = self.request.clone();
+        match (code, &self.topic) {
+            (Code::UNSUPPORTED_FEATURE | Code::UNSUPPORTED_VERSION, _) => {
+                Error::Unsupported { request, cause }
+            }
+            (code, Some(topic)) if is_unknown_topic(code) || code == Code::INVALID_TOPIC => {
+                Error::UnknownTopic {
+                    topic: topic.clone(),
+                }
+            }
+            (code, _) => Error::Broker {
+                request,
+                cause,
+                transient: is_transient(code),
+            },
+        }
+    }
+}
+
+fn summaries(topics: Vec<(String, i32)>) -> Vec<TopicSummary> {
+    let mut topics: Vec<_> = topics
+        .into_iter()
+        .map(|(name, partition_count)| TopicSummary {
+            is_internal: name.starts_with("__"),
+            name,
+            partition_count,
+        })
+        .collect();
+    topics.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+    topics
+}
+
+fn described(request: &Request, event: &Event) -> Result<TopicDescription, Answer> {
+    let ffi::TopicDescription {
+        topic_id,
+        mut partitions,
+    } = event.topic_description()?;
+    partitions.sort_unstable();
+    Ok(TopicDescription {
+        name: request.topic.clone().unwrap_or_default(),
+        topic_id,
+        partitions,
+    })
+}
+
+fn listed(request: &Request, event: &Event) -> Result<Vec<ListedOffset>, Answer> {
+    event
+        .listed_offsets()?
+        .into_iter()
+        .map(|offset| listed_offset(request, offset))
+        .collect()
+}
+
+fn listed_offset(request: &Request, listed: ffi::ListedOffset) -> Result<ListedOffset, Answer> {
+    let partition = listed.partition;
+    if listed.code != Code::NONE {
+        let failure = Failure {
+            code: listed.code,
+            message: format!("partition {partition}: {}", listed.code),
+        };
+        return Err(Answer::Error(request.error(failure)));
+    }
+    Ok(ListedOffset {
+        partition,
+        offset: Some(listed.offset).filter(|&offset| offset >= 0),
+        timestamp_ms: Some(listed.timestamp_ms).filter(|&ms| ms >= 0),
+        leader_epoch: Some(listed.leader_epoch).filter(|&epoch| epoch >= 0),
+    })
+}
+
+/// The topic is not there, or not any more.
+pub fn is_unknown_topic(code: Code) -> bool {
+    matches!(
+        code,
+        Code::UNKNOWN_TOPIC | Code::UNKNOWN_TOPIC_OR_PARTITION | Code::UNKNOWN_TOPIC_ID
+    )
+}
+
+fn is_connection_lost(code: Code) -> bool {
+    matches!(
+        code,
+        Code::TRANSPORT | Code::RESOLVE | Code::ALL_BROKERS_DOWN
+    )
+}
+
+/// Whether a later try may succeed without anybody's help.
+pub fn is_transient(code: Code) -> bool {
+    is_connection_lost(code)
+        || matches!(
+            code,
+            Code::TIMED_OUT
+                | Code::TIMED_OUT_QUEUE
+                | Code::LEADER_NOT_AVAILABLE
+                | Code::NOT_LEADER
+                | Code::REQUEST_TIMED_OUT
+                | Code::BROKER_NOT_AVAILABLE
+                | Code::REPLICA_NOT_AVAILABLE
+                | Code::NETWORK_EXCEPTION
+                | Code::STORAGE_ERROR
+                | Code::FENCED_LEADER_EPOCH
+                | Code::UNKNOWN_LEADER_EPOCH
+                | Code::OFFSET_NOT_AVAILABLE
+        )
+}

@@ -1,0 +1,172 @@
+//! How a client is set up.
+
+use crate::Error;
+
+const KIB: usize = 1024;
+const MIB: usize = 1024 * KIB;
+
+/// How to reach a cluster, and how much to hold in memory.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// `host:port[,host:port..]`.
+    pub bootstrap_servers: String,
+    /// More librdkafka properties, as for security. Those that decide which records are read cannot be given.
+    pub properties: Vec<(String, String)>,
+    /// Bound on the records that are fetched but not read yet, whatever the number of topics and partitions; at least
+    /// 1 MiB is used. A single batch that is larger still comes through, whole.
+    ///
+    /// A quarter is for waiting records, a quarter for those being read, a sixteenth for each broker's answer as it
+    /// arrives (compressed); the rest is for unpacking.
+    pub memory_bytes: usize,
+    /// How long the broker holds back an answer when there is nothing to fetch, in milliseconds. Records never wait.
+    pub fetch_wait_ms: u32,
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        Config {
+            bootstrap_servers: String::new(),
+            properties: Vec::new(),
+            memory_bytes: 64 * MIB,
+            fetch_wait_ms: 50,
+        }
+    }
+}
+
+/// Properties with which a reader would lose or repeat records, or never end.
+const RESERVED: [&str; 21] = [
+    "allow.auto.create.topics",
+    "auto.offset.reset",
+    "bootstrap.servers",
+    "enable.auto.commit",
+    "enable.auto.offset.store",
+    "enable.partition.eof",
+    "enabled_events",
+    "fetch.max.bytes",
+    "fetch.message.max.bytes",
+    "group.id",
+    "group.instance.id",
+    "isolation.level",
+    "log.queue",
+    "max.partition.fetch.bytes",
+    "message.max.bytes",
+    "metadata.broker.list",
+    "queued.max.messages.kbytes",
+    "queued.min.messages",
+    "receive.message.max.bytes",
+    "test.mock.broker.rtt",
+    "test.mock.num.brokers",
+];
+
+impl Config {
+    /// The properties for librdkafka, the caller's last.
+    pub(crate) fn to_properties(&self) -> Result<Vec<(&str, String)>, Error> {
+        if self.bootstrap_servers.trim().is_empty() {
+            return Err(Error::Config("no bootstrap servers are given".to_owned()));
+        }
+        let mut properties = fixed();
+        properties.push(("bootstrap.servers", self.bootstrap_servers.clone()));
+        properties.push(("fetch.wait.max.ms", self.fetch_wait_ms.to_string()));
+        properties.extend(memory(self.memory_bytes));
+        for (name, value) in &self.properties {
+            if RESERVED.contains(&name.as_str()) {
+                return Err(Error::Config(format!(
+                    "librdkafka property \"{name}\" cannot be set here"
+                )));
+            }
+            properties.push((name, value.clone()));
+        }
+        Ok(properties)
+    }
+}
+
+fn fixed() -> Vec<(&'static str, String)> {
+    [
+        ("client.id", "redshift_streaming"),
+        // Offsets are the caller's: a position that does not exist must be an error, never a jump.
+        ("auto.offset.reset", "error"),
+        ("enable.partition.eof", "true"),
+        ("enable.auto.commit", "false"),
+        ("enable.auto.offset.store", "false"),
+        ("isolation.level", "read_committed"),
+        // Reading must not make topics.
+        ("allow.auto.create.topics", "false"),
+        // A table outlives its topic, so a flipped bit must not get in; the check costs a few percent of one core.
+        ("check.crcs", "true"),
+        // No callback on librdkafka's threads.
+        ("log.queue", "true"),
+        // How long a full queue (1 s by default, which stalls) and an error keep a partition from being fetched.
+        ("fetch.queue.backoff.ms", "5"),
+        ("fetch.error.backoff.ms", "50"),
+        ("reconnect.backoff.ms", "50"),
+        ("reconnect.backoff.max.ms", "1000"),
+        ("socket.connection.setup.timeout.ms", "10000"),
+        ("socket.timeout.ms", "30000"),
+        ("socket.keepalive.enable", "true"),
+        ("socket.nagle.disable", "true"),
+        // How long a topic may be unknown to a broker before that is believed.
+        ("topic.metadata.propagation.max.ms", "2000"),
+        // Would delay the end of a client.
+        ("enable.metrics.push", "false"),
+    ]
+    .map(|(name, value)| (name, value.to_owned()))
+    .to_vec()
+}
+
+/// What a record in a queue costs beyond its value.
+const RECORD_OVERHEAD: usize = 512;
+/// The largest answer of a broker that is believed. Smaller than what the first bytes of TLS or HTTP mean as a length,
+/// so that a wrong port is an error and not an allocation.
+const LARGEST_ANSWER: usize = 256 * MIB;
+
+/// librdkafka compares its limits with the queue that a partition's records go to, and ours all go to one: so these
+/// bound the sum. Each broker is asked for one more answer while the queue is below them.
+fn memory(bytes: usize) -> [(&'static str, String); 6] {
+    let bytes = bytes.clamp(MIB, 4096 * MIB);
+    let queue = bytes / 4;
+    let answer = (bytes / 16).min(32 * MIB);
+    [
+        ("queued.max.messages.kbytes", queue / KIB),
+        ("queued.min.messages", queue / RECORD_OVERHEAD),
+        ("fetch.max.bytes", answer),
+        ("fetch.message.max.bytes", answer.min(4 * MIB)),
+        ("receive.message.max.bytes", LARGEST_ANSWER),
+        // A limit for producers, but it must not exceed the answer's.
+        ("message.max.bytes", answer.min(MIB)),
+    ]
+    .map(|(name, value)| (name, value.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reserved_properties_are_refused() {
+        let mut config = Config {
+            bootstrap_servers: "b:1".into(),
+            ..Config::default()
+        };
+        config
+            .properties
+            .push(("isolation.level".into(), "read_uncommitted".into()));
+        let error = config.to_properties().unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "librdkafka property \"isolation.level\" cannot be set here"
+        );
+    }
+
+    #[test]
+    fn bootstrap_servers_are_required() {
+        assert!(matches!(
+            Config::default().to_properties(),
+            Err(Error::Config(_))
+        ));
+    }
+
+    #[test]
+    fn reserved_names_are_sorted() {
+        assert!(RESERVED.is_sorted());
+    }
+}

@@ -1,0 +1,271 @@
+//! Reads ranges of a topic's partitions, record by record, until each has reached its end.
+
+use super::client::{Shared, is_transient, is_unknown_topic, topic_name};
+use super::ffi::{Batch, Code, Failure, Message, Queue, Topic};
+use super::partitions::{PartitionRange, Partitions};
+use crate::{Error, Record};
+use std::ffi::CString;
+use std::rc::Rc;
+
+/// How a reader works.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ReadOptions {
+    /// Up to how many records are taken from the client's threads in one go.
+    pub batch_records: usize,
+}
+
+impl Default for ReadOptions {
+    fn default() -> ReadOptions {
+        ReadOptions {
+            batch_records: 1024,
+        }
+    }
+}
+
+/// What [`Reader::next`] has to say.
+#[derive(Debug)]
+pub enum Next<'a> {
+    /// The next record.
+    Record(Record<'a>),
+    /// Nothing has arrived: wait for the client's descriptor, clear it, call again.
+    Wait,
+    /// Every range has been read to its end.
+    End,
+}
+
+/// At most this many partitions are looked at when nothing has arrived; the others end by an event, a little later.
+const POSITIONS_AT_ONCE: usize = 64;
+
+/// Reads ranges of one topic.
+pub struct Reader {
+    // In this order: messages, topic and queue go before the client.
+    batch: Batch,
+    at: usize,
+    topic: Topic,
+    queue: Queue,
+    partitions: Partitions,
+    /// Partitions that librdkafka is fetching.
+    fetching: Vec<i32>,
+    claimed: Vec<i32>,
+    /// Trouble that a worse one may explain, see [`Reader::event`].
+    held: Option<Error>,
+    records: u64,
+    bytes: u64,
+    name: CString,
+    topic_name: String,
+    shared: Rc<Shared>,
+}
+
+impl Reader {
+    pub(super) fn start(
+        shared: &Rc<Shared>,
+        topic: &str,
+        ranges: &[PartitionRange],
+        options: &ReadOptions,
+    ) -> Result<Reader, Error> {
+        let name = topic_name(topic)?;
+        let partitions = Partitions::new(ranges)?;
+        let handle = shared.handle();
+        let refused =
+            |failure: Failure| Error::Config(format!("topic \"{topic}\": {}", failure.message));
+        let mut reader = Reader {
+            batch: Batch::new(options.batch_records),
+            at: 0,
+            topic: Topic::new(handle, &name).map_err(refused)?,
+            queue: handle.queue(),
+            partitions,
+            fetching: Vec::new(),
+            claimed: Vec::new(),
+            held: None,
+            records: 0,
+            bytes: 0,
+            name,
+            topic_name: topic.to_owned(),
+            shared: Rc::clone(shared),
+        };
+        let wanted: Vec<i32> = reader.partitions.unfinished().collect();
+        shared.claim(topic, wanted.iter().copied())?;
+        reader.claimed = wanted;
+        for range in ranges.iter().filter(|range| range.start < range.end) {
+            reader
+                .topic
+                .start(range.partition, range.start, &reader.queue)
+                .map_err(refused)?;
+            reader.fetching.push(range.partition);
+        }
+        Ok(reader)
+    }
+
+    /// The next record of any partition. Never waits.
+    #[allow(
+        clippy::should_implement_trait,
+        reason = "a record borrows from the reader, which Iterator cannot say"
+    )]
+    #[inline]
+    pub fn next(&mut self) -> Result<Next<'_>, Error> {
+        let found = loop {
+            let Some(message) = self.batch.get(self.at) else {
+                if self.refill()? {
+                    continue;
+                }
+                return Ok(if self.partitions.all_finished() {
+                    Next::End
+                } else {
+                    Next::Wait
+                });
+            };
+            let index = self.at;
+            self.at += 1;
+            if message.code() == Code::NONE {
+                if self.partitions.take(message.partition(), message.offset()) {
+                    self.records += 1;
+                    self.bytes += size(message);
+                    break index;
+                }
+            } else {
+                let (partition, offset) = (message.partition(), message.offset());
+                let failure = explain(message);
+                self.event(partition, offset, failure)?;
+            }
+        };
+        Ok(self
+            .batch
+            .get(found)
+            .map_or(Next::Wait, |message| Next::Record(Record(message))))
+    }
+
+    /// Where to resume a partition: one past its last record so far, or its range's end once that is reached. None if
+    /// it is not one of the reader's.
+    pub fn next_offset(&self, partition: i32) -> Option<i64> {
+        self.partitions.next_offset(partition)
+    }
+
+    /// Number of records returned so far.
+    pub fn records(&self) -> u64 {
+        self.records
+    }
+
+    /// Bytes of keys and values returned so far.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Takes the next messages from the queue. Returns whether there are any.
+    fn refill(&mut self) -> Result<bool, Error> {
+        self.at = 0;
+        self.stop_finished();
+        if !self.partitions.all_finished() && self.batch.fill(&self.queue) {
+            return Ok(true);
+        }
+        self.batch.clear();
+        if let Some(error) = self.held.take() {
+            return Err(error);
+        }
+        self.shared.listen();
+        self.pass_markers();
+        self.stop_finished();
+        Ok(false)
+    }
+
+    /// Finished partitions would go on to fetch what nobody wants.
+    fn stop_finished(&mut self) {
+        for partition in self.partitions.take_finished() {
+            self.topic.stop(partition);
+            self.fetching.retain(|&other| other != partition);
+        }
+    }
+
+    /// The last offset of a transactional topic's range is a marker, which librdkafka swallows: the end of the
+    /// partition would be told only after the broker's next, empty answer. Its position tells at once.
+    fn pass_markers(&mut self) {
+        let partitions: Vec<i32> = self
+            .partitions
+            .unfinished()
+            .take(POSITIONS_AT_ONCE)
+            .collect();
+        if partitions.is_empty() {
+            return;
+        }
+        let positions = self.shared.handle().positions(&self.name, &partitions);
+        for (&partition, position) in partitions.iter().zip(positions) {
+            self.partitions.reached_position(partition, position);
+        }
+    }
+
+    /// Anything that is not a record.
+    fn event(&mut self, partition: i32, offset: i64, failure: Failure) -> Result<(), Error> {
+        self.partitions.saw_event(partition, offset);
+        if failure.code == Code::PARTITION_EOF {
+            self.partitions.reached(partition, offset);
+            return Ok(());
+        }
+        if is_transient(failure.code) {
+            self.shared.remember(failure);
+            return Ok(());
+        }
+        if is_unknown_topic(failure.code) {
+            return Err(Error::UnknownTopic {
+                topic: self.topic_name.clone(),
+            });
+        }
+        if !self.partitions.is_reading(partition) {
+            return Ok(());
+        }
+        let unknown = failure.code == Code::UNKNOWN_PARTITION;
+        let error = self.partition_error(partition, offset, failure);
+        if !unknown {
+            return Err(error);
+        }
+        // When a topic goes, its partitions are reported first.
+        self.held.get_or_insert(error);
+        Ok(())
+    }
+
+    fn partition_error(&self, partition: i32, offset: i64, failure: Failure) -> Error {
+        let topic = self.topic_name.clone();
+        let next = self.partitions.next_offset(partition).unwrap_or(offset);
+        match failure.code {
+            Code::AUTO_OFFSET_RESET | Code::OFFSET_OUT_OF_RANGE => Error::OffsetOutOfRange {
+                topic,
+                partition,
+                offset: if offset >= 0 { offset } else { next },
+            },
+            _ => Error::Partition {
+                topic,
+                partition,
+                offset: next,
+                cause: failure.message,
+            },
+        }
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        self.batch.clear();
+        for &partition in &self.fetching {
+            self.topic.stop(partition);
+        }
+        self.shared
+            .disclaim(&self.topic_name, self.claimed.iter().copied());
+    }
+}
+
+#[inline]
+fn size(message: Message<'_>) -> u64 {
+    (message.key().map_or(0, <[u8]>::len) + message.value().map_or(0, <[u8]>::len)) as u64
+}
+
+/// An event carries its explanation where a record has its value.
+fn explain(message: Message<'_>) -> Failure {
+    let code = message.code();
+    let text = message
+        .value()
+        .map(|text| String::from_utf8_lossy(text).into_owned());
+    Failure {
+        code,
+        message: text
+            .filter(|text| !text.is_empty())
+            .unwrap_or_else(|| code.to_string()),
+    }
+}

@@ -1,0 +1,411 @@
+//! JSON numbers to the binary form of Postgres's numeric, as `numeric_in` would make it (`src/backend/utils/adt/numeric.c`).
+//!
+//! A numeric holds base-10000 digits, the weight of the first one, and the number of decimals to show. Leading and trailing zero digits are
+//! not stored; zero has none at all, weight 0 and no sign, but keeps its scale.
+
+use crate::layout::{VARLENA_HEADER, varlena_header};
+use crate::limits::{MAX_NUMBER_SCALE, MAX_NUMBER_WEIGHT};
+
+/// Decimal digits in one digit of a numeric.
+const GROUP: usize = 4;
+
+/// The short header: two bytes with sign, scale (6 bits) and weight (7 bits, signed).
+const SHORT: u16 = 0x8000;
+const SHORT_NEGATIVE: u16 = 0x2000;
+const SHORT_SCALE_SHIFT: u32 = 7;
+const SHORT_SCALE_MAX: i64 = 0x3F;
+const SHORT_WEIGHT_NEGATIVE: u16 = 0x0040;
+const SHORT_WEIGHT_MASK: u16 = 0x003F;
+const SHORT_WEIGHT_MIN: i64 = -64;
+const SHORT_WEIGHT_MAX: i64 = 63;
+/// The long header: sign and scale, then the weight.
+const LONG_NEGATIVE: u16 = 0x4000;
+
+/// Exponents beyond this are an overflow whatever the digits (`set_var_from_str`).
+const EXPONENT_LIMIT: i64 = (i32::MAX / 2) as i64;
+
+/// Bytes that a number of `length` characters needs at most, header included.
+pub(crate) const fn max_encoded(length: usize) -> usize {
+    VARLENA_HEADER + 4 + 2 * ((length + 2 * (GROUP - 1)) / GROUP)
+}
+
+/// A number's text, taken apart.
+struct Decimal<'a> {
+    negative: bool,
+    integer: &'a [u8],
+    fraction: &'a [u8],
+    exponent: i64,
+}
+
+/// What the stored form needs to know of a [`Decimal`].
+struct Shape {
+    /// Weight of the first stored digit.
+    weight: i64,
+    /// Decimals to show.
+    scale: i64,
+    /// Index of the first decimal digit of the first stored digit; before the text's first digit where it is negative.
+    first: i64,
+    /// Whether there is nothing to store.
+    zero: bool,
+}
+
+impl<'a> Decimal<'a> {
+    /// Takes apart a text that follows JSON's grammar for numbers.
+    fn split(text: &'a [u8]) -> Self {
+        let (negative, text) = match text.strip_prefix(b"-") {
+            Some(rest) => (true, rest),
+            None => (false, text),
+        };
+        let (mantissa, exponent) = match text.iter().position(|c| matches!(c, b'e' | b'E')) {
+            Some(e) => (&text[..e], parse_exponent(&text[e + 1..])),
+            None => (text, 0),
+        };
+        let (integer, fraction) = match mantissa.iter().position(|&c| c == b'.') {
+            Some(dot) => (&mantissa[..dot], &mantissa[dot + 1..]),
+            None => (mantissa, &[][..]),
+        };
+        Decimal {
+            negative,
+            integer,
+            fraction,
+            exponent,
+        }
+    }
+
+    /// The decimal digit at `index`, counted from the first one of the text; 0 outside of the text.
+    fn digit(&self, index: i64) -> i16 {
+        let Ok(index) = usize::try_from(index) else {
+            return 0;
+        };
+        let digit = self
+            .integer
+            .get(index)
+            .or_else(|| self.fraction.get(index - self.integer.len()));
+        digit.map_or(0, |c| i16::from(c - b'0'))
+    }
+
+    fn digits(&self) -> i64 {
+        (self.integer.len() + self.fraction.len()) as i64
+    }
+
+    /// `None` where `numeric_in` says "value overflows numeric format".
+    fn shape(&self) -> Option<Shape> {
+        if self.exponent.abs() >= EXPONENT_LIMIT {
+            return None;
+        }
+        let scale = (self.fraction.len() as i64 - self.exponent).max(0);
+        if scale > MAX_NUMBER_SCALE {
+            return None;
+        }
+        let mut nonzero = self.integer.iter().chain(self.fraction);
+        let Some(first) = nonzero.position(|&c| c != b'0') else {
+            return Some(Shape {
+                weight: 0,
+                scale,
+                first: 0,
+                zero: true,
+            });
+        };
+        // The power of ten of the first digit that counts, and the digit of the numeric that it falls into.
+        let power = self.integer.len() as i64 - 1 + self.exponent - first as i64;
+        let weight = power.div_euclid(GROUP as i64);
+        if weight > MAX_NUMBER_WEIGHT {
+            return None;
+        }
+        let lead = GROUP as i64 - 1 - power.rem_euclid(GROUP as i64);
+        Some(Shape {
+            weight,
+            scale,
+            first: first as i64 - lead,
+            zero: false,
+        })
+    }
+}
+
+/// The number after the `e`; what does not fit is far beyond [`EXPONENT_LIMIT`] either way.
+fn parse_exponent(text: &[u8]) -> i64 {
+    let (negative, digits) = match text {
+        [b'-', rest @ ..] => (true, rest),
+        [b'+', rest @ ..] => (false, rest),
+        _ => (false, text),
+    };
+    let value = digits.iter().fold(0i64, |value, c| {
+        value.saturating_mul(10).saturating_add(i64::from(c - b'0'))
+    });
+    if negative { -value } else { value }
+}
+
+/// Whether a numeric can hold the number.
+pub(crate) fn fits(text: &[u8]) -> bool {
+    Decimal::split(text).shape().is_some()
+}
+
+/// Writes the numeric of the number at `text[start..start + length]` to `out[at..]`; the end of what was written, or `None` on overflow.
+///
+/// `integer_digits` is how many digits stand before the decimal point, 0 for a number with an exponent. The text must go on for at least
+/// [`GROUP`] bytes after the number, and `out` for [`max_encoded`] bytes after `at`.
+#[inline]
+pub(crate) fn encode(
+    text: &[u8],
+    start: usize,
+    length: usize,
+    integer_digits: usize,
+    out: &mut [u8],
+    at: usize,
+) -> Option<usize> {
+    let negative = text[start] == b'-';
+    let digits = start + usize::from(negative);
+    let end = start + length;
+    let after_integer = digits + integer_digits;
+    let scale = end - (after_integer + 1).min(end);
+    if integer_digits == 0 || integer_digits > 64 || scale > SHORT_SCALE_MAX as usize {
+        return encode_any(&text[start..end], out, at);
+    }
+
+    let mut to = at + VARLENA_HEADER + 2;
+    let first = to;
+    let mut weight = integer_digits.div_ceil(GROUP) as i64 - 1;
+    // The first digit holds what is left over when the others hold four decimal digits each.
+    let lead = integer_digits - weight as usize * GROUP;
+    let mut digit = leading_group(text, digits, lead);
+    let mut from = digits + lead;
+    if digit == 0 {
+        // JSON allows no leading zero, so this is the number 0 or a fraction.
+        weight -= 1;
+    } else {
+        to = put_digit(out, to, digit);
+    }
+    while from < after_integer {
+        digit = full_group(text, from);
+        to = put_digit(out, to, digit);
+        from += GROUP;
+    }
+    from += 1;
+    while from < end {
+        digit = trailing_group(text, from, end - from);
+        from += GROUP;
+        if to == first && digit == 0 {
+            weight -= 1;
+        } else {
+            to = put_digit(out, to, digit);
+        }
+    }
+    while to > first && out[to - 2..to] == [0, 0] {
+        to -= 2;
+    }
+    let (weight, negative) = if to == first {
+        (0, false)
+    } else {
+        (weight, negative)
+    };
+    let header = short_header(weight, scale as i64, negative);
+    out[at..at + VARLENA_HEADER].copy_from_slice(&varlena_header(to - at));
+    out[at + VARLENA_HEADER..first].copy_from_slice(&header.to_ne_bytes());
+    Some(to)
+}
+
+/// As [`encode`], for every number.
+#[cold]
+fn encode_any(text: &[u8], out: &mut [u8], at: usize) -> Option<usize> {
+    let decimal = Decimal::split(text);
+    let shape = decimal.shape()?;
+    let negative = decimal.negative && !shape.zero;
+    let mut to = at + VARLENA_HEADER;
+    if shape.scale <= SHORT_SCALE_MAX
+        && (SHORT_WEIGHT_MIN..=SHORT_WEIGHT_MAX).contains(&shape.weight)
+    {
+        to = put(
+            out,
+            to,
+            short_header(shape.weight, shape.scale, negative).to_ne_bytes(),
+        );
+    } else {
+        let sign_and_scale = if negative { LONG_NEGATIVE } else { 0 } | shape.scale as u16;
+        to = put(out, to, sign_and_scale.to_ne_bytes());
+        to = put(out, to, (shape.weight as i16).to_ne_bytes());
+    }
+    let first = to;
+    if !shape.zero {
+        let mut index = shape.first;
+        while index < decimal.digits() {
+            let digit =
+                (index..index + GROUP as i64).fold(0, |value, i| value * 10 + decimal.digit(i));
+            to = put_digit(out, to, digit as u16);
+            index += GROUP as i64;
+        }
+    }
+    while to > first && out[to - 2..to] == [0, 0] {
+        to -= 2;
+    }
+    out[at..at + VARLENA_HEADER].copy_from_slice(&varlena_header(to - at));
+    Some(to)
+}
+
+fn short_header(weight: i64, scale: i64, negative: bool) -> u16 {
+    SHORT
+        | if negative { SHORT_NEGATIVE } else { 0 }
+        | (scale as u16) << SHORT_SCALE_SHIFT
+        | if weight < 0 { SHORT_WEIGHT_NEGATIVE } else { 0 }
+        | (weight as u16 & SHORT_WEIGHT_MASK)
+}
+
+#[inline(always)]
+fn put(out: &mut [u8], at: usize, bytes: [u8; 2]) -> usize {
+    out[at..at + 2].copy_from_slice(&bytes);
+    at + 2
+}
+
+#[inline(always)]
+fn put_digit(out: &mut [u8], at: usize, digit: u16) -> usize {
+    put(out, at, digit.to_ne_bytes())
+}
+
+/// Four decimal digits at `from`.
+#[inline(always)]
+fn full_group(text: &[u8], from: usize) -> u16 {
+    group(load(text, from))
+}
+
+/// `count` (1 to 4) decimal digits at `from`, as the low end of a digit: "5" is 5.
+#[inline(always)]
+fn leading_group(text: &[u8], from: usize, count: usize) -> u16 {
+    group(load(text, from) << (8 * (GROUP - count)))
+}
+
+/// The first `count` decimal digits at `from`, four at most, as the high end of a digit: "5" is 5000.
+#[inline(always)]
+fn trailing_group(text: &[u8], from: usize, count: usize) -> u16 {
+    if count >= GROUP {
+        full_group(text, from)
+    } else {
+        group(load(text, from) & ((1 << (8 * count)) - 1))
+    }
+}
+
+/// Four characters, the first in the lowest byte.
+#[inline(always)]
+fn load(text: &[u8], from: usize) -> u32 {
+    text[from..]
+        .first_chunk()
+        .copied()
+        .map_or(0, u32::from_le_bytes)
+}
+
+/// The value of four digit characters, the first in the lowest byte; a zero byte counts as the digit 0. All four are converted at once:
+/// neighbours are joined to two pairs, the pairs to the result.
+#[inline(always)]
+fn group(characters: u32) -> u16 {
+    let digits = characters & 0x0f0f_0f0f;
+    let pairs = (digits.wrapping_mul(10 << 8 | 1) >> 8) & 0x00ff_00ff;
+    (pairs.wrapping_mul(100 << 16 | 1) >> 16) as u16
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// sign, weight, scale, digits
+    type Parts = (bool, i64, i64, Vec<u16>);
+
+    fn decode(bytes: &[u8]) -> Parts {
+        assert_eq!(
+            crate::layout::varlena_length(bytes[..4].try_into().unwrap()),
+            Some(bytes.len())
+        );
+        let words: Vec<u16> = bytes[4..]
+            .chunks(2)
+            .map(|w| u16::from_ne_bytes(w.try_into().unwrap()))
+            .collect();
+        if words[0] & SHORT != 0 {
+            let h = words[0];
+            let weight = i64::from(h & SHORT_WEIGHT_MASK)
+                | if h & SHORT_WEIGHT_NEGATIVE != 0 {
+                    -64
+                } else {
+                    0
+                };
+            (
+                h & SHORT_NEGATIVE != 0,
+                weight,
+                i64::from(h >> 7 & 0x3f),
+                words[1..].to_vec(),
+            )
+        } else {
+            (
+                words[0] & LONG_NEGATIVE != 0,
+                i64::from(words[1] as i16),
+                i64::from(words[0] & 0x3fff),
+                words[2..].to_vec(),
+            )
+        }
+    }
+
+    fn number(text: &str) -> Option<Parts> {
+        let mut padded = text.as_bytes().to_vec();
+        padded.extend([0; 8]);
+        let mut out = vec![0xAA; max_encoded(text.len()) + 3];
+        let digits = text.trim_start_matches('-');
+        let integer = if digits.contains(['e', 'E']) {
+            0
+        } else {
+            digits.find('.').unwrap_or(digits.len())
+        };
+        let end = encode(&padded, 0, text.len(), integer, &mut out, 3);
+        assert_eq!(end.is_some(), fits(text.as_bytes()), "{text}");
+        let fast = out[3..end?].to_vec();
+        let mut out = vec![0xAA; max_encoded(text.len()) + 3];
+        let end = encode_any(text.as_bytes(), &mut out, 3).unwrap();
+        assert_eq!(fast, out[3..end], "{text}: both ways to encode agree");
+        Some(decode(&fast))
+    }
+
+    #[test]
+    fn numbers_become_base_10000_digits() {
+        assert_eq!(number("0"), Some((false, 0, 0, vec![])));
+        assert_eq!(number("-0"), Some((false, 0, 0, vec![])));
+        assert_eq!(number("-0.00"), Some((false, 0, 2, vec![])));
+        assert_eq!(number("5"), Some((false, 0, 0, vec![5])));
+        assert_eq!(number("-12345"), Some((true, 1, 0, vec![1, 2345])));
+        assert_eq!(
+            number("1234567890"),
+            Some((false, 2, 0, vec![12, 3456, 7890]))
+        );
+        assert_eq!(number("10000"), Some((false, 1, 0, vec![1])));
+        assert_eq!(number("1.50"), Some((false, 0, 2, vec![1, 5000])));
+        assert_eq!(number("0.00005"), Some((false, -2, 5, vec![5000])));
+        assert_eq!(number("0.0001"), Some((false, -1, 4, vec![1])));
+        assert_eq!(number("120000.00010"), Some((false, 1, 5, vec![12, 0, 1])));
+    }
+
+    #[test]
+    fn exponents_move_the_point() {
+        assert_eq!(number("1e3"), Some((false, 0, 0, vec![1000])));
+        assert_eq!(number("1.5e+1"), Some((false, 0, 0, vec![15])));
+        assert_eq!(number("1.55E1"), Some((false, 0, 1, vec![15, 5000])));
+        assert_eq!(number("1e-5"), Some((false, -2, 5, vec![1000])));
+        assert_eq!(number("0e999999"), Some((false, 0, 0, vec![])));
+        assert_eq!(number("0.000001e6"), Some((false, 0, 0, vec![1])));
+        assert_eq!(number("1e70"), Some((false, 17, 0, vec![100])));
+        assert_eq!(number("1e300"), Some((false, 75, 0, vec![1])));
+        assert_eq!(number("-1e-300"), Some((true, -75, 300, vec![1])));
+    }
+
+    #[test]
+    fn limits_are_those_of_numeric() {
+        assert!(number("1e131071").is_some());
+        assert!(number("9.9e131071").is_some());
+        assert!(number("1e131072").is_none());
+        assert!(number("0.00001e131076").is_some());
+        assert!(number("0.00001e131077").is_none());
+        assert!(number("1e-16383").is_some());
+        assert!(number("1e-16384").is_none());
+        assert!(number("0e-16384").is_none());
+        assert!(number("1e99999999999999999999").is_none());
+        assert!(number("0e99999999999999999999").is_none());
+        assert!(number("1e-99999999999999999999").is_none());
+        assert!(number(&"9".repeat(131072)).is_some());
+        assert!(number(&"9".repeat(131073)).is_none());
+        assert!(number(&format!("0.{}", "1".repeat(16383))).is_some());
+        assert!(number(&format!("0.{}", "1".repeat(16384))).is_none());
+    }
+}

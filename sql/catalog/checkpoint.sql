@@ -1,0 +1,13 @@
+CREATE TABLE redshift.checkpoint (
+    mv_id bigint NOT NULL,
+    partition_id text NOT NULL,
+    position text,
+    leader_epoch integer,
+    source_id text,
+    updated_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+    PRIMARY KEY (mv_id, partition_id)
+) WITH (fillfactor = 50);
+COMMENT ON TABLE redshift.checkpoint IS 'Where each streaming materialized view resumes; written in the transaction that loads the rows';
+COMMENT ON COLUMN redshift.checkpoint.position IS 'Next offset to load; null until the first refresh when the view starts at the earliest record';
+COMMENT ON COLUMN redshift.checkpoint.leader_epoch IS 'Epoch of the partition''s leader when the position was taken';
+COMMENT ON COLUMN redshift.checkpoint.source_id IS 'Id of the topic that the position belongs to, if the broker has one';

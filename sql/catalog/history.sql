@@ -1,0 +1,61 @@
+CREATE SEQUENCE redshift.query_id_seq;
+
+CREATE TABLE redshift.refresh_history (
+    query_id bigint PRIMARY KEY,
+    mv_id bigint NOT NULL,
+    mv_oid oid NOT NULL,
+    schema_name text NOT NULL,
+    mv_name text NOT NULL,
+    external_schema_name text NOT NULL,
+    stream_name text NOT NULL,
+    user_id oid NOT NULL,
+    session_id integer NOT NULL,
+    transaction_id bigint NOT NULL,
+    refresh_type text NOT NULL,
+    status text NOT NULL,
+    start_time timestamp NOT NULL,
+    end_time timestamp NOT NULL,
+    rows_inserted bigint NOT NULL
+);
+CREATE INDEX ON redshift.refresh_history (mv_id, query_id);
+COMMENT ON TABLE redshift.refresh_history IS 'Refreshes that committed; sys_mv_refresh_history reads it. Times are UTC';
+
+CREATE TABLE redshift.scan_ledger (
+    query_id bigint NOT NULL,
+    mv_id bigint NOT NULL,
+    partition_id text NOT NULL,
+    first_position text NOT NULL,
+    end_position text NOT NULL,
+    latest_position text,
+    scanned bigint NOT NULL,
+    loaded bigint NOT NULL,
+    filtered bigint NOT NULL,
+    skipped bigint NOT NULL,
+    bytes bigint NOT NULL,
+    record_time_min timestamp,
+    record_time_max timestamp,
+    logged_at timestamp NOT NULL DEFAULT pg_catalog.timezone('UTC', pg_catalog.clock_timestamp()),
+    PRIMARY KEY (query_id, partition_id)
+);
+CREATE INDEX ON redshift.scan_ledger (mv_id, partition_id, query_id);
+COMMENT ON TABLE redshift.scan_ledger IS 'What each refresh read of each partition: from first_position up to, and without, end_position';
+
+CREATE TABLE redshift.scan_error (
+    query_id bigint NOT NULL,
+    mv_id bigint NOT NULL,
+    partition_id text NOT NULL,
+    position text NOT NULL,
+    stream_timestamp_type text NOT NULL,
+    stream_timestamp timestamp,
+    error_code integer NOT NULL,
+    error_reason text NOT NULL,
+    logged_at timestamp NOT NULL DEFAULT pg_catalog.timezone('UTC', pg_catalog.clock_timestamp())
+);
+CREATE INDEX ON redshift.scan_error (mv_id, query_id);
+COMMENT ON TABLE redshift.scan_error IS 'Records that a refresh passed without loading them';
+COMMENT ON COLUMN redshift.scan_error.error_code IS '1: key or value longer than max_record_bytes; 2: removed by the broker before it was read (on_data_loss = continue)';
+
+-- pg_dump carries all of it: rows without their positions would be loaded twice.
+SELECT pg_catalog.pg_extension_config_dump('redshift.' OPERATOR(pg_catalog.||) name, '')
+FROM pg_catalog.unnest(ARRAY['materialized_view', 'materialized_view_mv_id_seq', 'checkpoint', 'query_id_seq',
+                             'refresh_history', 'scan_ledger', 'scan_error']) AS name;

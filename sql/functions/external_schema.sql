@@ -1,0 +1,86 @@
+-- External schemas: a schema, a foreign server of the same name, a foreign table for each topic.
+CREATE FUNCTION redshift.bind_external_schema(name text) RETURNS void
+    LANGUAGE c AS 'MODULE_PATHNAME', 'redshift_bind_external_schema';
+COMMENT ON FUNCTION redshift.bind_external_schema(text) IS 'Makes the foreign server of that name go with the schema of that name';
+
+CREATE FUNCTION redshift.topics(schema_name text) RETURNS TABLE (topic text, table_name text)
+    LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'topics_wrapper';
+COMMENT ON FUNCTION redshift.topics(text) IS 'The topics that the broker has for an external schema, and the relation name of each';
+
+CREATE FUNCTION redshift.source_status(
+    schema_name text,
+    OUT topic text, OUT partition_id bigint, OUT low_watermark bigint, OUT high_watermark bigint, OUT last_record_time timestamp
+) RETURNS SETOF record
+    LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'source_status_wrapper';
+COMMENT ON FUNCTION redshift.source_status(text) IS 'Is data flowing: earliest offset, end and time (UTC) of the newest record of each partition of an external schema';
+
+CREATE PROCEDURE redshift.sync_external_schema(schema_name text) LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    server oid := (SELECT s.oid FROM pg_foreign_server AS s WHERE s.srvname = schema_name);
+    missing text;
+    gone text;
+BEGIN
+    PERFORM redshift.bind_external_schema(schema_name)
+    WHERE NOT EXISTS (
+        SELECT FROM pg_depend AS d
+        WHERE d.classid = 'pg_foreign_server'::regclass AND d.objid = server AND d.refclassid = 'pg_namespace'::regclass);
+    WITH broker AS MATERIALIZED (SELECT t.topic, t.table_name FROM redshift.topics(schema_name) AS t),
+         mapped AS (
+             SELECT o.option_value AS topic, t.ftrelid::regclass AS relation, c.relname
+             FROM pg_foreign_table AS t
+             JOIN pg_class AS c ON c.oid = t.ftrelid,
+             pg_options_to_table(t.ftoptions) AS o
+             WHERE t.ftserver = server AND o.option_name = 'topic')
+    SELECT (SELECT string_agg(quote_ident(b.table_name), ', ') FROM broker AS b
+            WHERE b.topic NOT IN (SELECT m.topic FROM mapped AS m)),
+           (SELECT string_agg(m.relation::text, ', ') FROM mapped AS m
+            WHERE m.topic NOT IN (SELECT b.topic FROM broker AS b)
+              AND NOT EXISTS (SELECT FROM pg_foreign_server AS s, pg_options_to_table(s.srvoptions) AS o
+                              WHERE s.oid = server AND o.option_name = 'topics'))
+    INTO missing, gone;
+    IF missing IS NOT NULL THEN
+        EXECUTE format('IMPORT FOREIGN SCHEMA topics LIMIT TO (%s) FROM SERVER %I INTO %I', missing, schema_name, schema_name);
+    END IF;
+    -- As in Redshift: whoever may use the schema may read its streams.
+    EXECUTE format('GRANT SELECT ON ALL TABLES IN SCHEMA %I TO PUBLIC', schema_name);
+    IF gone IS NOT NULL THEN
+        RAISE NOTICE 'the broker has no topic for: %', gone
+            USING HINT = 'DROP FOREIGN TABLE removes a relation that is not needed any more.';
+    END IF;
+END $$;
+COMMENT ON PROCEDURE redshift.sync_external_schema(text) IS 'Creates the foreign tables of topics that appeared since the external schema was created';
+
+CREATE PROCEDURE redshift.create_external_schema(
+    name text,
+    source text,
+    uri text DEFAULT NULL,
+    authentication text DEFAULT 'none',
+    topics text DEFAULT NULL,
+    if_not_exists boolean DEFAULT false
+) LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF create_external_schema.name IS NULL OR source IS NULL OR authentication IS NULL OR if_not_exists IS NULL THEN
+        RAISE EXCEPTION 'name, source, authentication and if_not_exists must not be null' USING ERRCODE = 'null_value_not_allowed';
+    END IF;
+    IF lower(source) NOT IN ('kafka', 'msk') THEN
+        RAISE EXCEPTION 'unknown source "%"', source
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'Sources of this release: kafka, msk.';
+    END IF;
+    IF uri IS NULL THEN
+        RAISE EXCEPTION 'an external schema needs the uri of the Kafka cluster'
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'uri => ''host:port[,host:port..]''';
+    END IF;
+    IF if_not_exists AND to_regnamespace(quote_ident(create_external_schema.name)) IS NOT NULL THEN
+        RAISE NOTICE 'schema "%" already exists, skipping', create_external_schema.name USING ERRCODE = 'duplicate_schema';
+        RETURN;
+    END IF;
+    EXECUTE format('CREATE SCHEMA %I', create_external_schema.name);
+    EXECUTE format('CREATE SERVER %I TYPE %L FOREIGN DATA WRAPPER redshift_streaming OPTIONS (uri %L, authentication %L%s)',
+                   create_external_schema.name, lower(source), uri, lower(authentication),
+                   CASE WHEN topics IS NOT NULL THEN format(', topics %L', topics) END);
+    CALL redshift.sync_external_schema(create_external_schema.name);
+END $$;
+COMMENT ON PROCEDURE redshift.create_external_schema(text, text, text, text, text, boolean)
+    IS 'Redshift''s CREATE EXTERNAL SCHEMA .. FROM KAFKA: schema, foreign server and a foreign table for each topic';

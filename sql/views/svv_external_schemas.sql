@@ -1,0 +1,20 @@
+-- SVV_EXTERNAL_SCHEMAS. eskind 10 is MSK; Redshift documents no number for FROM KAFKA, which reads the same clusters: 10 as well.
+CREATE VIEW svv_external_schemas WITH (security_barrier) AS
+SELECT n.oid AS esoid,
+       10::smallint AS eskind,
+       n.nspname AS schemaname,
+       n.nspowner::bigint::integer AS esowner,
+       NULL::text AS databasename,
+       pg_catalog.json_strip_nulls(pg_catalog.json_build_object(
+           'SOURCE', pg_catalog.upper(s.srvtype),
+           'URI', (SELECT o.option_value FROM pg_catalog.pg_options_to_table(s.srvoptions) AS o
+                   WHERE o.option_name OPERATOR(pg_catalog.=) 'uri'),
+           'AUTHENTICATION', (SELECT o.option_value FROM pg_catalog.pg_options_to_table(s.srvoptions) AS o
+                              WHERE o.option_name OPERATOR(pg_catalog.=) 'authentication')))::text AS esoptions
+FROM pg_catalog.pg_foreign_server AS s
+JOIN pg_catalog.pg_foreign_data_wrapper AS w ON w.oid OPERATOR(pg_catalog.=) s.srvfdw
+JOIN pg_catalog.pg_namespace AS n ON n.nspname OPERATOR(pg_catalog.=) s.srvname
+WHERE w.fdwname OPERATOR(pg_catalog.=) 'redshift_streaming'
+  AND (pg_catalog.has_schema_privilege(n.oid, 'USAGE') OR redshift.sees_everything());
+COMMENT ON VIEW svv_external_schemas IS 'External schemas';
+GRANT SELECT ON svv_external_schemas TO PUBLIC;

@@ -1,0 +1,18 @@
+-- SVV_MV_INFO: the streaming materialized views. Whether one is stale only the broker knows: u. state: 1 incremental, 101 definition dropped.
+CREATE VIEW svv_mv_info WITH (security_barrier) AS
+SELECT pg_catalog.current_database()::character(128) AS database_name,
+       n.nspname::character(128) AS schema_name,
+       pg_catalog.pg_get_userbyid(c.relowner)::character(128) AS user_name,
+       c.relname::character(128) AS name,
+       'u'::character(1) AS is_stale,
+       CASE WHEN d.oid IS NULL THEN 101 ELSE 1 END AS state,
+       'f'::character(1) AS autorewrite,
+       'f'::character(1) AS autorefresh
+FROM redshift.materialized_view AS v
+JOIN pg_catalog.pg_class AS c ON c.oid OPERATOR(pg_catalog.=) v.mv
+JOIN pg_catalog.pg_namespace AS n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
+LEFT JOIN pg_catalog.pg_class AS d ON d.oid OPERATOR(pg_catalog.=) v.definition
+WHERE pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND pg_catalog.has_table_privilege(c.oid, 'SELECT')
+   OR redshift.sees_everything();
+COMMENT ON VIEW svv_mv_info IS 'Streaming materialized views';
+GRANT SELECT ON svv_mv_info TO PUBLIC;

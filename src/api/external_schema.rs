@@ -1,0 +1,204 @@
+//! External schemas: their options, topics as foreign tables, and whether data is flowing.
+
+use crate::pg::foreign::{self, Server};
+use crate::pg::node::Definition;
+use crate::pg::relation;
+use crate::scan::column::COLUMNS;
+use crate::source::Source;
+use crate::{error, pg, settings};
+use pgrx::spi::{quote_identifier, quote_literal};
+use std::collections::HashMap;
+use stream::Client;
+
+/// The longest identifier, in bytes (NAMEDATALEN - 1).
+const MAX_NAME_BYTES: usize = 63;
+/// More relations than this in one schema are a mistake.
+const MAX_TOPICS: usize = 10_000;
+
+/// What may stand in OPTIONS (..) of CREATE SERVER.
+const SERVER_OPTIONS: &str = "uri, authentication, topics";
+
+/// The catalogue that the validator is asked about.
+pub enum OptionsOf {
+    /// CREATE SERVER.
+    Server,
+    /// CREATE FOREIGN TABLE.
+    Table,
+    /// Others, which have no options.
+    Other,
+}
+
+/// Raises an error for options that cannot be.
+pub fn validate(of: OptionsOf, options: &[Definition]) {
+    for Definition { name, value } in options {
+        let value = value.as_deref().unwrap_or_default();
+        match (&of, name.as_str()) {
+            (OptionsOf::Server, "uri") => validate_uri(value),
+            (OptionsOf::Server, "authentication") => validate_authentication(value),
+            (OptionsOf::Server, "topics") | (OptionsOf::Table, "topic") => {
+                if value.trim().is_empty() {
+                    error::option_value(name, value, "a name").raise();
+                }
+            }
+            (OptionsOf::Server, _) => error::foreign_option(name, SERVER_OPTIONS).raise(),
+            (OptionsOf::Table, _) => error::foreign_option(name, "topic").raise(),
+            (OptionsOf::Other, _) => error::foreign_option(name, "none").raise(),
+        }
+    }
+}
+
+fn validate_uri(uri: &str) {
+    let is_broker = |broker: &str| match broker.trim().rsplit_once(':') {
+        Some((host, port)) => !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port > 0),
+        None => false,
+    };
+    if !uri.split(',').all(is_broker) {
+        error::option_value("uri", uri, "host:port[,host:port..]").raise();
+    }
+}
+
+fn validate_authentication(value: &str) {
+    match value.to_ascii_lowercase().as_str() {
+        "none" => {}
+        later @ ("iam" | "mtls") => {
+            error::option_not_yet(&format!("authentication {later}"), "Use authentication none.").raise()
+        }
+        _ => error::option_value("authentication", value, "none").raise(),
+    }
+}
+
+/// The statements of IMPORT FOREIGN SCHEMA: one foreign table for each topic of the server. (Postgres itself applies LIMIT TO and EXCEPT.)
+pub fn import_commands(server: &str) -> Vec<String> {
+    let server = foreign::server_by_name(server);
+    topics(&server).iter().map(|(topic, name)| create_table(&server, topic, name)).collect()
+}
+
+/// Topic and relation name of each topic that belongs to the schema, by name.
+pub fn topics(server: &Server) -> Vec<(String, String)> {
+    let source = Source::of_server(server);
+    let client = source.connect(settings::memory_limit_bytes());
+    let listed = source.answer(&client, client.list_topics(settings::connect_timeout()));
+    let mut names: Vec<String> = listed
+        .into_iter()
+        .filter(|topic| match &source.topics {
+            Some(pattern) => matches_pattern(pattern, &topic.name),
+            None => !topic.is_internal && !topic.name.starts_with("__"),
+        })
+        .map(|topic| topic.name)
+        .collect();
+    names.sort();
+    if names.len() > MAX_TOPICS {
+        error::too_many_topics(&server.name, names.len(), MAX_TOPICS).raise();
+    }
+    let mut taken: HashMap<String, String> = HashMap::new();
+    for topic in &names {
+        let name = cut_name(topic);
+        if let Some(first) = taken.insert(name.clone(), topic.clone()) {
+            error::topic_name_clash(&server.name, &name, &first, topic).raise();
+        }
+    }
+    names.into_iter().map(|topic| (topic.clone(), cut_name(&topic))).collect()
+}
+
+/// Comma-separated names in which `*` stands for any characters.
+fn matches_pattern(pattern: &str, topic: &str) -> bool {
+    pattern.split(',').any(|part| matches_glob(part.trim(), topic))
+}
+
+fn matches_glob(glob: &str, text: &str) -> bool {
+    let Some((head, tail)) = glob.split_once('*') else { return glob == text };
+    let Some(mut rest) = text.strip_prefix(head) else { return false };
+    let mut pieces: Vec<&str> = tail.split('*').collect();
+    let last = pieces.pop().unwrap_or_default();
+    for piece in pieces {
+        match rest.find(piece) {
+            Some(at) => rest = &rest[at + piece.len()..],
+            None => return false,
+        }
+    }
+    rest.len() >= last.len() && rest.ends_with(last)
+}
+
+/// A topic's name as an identifier: cut where a character ends.
+fn cut_name(topic: &str) -> String {
+    let mut end = topic.len().min(MAX_NAME_BYTES);
+    while !topic.is_char_boundary(end) {
+        end -= 1;
+    }
+    topic[..end].to_owned()
+}
+
+fn create_table(server: &Server, topic: &str, name: &str) -> String {
+    let dialect = quote_identifier(pg::extension::schema());
+    let column = |(name, kind, _): &(&str, &str, crate::scan::column::Column)| match *kind {
+        "varbyte" | "super" => format!("{name} {dialect}.{kind}"),
+        _ => format!("{name} {kind}"),
+    };
+    let columns: Vec<String> = COLUMNS.iter().map(column).collect();
+    format!(
+        "CREATE FOREIGN TABLE {} ({}) SERVER {} OPTIONS (topic {})",
+        quote_identifier(name),
+        columns.join(", "),
+        quote_identifier(&server.name),
+        quote_literal(topic)
+    )
+}
+
+/// One row of `redshift.source_status`.
+pub struct PartitionStatus {
+    /// The topic.
+    pub topic: String,
+    /// The partition.
+    pub partition_id: i64,
+    /// The earliest offset.
+    pub low_watermark: i64,
+    /// The end: the last stable offset.
+    pub high_watermark: i64,
+    /// Time of the newest record, in microseconds since 2000 (UTC).
+    pub last_record_time: Option<i64>,
+}
+
+/// Every partition of every topic of an external schema.
+pub fn status(schema: &str) -> Vec<PartitionStatus> {
+    let server = foreign::find_server(schema).unwrap_or_else(|| error::not_an_external_schema(schema).raise());
+    let source = Source::of_server(&server);
+    let client = source.connect(settings::memory_limit_bytes());
+    let mapped = pg::spi::rows(
+        "SELECT o.option_value FROM pg_catalog.pg_foreign_table AS t, pg_catalog.pg_options_to_table(t.ftoptions) AS o
+         WHERE t.ftserver = $1 AND o.option_name = 'topic' ORDER BY o.option_value",
+        &[server.oid.into()],
+        |row| row.expect::<String>(1),
+    );
+    mapped.iter().flat_map(|topic| topic_status(&source, &client, topic)).collect()
+}
+
+fn topic_status(source: &Source, client: &Client, topic: &str) -> Vec<PartitionStatus> {
+    let description = match source.try_answer(client, client.describe_topic(topic, settings::connect_timeout())) {
+        Ok(description) => description,
+        // A topic that was dropped since the schema was synchronized has no partitions to show.
+        Err(stream::Error::UnknownTopic { .. }) => return Vec::new(),
+        Err(error) => error::source(&source.label(), &error).raise(),
+    };
+    let watermarks = source.watermarks(client, topic, &description.partitions);
+    let times = source.newest_times(client, topic, &watermarks);
+    watermarks
+        .iter()
+        .map(|watermarks| PartitionStatus {
+            topic: topic.to_owned(),
+            partition_id: i64::from(watermarks.partition),
+            low_watermark: watermarks.earliest,
+            high_watermark: watermarks.latest,
+            last_record_time: times
+                .iter()
+                .find(|(partition, _)| *partition == watermarks.partition)
+                .and_then(|(_, ms)| crate::scan::column::to_timestamp(*ms)),
+        })
+        .collect()
+}
+
+/// Ties the server of that name to the schema of that name, so that dropping the schema drops it too.
+pub fn bind(name: &str) {
+    let server = foreign::find_server(name).unwrap_or_else(|| error::not_an_external_schema(name).raise());
+    let schema = relation::find_schema(name).unwrap_or_else(|| error::not_an_external_schema(name).raise());
+    relation::server_depends_on_schema(server.oid, schema);
+}

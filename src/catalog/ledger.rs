@@ -1,0 +1,132 @@
+//! redshift.scan_ledger and redshift.scan_error: what each refresh read of each partition, and what it could not load.
+
+use crate::pg::spi::{self, as_extension_owner};
+
+/// What one refresh did in one partition.
+pub struct Entry {
+    /// The partition.
+    pub partition: i32,
+    /// Where it began.
+    pub first_position: i64,
+    /// Where the next one begins.
+    pub end_position: i64,
+    /// The last record that was read, if any was.
+    pub latest_position: Option<i64>,
+    /// Records read.
+    pub scanned: i64,
+    /// Records that the definition took.
+    pub loaded: i64,
+    /// Records that the definition's WHERE dropped.
+    pub filtered: i64,
+    /// Records too large to load.
+    pub skipped: i64,
+    /// Bytes of keys and values.
+    pub bytes: i64,
+    /// Oldest and newest record time, in microseconds since 2000 (UTC).
+    pub times: Option<(i64, i64)>,
+}
+
+/// A record, or a range of records, that was not loaded.
+pub struct Failure {
+    /// The partition.
+    pub partition: i32,
+    /// The record's offset, or the first of the range.
+    pub position: i64,
+    /// C, L or U.
+    pub timestamp_type: &'static str,
+    /// The record's time, in microseconds since 2000 (UTC).
+    pub timestamp: Option<i64>,
+    /// What happened.
+    pub reason: Reason,
+}
+
+/// Why something was not loaded. Redshift documents no numbers for error_code; these are ours.
+pub enum Reason {
+    /// A key or value longer than the limit, in bytes.
+    TooLarge {
+        /// `key` or `value`.
+        part: &'static str,
+        /// Its length.
+        bytes: u64,
+        /// What was allowed.
+        limit: u64,
+    },
+    /// Records up to (and without) this offset were gone before they were read, and `on_data_loss = 'continue'`.
+    Lost {
+        /// The offset after the last lost one.
+        until: i64,
+    },
+}
+
+impl Reason {
+    fn code(&self) -> i32 {
+        match self {
+            Reason::TooLarge { .. } => 1,
+            Reason::Lost { .. } => 2,
+        }
+    }
+
+    fn text(&self, position: i64) -> String {
+        match self {
+            Reason::TooLarge { part, bytes, limit } => {
+                format!("The record's {part} has {bytes} bytes, more than the limit of {limit}.")
+            }
+            Reason::Lost { until } => {
+                format!("Offsets {position} to {} were removed by the broker before they were loaded.", until - 1)
+            }
+        }
+    }
+}
+
+/// Writes a ledger entry.
+pub fn insert(query_id: i64, mv_id: i64, entry: &Entry) {
+    let time = |time: Option<i64>| time.map(crate::pg::time::timestamp);
+    as_extension_owner(|| {
+        spi::execute(
+            "INSERT INTO redshift.scan_ledger (query_id, mv_id, partition_id, first_position, end_position, latest_position,
+                 scanned, loaded, filtered, skipped, bytes, record_time_min, record_time_max)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
+            &[
+                query_id.into(),
+                mv_id.into(),
+                entry.partition.to_string().into(),
+                entry.first_position.to_string().into(),
+                entry.end_position.to_string().into(),
+                entry.latest_position.map(|position| position.to_string()).into(),
+                entry.scanned.into(),
+                entry.loaded.into(),
+                entry.filtered.into(),
+                entry.skipped.into(),
+                entry.bytes.into(),
+                time(entry.times.map(|times| times.0)).into(),
+                time(entry.times.map(|times| times.1)).into(),
+            ],
+        )
+    });
+}
+
+/// Writes what was not loaded.
+pub fn insert_failures(query_id: i64, mv_id: i64, failures: &[Failure]) {
+    if failures.is_empty() {
+        return;
+    }
+    as_extension_owner(|| {
+        for failure in failures {
+            spi::execute(
+                "INSERT INTO redshift.scan_error
+                     (query_id, mv_id, partition_id, position, stream_timestamp_type, stream_timestamp, error_code, error_reason)
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+                &[
+                    query_id.into(),
+                    mv_id.into(),
+                    failure.partition.to_string().into(),
+                    failure.position.to_string().into(),
+                    failure.timestamp_type.into(),
+                    failure.timestamp.map(crate::pg::time::timestamp).into(),
+                    failure.reason.code().into(),
+                    failure.reason.text(failure.position).into(),
+                ],
+            );
+        }
+    });
+}

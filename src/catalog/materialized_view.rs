@@ -1,0 +1,106 @@
+//! redshift.materialized_view: which tables are streaming materialized views, and their options.
+
+use crate::pg::relation::{self, Oid};
+use crate::pg::spi::{self, Row, as_extension_owner};
+use crate::view::options::{Options, OnDataLoss};
+
+/// A streaming materialized view.
+pub struct MaterializedView {
+    /// Its number, which no other view ever gets again, in no copy of the database either.
+    pub id: i64,
+    /// The landing table: what users call the view.
+    pub table: Oid,
+    /// The hidden view with the definition, as long as it exists.
+    pub definition: Option<Oid>,
+    /// The external schema when the view was created, for messages.
+    pub external_schema_name: String,
+    /// The topic or stream when the view was created, for messages.
+    pub stream_name: String,
+    /// What a refresh has to know of WITH (..).
+    pub options: Options,
+    /// It came from a backup or another database and was not adopted.
+    pub restored: bool,
+}
+
+impl MaterializedView {
+    /// The view's name without its schema, for messages.
+    pub fn name(&self) -> String {
+        relation::name(self.table).unwrap_or_else(|| self.table.to_u32().to_string())
+    }
+}
+
+const COLUMNS: &str = "mv_id, mv::oid, definition::oid, external_schema_name, stream_name, on_data_loss, max_record_bytes,
+    origin IS DISTINCT FROM redshift.origin()";
+
+fn read(row: Row) -> MaterializedView {
+    let definition: Oid = row.expect(3);
+    MaterializedView {
+        id: row.expect(1),
+        table: row.expect(2),
+        definition: relation::exists(definition).then_some(definition),
+        external_schema_name: row.expect(4),
+        stream_name: row.expect(5),
+        options: Options {
+            on_data_loss: OnDataLoss::of_name(&row.expect::<String>(6)).unwrap_or_default(),
+            max_record_bytes: u64::try_from(row.expect::<i64>(7)).unwrap_or(0),
+        },
+        restored: row.expect(8),
+    }
+}
+
+/// The view whose landing table this is.
+pub fn find(table: Oid) -> Option<MaterializedView> {
+    let sql = format!("SELECT {COLUMNS} FROM redshift.materialized_view WHERE mv = $1");
+    as_extension_owner(|| spi::first(&sql, &[table.into()], read))
+}
+
+/// Is this the landing table of a streaming materialized view?
+pub fn exists(table: Oid) -> bool {
+    let sql = "SELECT 1 FROM redshift.materialized_view WHERE mv = $1";
+    as_extension_owner(|| spi::first(sql, &[table.into()], |_| ()).is_some())
+}
+
+/// Registers a view; returns its number.
+pub fn insert(table: Oid, definition: Oid, schema: &str, stream: &str, options: &Options) -> i64 {
+    as_extension_owner(|| {
+        let id = spi::first(
+            "INSERT INTO redshift.materialized_view
+                (mv, definition, external_schema_name, stream_name, on_data_loss, max_record_bytes)
+             VALUES ($1, $2, $3, $4, $5, $6) RETURNING mv_id",
+            &[
+                table.into(),
+                definition.into(),
+                schema.into(),
+                stream.into(),
+                options.on_data_loss.name().into(),
+                (options.max_record_bytes as i64).into(),
+            ],
+            |row| row.expect(1),
+        );
+        let id = id.unwrap_or_else(|| panic!("INSERT .. RETURNING gave no row"));
+        adopt_as_extension_owner(id);
+        id
+    })
+}
+
+/// Makes the view this database's own. (A trigger forgets the origin of every row that is inserted, so only a second step by us sets it.)
+pub fn adopt(id: i64) {
+    as_extension_owner(|| adopt_as_extension_owner(id));
+}
+
+fn adopt_as_extension_owner(id: i64) {
+    spi::execute(
+        "UPDATE redshift.materialized_view SET origin = redshift.origin() WHERE mv_id = $1",
+        &[id.into()],
+    );
+}
+
+/// Stores changed options.
+pub fn update_options(id: i64, options: &Options) {
+    as_extension_owner(|| {
+        spi::execute(
+            "UPDATE redshift.materialized_view SET on_data_loss = $2, max_record_bytes = $3 WHERE mv_id = $1",
+            &[id.into(), options.on_data_loss.name().into(), (options.max_record_bytes as i64).into()],
+        )
+    });
+}

@@ -1,0 +1,41 @@
+//! redshift.refresh_history: one row per refresh that committed.
+
+use crate::catalog::materialized_view::MaterializedView;
+use crate::pg::relation::{self, Oid};
+use crate::pg::spi::{self, as_extension_owner};
+use crate::pg::time::{now_utc, timestamp};
+
+/// A number for a refresh, in ascending order: `query_id` of the SYS_ views.
+pub fn next_query_id() -> i64 {
+    as_extension_owner(|| {
+        spi::first("SELECT pg_catalog.nextval('redshift.query_id_seq')", &[], |row| row.expect(1))
+            .unwrap_or_else(|| panic!("nextval gave no row"))
+    })
+}
+
+/// Writes the row of a finished refresh. `started` is a timestamp in UTC.
+pub fn insert(query_id: i64, view: &MaterializedView, user: Oid, started: i64, status: &str, rows_inserted: u64) {
+    let schema = relation::schema_name(view.table).unwrap_or_default();
+    as_extension_owner(|| {
+        spi::execute(
+            "INSERT INTO redshift.refresh_history (query_id, mv_id, mv_oid, schema_name, mv_name, external_schema_name, stream_name,
+                 user_id, session_id, transaction_id, refresh_type, status, start_time, end_time, rows_inserted)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, pg_catalog.pg_backend_pid(),
+                 pg_catalog.pg_current_xact_id()::pg_catalog.text::pg_catalog.int8, 'Manual', $9, $10, $11, $12)",
+            &[
+                query_id.into(),
+                view.id.into(),
+                view.table.into(),
+                schema.into(),
+                view.name().into(),
+                view.external_schema_name.as_str().into(),
+                view.stream_name.as_str().into(),
+                user.into(),
+                status.into(),
+                timestamp(started).into(),
+                timestamp(now_utc()).into(),
+                (rows_inserted as i64).into(),
+            ],
+        )
+    });
+}

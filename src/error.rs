@@ -1,0 +1,283 @@
+//! Every error of ours: message, SQLSTATE, DETAIL and HINT. The only place where SQLSTATEs are chosen.
+//!
+//! Class RS is ours: states that only a streaming materialized view can be in. Messages name the view, topic, partition and position,
+//! never an option's value that may be a secret.
+
+use crate::pg::report::Report;
+
+/// Standard classes (errcodes.txt).
+const FEATURE_NOT_SUPPORTED: [u8; 5] = *b"0A000";
+const CONNECTION: [u8; 5] = *b"08001";
+const CONNECTION_LOST: [u8; 5] = *b"08006";
+const INVALID_VALUE: [u8; 5] = *b"22023";
+const NOT_OWNER: [u8; 5] = *b"42501";
+const UNDEFINED_OBJECT: [u8; 5] = *b"42704";
+const UNDEFINED_TABLE: [u8; 5] = *b"42P01";
+const WRONG_OBJECT: [u8; 5] = *b"42809";
+const DEPENDENT_OBJECTS: [u8; 5] = *b"2BP01";
+const INVALID_NAME: [u8; 5] = *b"42602";
+const OBJECT_IN_USE: [u8; 5] = *b"55006";
+const NOT_IN_STATE: [u8; 5] = *b"55000";
+const LIMIT_EXCEEDED: [u8; 5] = *b"54000";
+const FDW_OPTION_NAME: [u8; 5] = *b"HV00D";
+
+/// The position is older than the earliest record: records are gone.
+const POSITION_PASSED: [u8; 5] = *b"RS001";
+/// The position is past the end of the partition.
+const POSITION_PAST_END: [u8; 5] = *b"RS002";
+/// The topic is not the one that the view has read.
+const TOPIC_RECREATED: [u8; 5] = *b"RS003";
+/// The view came from a backup or a copy and has not been adopted.
+const RESTORED: [u8; 5] = *b"RS004";
+
+/// A failure of the source. `what` says what we were about, e.g. `external schema "shop"`.
+pub fn source(what: &str, error: &stream::Error) -> Report {
+    use stream::Error::*;
+    match error {
+        Config(text) => Report::new(INVALID_VALUE, format!("{what}: {text}")),
+        Timeout { request, cause } => {
+            let report = Report::new(CONNECTION, format!("{what}: no answer from the Kafka broker"))
+                .hint("Check the uri of the external schema and that the broker can be reached from this host; redshift.connect_timeout_ms is how long we wait.");
+            match cause {
+                Some(cause) => report.detail(format!("{request}: {cause}.")),
+                None => report.detail(format!("{request}.")),
+            }
+        }
+        UnknownTopic { topic } => {
+            Report::new(UNDEFINED_OBJECT, format!("{what}: topic \"{topic}\" does not exist"))
+                .detail("The broker knows no topic of this name, or does not show it to this client.")
+        }
+        OffsetOutOfRange { topic, partition, offset } => Report::new(
+            POSITION_PASSED,
+            format!("{what}: topic \"{topic}\", partition {partition}: there is no offset {offset} any more"),
+        )
+        .detail("Retention removed the record while it was about to be read."),
+        Partition { topic, partition, offset, cause } => Report::new(
+            CONNECTION_LOST,
+            format!("{what}: topic \"{topic}\", partition {partition} cannot be read at offset {offset}"),
+        )
+        .detail(format!("{cause}.")),
+        other => Report::new(CONNECTION, format!("{what}: {other}")),
+    }
+}
+
+/// No record for `redshift.fetch_timeout_ms` although the end is not reached.
+pub fn stalled(topic: &str, waiting_for: &str, cause: Option<String>) -> Report {
+    let detail = match cause {
+        Some(cause) => format!("Waiting for {waiting_for}. Last trouble: {cause}."),
+        None => format!("Waiting for {waiting_for}."),
+    };
+    Report::new(CONNECTION_LOST, format!("topic \"{topic}\": no records from the Kafka broker")).detail(detail).hint(
+        "Nothing was loaded and no position moved; try again when the broker answers. redshift.fetch_timeout_ms is how long we wait.",
+    )
+}
+
+/// Records between the position and the earliest offset are gone.
+pub fn position_passed(view: &str, topic: &str, partition: i32, position: i64, earliest: i64) -> Report {
+    Report::new(
+        POSITION_PASSED,
+        format!("materialized view \"{view}\": records of topic \"{topic}\", partition {partition} are lost"),
+    )
+    .detail(format!(
+        "The next record to load is offset {position}, the earliest that the broker still has is {earliest}: offsets {position} to {} are gone.",
+        earliest - 1
+    ))
+    .hint(format!(
+        "To accept the loss: CALL redshift.set_position('{view}', '{partition}', '{earliest}'); or ALTER MATERIALIZED VIEW {view} SET (on_data_loss = 'continue')."
+    ))
+}
+
+/// The position is after the last record.
+pub fn position_past_end(view: &str, topic: &str, partition: i32, position: i64, end: i64) -> Report {
+    Report::new(
+        POSITION_PAST_END,
+        format!("materialized view \"{view}\": the position in topic \"{topic}\", partition {partition} is past its end"),
+    )
+    .detail(format!(
+        "The next record to load is offset {position}, but the partition ends at {end}: the broker lost records, or the topic was re-created."
+    ))
+    .hint(format!("To go on at the end: CALL redshift.set_position('{view}', '{partition}', '{end}'). To load what is there from the start: CALL redshift.set_position('{view}', NULL, 'earliest')."))
+}
+
+/// The topic was dropped and created again.
+pub fn topic_recreated(view: &str, topic: &str, detail: String) -> Report {
+    Report::new(TOPIC_RECREATED, format!("materialized view \"{view}\": topic \"{topic}\" was re-created")).detail(detail).hint(format!(
+        "To load the new topic from its start: CALL redshift.set_position('{view}', NULL, 'earliest'). The rows of the old one stay."
+    ))
+}
+
+/// The view is a copy: of a backup, or of another database.
+pub fn restored(view: &str) -> Report {
+    Report::new(RESTORED, format!("materialized view \"{view}\" was restored and is paused"))
+        .detail("It came from a backup or a copy of another database. Loading goes on only when you say so, since the original may still load.")
+        .hint(format!("CALL redshift.adopt('{view}') lets this copy load from where the original stood."))
+}
+
+/// The hidden definition is gone.
+pub fn definition_gone(view: &str, external_schema: &str, stream: &str) -> Report {
+    Report::new(NOT_IN_STATE, format!("materialized view \"{view}\" has lost its definition"))
+        .detail(format!("Its definition over {external_schema}.\"{stream}\" was dropped, probably with the external schema. The rows are all here, in an ordinary table."))
+        .hint(format!("To load again, create the external schema and a new materialized view; CALL redshift.set_position makes it go on where this one stood. DROP MATERIALIZED VIEW {view} removes the rows."))
+}
+
+/// Another user's view.
+pub fn not_owner(view: &str) -> Report {
+    Report::new(NOT_OWNER, format!("must be owner of materialized view {view}"))
+}
+
+/// Not one of ours.
+pub fn not_a_streaming_view(name: &str) -> Report {
+    Report::new(WRONG_OBJECT, format!("\"{name}\" is not a streaming materialized view"))
+}
+
+/// REFRESH inside a REFRESH of the same view.
+pub fn refresh_running(view: &str) -> Report {
+    Report::new(OBJECT_IN_USE, format!("materialized view \"{view}\" is being refreshed in this session"))
+        .hint("A trigger or function that a refresh runs cannot refresh the same view.")
+}
+
+/// REFRESH .. WITH NO DATA.
+pub fn refresh_without_data(view: &str) -> Report {
+    Report::new(FEATURE_NOT_SUPPORTED, format!("materialized view \"{view}\" over a stream cannot be refreshed WITH NO DATA"))
+        .hint(format!("TRUNCATE {view} removes its rows; the next refresh goes on with the records after them."))
+}
+
+/// A definition that cannot be maintained record by record.
+pub fn not_incremental(what: &str, hint: &str) -> Report {
+    Report::new(FEATURE_NOT_SUPPORTED, format!("a streaming materialized view cannot have {what}"))
+        .detail("Each record is loaded once, when it arrives; earlier records are not read again.")
+        .hint(hint)
+}
+
+/// EXPLAIN CREATE MATERIALIZED VIEW.
+pub fn explain_create() -> Report {
+    Report::new(FEATURE_NOT_SUPPORTED, "EXPLAIN of CREATE MATERIALIZED VIEW over a stream is not supported")
+        .hint("EXPLAIN the SELECT of its definition.")
+}
+
+/// A native materialized view was about to read a stream.
+pub fn native_materialized_view(table: &str) -> Report {
+    Report::new(NOT_IN_STATE, format!("{table} cannot be read by a native materialized view"))
+        .detail("PostgreSQL would read the whole topic again at every refresh.")
+        .hint("Preload the library: shared_preload_libraries = 'redshift_streaming' (restart), or session_preload_libraries = 'redshift_streaming' (new sessions). A stream is read by one streaming materialized view directly, not through a view.")
+}
+
+/// CREATE EXTENSION without preloading.
+pub fn not_preloaded() -> Report {
+    Report::new(NOT_IN_STATE, "redshift_streaming must be preloaded")
+        .detail("Without it PostgreSQL would take CREATE and REFRESH MATERIALIZED VIEW over a stream for its own and read the topic again each time.")
+        .hint("ALTER SYSTEM SET shared_preload_libraries = 'redshift_streaming'; and restart. Where that cannot be: ALTER DATABASE .. SET session_preload_libraries = 'redshift_streaming'; and reconnect.")
+}
+
+/// An option with a value that it cannot have.
+pub fn option_value(name: &str, value: &str, allowed: &str) -> Report {
+    Report::new(INVALID_VALUE, format!("invalid value for option \"{name}\": \"{value}\"")).hint(format!("Allowed: {allowed}."))
+}
+
+/// An option of a later release.
+pub fn option_not_yet(name: &str, instead: &str) -> Report {
+    Report::new(FEATURE_NOT_SUPPORTED, format!("option \"{name}\" is not supported by this release")).hint(instead)
+}
+
+/// An option that is fixed when the view is created.
+pub fn option_fixed(name: &str) -> Report {
+    Report::new(FEATURE_NOT_SUPPORTED, format!("option \"{name}\" can only be given to CREATE MATERIALIZED VIEW"))
+}
+
+/// An unknown option of a server or foreign table.
+pub fn foreign_option(name: &str, allowed: &str) -> Report {
+    Report::new(FDW_OPTION_NAME, format!("invalid option \"{name}\"")).hint(format!("Valid options here: {allowed}."))
+}
+
+/// A required option is missing.
+pub fn foreign_option_missing(object: &str, name: &str) -> Report {
+    Report::new(INVALID_VALUE, format!("{object} has no option \"{name}\""))
+}
+
+/// A schema without a server of its name.
+pub fn not_an_external_schema(name: &str) -> Report {
+    Report::new(UNDEFINED_OBJECT, format!("external schema \"{name}\" does not exist"))
+        .hint("CALL redshift.create_external_schema(..) creates one.")
+}
+
+/// More topics than anyone wants as tables.
+pub fn too_many_topics(server: &str, found: usize, limit: usize) -> Report {
+    Report::new(LIMIT_EXCEEDED, format!("external schema \"{server}\" would have {found} topics, more than {limit}"))
+        .hint("Give a pattern, for example topics => 'orders*,payments'.")
+}
+
+/// Two topics whose names are the same in their first 63 bytes.
+pub fn topic_name_clash(server: &str, name: &str, first: &str, second: &str) -> Report {
+    Report::new(
+        INVALID_NAME,
+        format!("topics \"{first}\" and \"{second}\" would both be relation \"{name}\""),
+    )
+    .detail("A relation's name has at most 63 bytes, so longer topic names are cut.")
+    .hint(format!(
+        "Leave one out by a pattern and map it by hand: CREATE FOREIGN TABLE .. (columns as the others have) SERVER {server} OPTIONS (topic '{second}')."
+    ))
+}
+
+/// A column that the definition fills.
+pub fn column_is_mapped(view: &str, column: &str) -> Report {
+    Report::new(
+        DEPENDENT_OBJECTS,
+        format!("cannot drop column \"{column}\" of materialized view \"{view}\": its definition fills it"),
+    )
+    .hint("Drop the materialized view and create it without the column, or rename the column.")
+}
+
+/// The landing table lost columns of the definition, or has none of them.
+pub fn column_missing(view: &str, column: &str) -> Report {
+    Report::new(NOT_IN_STATE, format!("materialized view \"{view}\" has no column \"{column}\" any more")).hint(
+        "Add the column again with the type that it had, or drop the materialized view and create it anew.",
+    )
+}
+
+/// A deferrable constraint on a landing table.
+pub fn deferrable(view: &str, name: &str) -> Report {
+    Report::new(
+        FEATURE_NOT_SUPPORTED,
+        format!("\"{name}\" on materialized view \"{view}\" cannot be deferrable"),
+    )
+    .detail("A refresh runs as the view's owner in a security-restricted operation, where PostgreSQL fires no deferred trigger.")
+    .hint("Create it NOT DEFERRABLE.")
+}
+
+/// set_position with something that is no position.
+pub fn invalid_position(position: &str) -> Report {
+    Report::new(INVALID_VALUE, format!("invalid position \"{position}\""))
+        .hint("A position is the next offset to load (a whole number), or 'earliest'.")
+}
+
+/// No checkpoint for the partition.
+pub fn unknown_partition(view: &str, partition: &str) -> Report {
+    Report::new(UNDEFINED_OBJECT, format!("materialized view \"{view}\" has read no partition \"{partition}\""))
+        .hint("redshift.checkpoint lists the partitions; NULL stands for all.")
+}
+
+/// No checkpoint rows at all: deleted by hand, or lost by a partial restore.
+pub fn no_checkpoint(view: &str) -> Report {
+    Report::new(NOT_IN_STATE, format!("materialized view \"{view}\" has no positions"))
+        .detail("Its rows in redshift.checkpoint are missing, so it is not known which records it holds already.")
+        .hint(format!("Restore them, or say where to go on: CALL redshift.set_position('{view}', NULL, 'earliest') loads the topic again from its start."))
+}
+
+/// A relation that does not exist.
+pub fn undefined_relation(name: &str) -> Report {
+    Report::new(UNDEFINED_TABLE, format!("relation \"{name}\" does not exist"))
+}
+
+/// A topic read twice in one refresh's plan.
+pub fn rescan() -> Report {
+    Report::new(FEATURE_NOT_SUPPORTED, "the definition's plan reads the stream twice")
+        .hint("A function in FROM must use the record's columns (LATERAL).")
+}
+
+/// More was skipped than is logged one by one.
+pub fn skips_not_logged(view: &str, logged: usize, skipped: u64) -> Report {
+    Report::new(
+        *b"01000",
+        format!("materialized view \"{view}\": {skipped} records were skipped, {logged} of them are listed in sys_stream_scan_errors"),
+    )
+}

@@ -1,0 +1,41 @@
+//! CONTEXT lines of error messages.
+
+use super::guard::unguarded;
+use pgrx::pg_sys;
+use std::ffi::{CString, c_void};
+
+/// Says where the work is, or nothing if that is not known.
+pub type Describe = fn() -> Option<String>;
+
+/// Runs `work`; an error inside it carries what `describe` says at that moment as a CONTEXT line.
+pub fn with_context<T>(describe: Describe, work: impl FnOnce() -> T) -> T {
+    struct Pop(*mut pg_sys::ErrorContextCallback);
+    impl Drop for Pop {
+        fn drop(&mut self) {
+            // SAFETY: the stack is as before the push, on the normal and on the unwinding way.
+            unsafe { pg_sys::error_context_stack = self.0 }
+        }
+    }
+    let mut callback = pg_sys::ErrorContextCallback {
+        // SAFETY: reads a variable of the backend.
+        previous: unsafe { pg_sys::error_context_stack },
+        callback: Some(add_line),
+        arg: describe as *mut c_void,
+    };
+    let _pop = Pop(callback.previous);
+    // SAFETY: `callback` outlives `work`, and `_pop` takes it off the stack.
+    unsafe { pg_sys::error_context_stack = &mut callback }
+    work()
+}
+
+unsafe extern "C-unwind" fn add_line(describe: *mut c_void) {
+    // SAFETY: the argument is the function pointer that `with_context` stored.
+    let describe: Describe = unsafe { std::mem::transmute(describe) };
+    if let Some(line) = describe().and_then(|line| CString::new(line).ok()) {
+        // SAFETY: called by errfinish, which has an error on its stack; errcontext_msg copies the text.
+        unsafe {
+            unguarded::set_errcontext_domain(std::ptr::null());
+            unguarded::errcontext_msg(c"%s".as_ptr(), line.as_ptr());
+        }
+    }
+}

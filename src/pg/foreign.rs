@@ -1,0 +1,69 @@
+//! Foreign servers and tables: their options and names.
+
+use super::node::{Definition, definition, pointers};
+use super::relation::{Oid, c_text, text};
+use pgrx::pg_sys;
+
+/// A foreign server.
+pub struct Server {
+    /// Its OID.
+    pub oid: Oid,
+    /// Its name.
+    pub name: String,
+    /// `TYPE '..'` of CREATE SERVER.
+    pub kind: Option<String>,
+    /// Its options.
+    pub options: Vec<Definition>,
+}
+
+/// The server of a foreign table, and the table's own options.
+pub fn of_table(table: Oid) -> (Server, Vec<Definition>) {
+    // SAFETY: both raise for what does not exist and return palloc'd copies.
+    unsafe {
+        let table = pg_sys::GetForeignTable(table);
+        (server(pg_sys::GetForeignServer((*table).serverid)), options((*table).options))
+    }
+}
+
+/// The server of that name; raises if there is none.
+pub fn server_by_name(name: &str) -> Server {
+    // SAFETY: raises for a name that does not exist.
+    unsafe { server(pg_sys::GetForeignServerByName(c_text(name).as_ptr(), false)) }
+}
+
+/// The server of that name, if it exists.
+pub fn find_server(name: &str) -> Option<Server> {
+    // SAFETY: null for a name that does not exist.
+    unsafe {
+        let found = pg_sys::GetForeignServerByName(c_text(name).as_ptr(), true);
+        (!found.is_null()).then(|| server(found))
+    }
+}
+
+unsafe fn server(server: *mut pg_sys::ForeignServer) -> Server {
+    // SAFETY: a struct of foreign.h with NUL-terminated names.
+    unsafe {
+        Server {
+            oid: (*server).serverid,
+            name: text((*server).servername).unwrap_or_default(),
+            kind: text((*server).servertype),
+            options: options((*server).options),
+        }
+    }
+}
+
+unsafe fn options(list: *mut pg_sys::List) -> Vec<Definition> {
+    // SAFETY: option lists hold DefElems.
+    unsafe { pointers::<pg_sys::DefElem>(list).into_iter().map(|option| definition(option)).collect() }
+}
+
+/// What the option array of the validator function holds: `{name=value,..}` as stored in the catalogue.
+pub fn parse_options(array: &[String]) -> Vec<Definition> {
+    array
+        .iter()
+        .map(|option| match option.split_once('=') {
+            Some((name, value)) => Definition { name: name.to_owned(), value: Some(value.to_owned()) },
+            None => Definition { name: option.clone(), value: None },
+        })
+        .collect()
+}

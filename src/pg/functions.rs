@@ -1,0 +1,157 @@
+//! The functions of schema redshift, as Postgres calls them. What they do is in `crate::api`.
+
+use super::guard::{entry, for_pgrx};
+use super::relation::Oid;
+use super::{extension, fdw, foreign, relation, time};
+use crate::api::external_schema::{self, OptionsOf};
+use crate::api::materialized_view;
+use crate::error;
+use pgrx::prelude::*;
+use pgrx::{datum::Timestamp, pg_sys};
+
+/// A function whose errors keep everything, SQLSTATEs of ours among it: called with the raw arguments.
+macro_rules! function {
+    ($(#[$docs:meta])* $name:ident, $info:ident, |$call:ident| $body:expr) => {
+        #[unsafe(no_mangle)]
+        extern "C" fn $info() -> &'static pg_sys::Pg_finfo_record {
+            const INFO: pg_sys::Pg_finfo_record = pg_sys::Pg_finfo_record { api_version: 1 };
+            &INFO
+        }
+        $(#[$docs])*
+        #[unsafe(no_mangle)]
+        unsafe extern "C-unwind" fn $name(raw: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
+            // SAFETY: Postgres calls with the arguments that the SQL declaration promises.
+            unsafe {
+                entry(|| {
+                    let $call = Call(raw);
+                    $body;
+                    pg_sys::Datum::null()
+                })
+            }
+        }
+    };
+}
+
+/// The arguments of a call.
+struct Call(pg_sys::FunctionCallInfo);
+
+impl Call {
+    fn get<T: FromDatum>(&self, index: usize) -> Option<T> {
+        // SAFETY: the SQL declaration has so many arguments of these types.
+        unsafe {
+            let argument = &*(*self.0).args.as_ptr().add(index);
+            T::from_datum(argument.value, argument.isnull)
+        }
+    }
+
+    fn expect<T: FromDatum>(&self, index: usize, name: &str) -> T {
+        self.get(index).unwrap_or_else(|| error::option_value(name, "null", "anything but null").raise())
+    }
+}
+
+function! {
+    /// `redshift.refresh(mv regclass, max_records bigint, max_bytes bigint)`
+    redshift_refresh, pg_finfo_redshift_refresh,
+    |call| materialized_view::refresh(call.expect(0, "mv"), call.get(1), call.get(2))
+}
+
+function! {
+    /// `redshift.adopt(mv regclass)`
+    redshift_adopt, pg_finfo_redshift_adopt,
+    |call| materialized_view::adopt(call.expect(0, "mv"))
+}
+
+function! {
+    /// `redshift.set_position(mv regclass, partition_id text, position text)`
+    redshift_set_position, pg_finfo_redshift_set_position,
+    |call| materialized_view::set_position(
+        call.expect(0, "mv"),
+        call.get::<String>(1).as_deref(),
+        &call.expect::<String>(2, "position"),
+    )
+}
+
+function! {
+    /// `redshift.stream_fdw_validator(text[], oid)`
+    redshift_fdw_validator, pg_finfo_redshift_fdw_validator,
+    |call| {
+        let options: Vec<String> = call.get(0).unwrap_or_default();
+        let of = match call.expect::<Oid>(1, "catalog") {
+            pg_sys::ForeignServerRelationId => OptionsOf::Server,
+            pg_sys::ForeignTableRelationId => OptionsOf::Table,
+            _ => OptionsOf::Other,
+        };
+        external_schema::validate(of, &foreign::parse_options(&options))
+    }
+}
+
+function! {
+    /// `redshift.bind_external_schema(name text)`
+    redshift_bind_external_schema, pg_finfo_redshift_bind_external_schema,
+    |call| {
+        let name: String = call.expect(0, "name");
+        relation::require_server_ownership(&name);
+        external_schema::bind(&name)
+    }
+}
+
+function! {
+    /// `redshift.check_preloaded()`
+    check_preloaded_wrapper, pg_finfo_check_preloaded_wrapper,
+    |_call| if !extension::is_preloaded() { error::not_preloaded().raise() }
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn pg_finfo_redshift_fdw_handler() -> &'static pg_sys::Pg_finfo_record {
+    const INFO: pg_sys::Pg_finfo_record = pg_sys::Pg_finfo_record { api_version: 1 };
+    &INFO
+}
+
+/// `redshift.stream_fdw_handler()`
+#[unsafe(no_mangle)]
+unsafe extern "C-unwind" fn redshift_fdw_handler(_call: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
+    // SAFETY: the body of a function that Postgres calls.
+    unsafe { entry(|| pg_sys::Datum::from(fdw::routine())) }
+}
+
+/// `redshift.topics(schema text)`: the topics that the broker has for an external schema, and the relation name of each.
+#[pg_extern]
+fn topics(schema: &str) -> TableIterator<'static, (name!(topic, String), name!(table_name, String))> {
+    let rows = for_pgrx(|| {
+        let server = foreign::find_server(schema)
+            .unwrap_or_else(|| error::not_an_external_schema(schema).raise());
+        relation::require_server_usage(server.oid, &server.name);
+        external_schema::topics(&server)
+    });
+    TableIterator::new(rows)
+}
+
+/// `redshift.source_status(schema text)`
+#[pg_extern]
+fn source_status(
+    schema: &str,
+) -> TableIterator<
+    'static,
+    (
+        name!(topic, String),
+        name!(partition_id, i64),
+        name!(low_watermark, i64),
+        name!(high_watermark, i64),
+        name!(last_record_time, Option<Timestamp>),
+    ),
+> {
+    let rows = for_pgrx(|| {
+        relation::require_schema_usage(schema);
+        external_schema::status(schema)
+    });
+    let row = |status: external_schema::PartitionStatus| {
+        (
+            status.topic,
+            status.partition_id,
+            status.low_watermark,
+            status.high_watermark,
+            status.last_record_time.map(time::timestamp),
+        )
+    };
+    TableIterator::new(rows.into_iter().map(row))
+}

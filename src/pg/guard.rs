@@ -1,0 +1,130 @@
+//! The wall between Rust and Postgres's errors, one guard each way.
+//!
+//! Postgres raises an error by `longjmp`, Rust by unwinding. pgrx guards every call that it binds, but what it keeps of an
+//! error is its text: constraint and column names, the cursor position, the context lines and SQLSTATEs of one's own are
+//! gone. A user's INSERT, DDL statement or trigger that fails inside ours must look exactly as it does outside, so:
+//!
+//! - [`preserving`] calls C code that may raise, and unwinds with the *whole* error;
+//! - [`entry`] wraps each function that Postgres calls, and raises what reaches it, whole again.
+//!
+//! Inside [`preserving`] stands nothing but the C call: the jump passes over that frame.
+
+use pgrx::pg_sys;
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+
+/// Functions that are called without pgrx's guard, because they raise (or re-raise) and the error must stay whole.
+pub(super) mod unguarded {
+    use core::ffi::{c_char, c_int};
+    use pgrx::pg_sys;
+    unsafe extern "C-unwind" {
+        pub fn CopyErrorData() -> *mut pg_sys::ErrorData;
+        pub fn FlushErrorState();
+        pub fn ReThrowError(error: *mut pg_sys::ErrorData) -> !;
+        pub fn errstart(level: c_int, domain: *const c_char) -> bool;
+        pub fn errcode(code: c_int) -> c_int;
+        pub fn errmsg(format: *const c_char, ...) -> c_int;
+        pub fn errdetail(format: *const c_char, ...) -> c_int;
+        pub fn errhint(format: *const c_char, ...) -> c_int;
+        pub fn errcontext_msg(format: *const c_char, ...) -> c_int;
+        pub fn set_errcontext_domain(domain: *const c_char) -> c_int;
+        pub fn errfinish(file: *const c_char, line: c_int, function: *const c_char);
+    }
+}
+
+/// A Postgres error on its way through Rust frames. The data lives until the transaction ends.
+struct PostgresError(*mut pg_sys::ErrorData);
+// SAFETY: a panic payload must be Send; this one never leaves the one thread that may call Postgres.
+unsafe impl Send for PostgresError {}
+
+/// Calls C code that may raise a Postgres error, and unwinds with the whole error if it does.
+///
+/// # Safety
+/// `call` holds no value with a destructor and makes calls of unguarded C functions only: an error jumps over its frame.
+pub(super) unsafe fn preserving<T>(call: impl FnOnce() -> T) -> T {
+    let mut result = std::mem::MaybeUninit::<T>::uninit();
+    // SAFETY: the jump buffer is installed and removed exactly as PG_TRY and PG_END_TRY do (elog.h); an error leaves through
+    // the buffer, never through a Rust frame that has something to drop.
+    unsafe {
+        let context = pg_sys::CurrentMemoryContext;
+        let exception_stack = pg_sys::PG_exception_stack;
+        let context_stack = pg_sys::error_context_stack;
+        let jumped = cee_scape::call_with_sigsetjmp(false, |buffer| {
+            pg_sys::PG_exception_stack = (buffer as *const cee_scape::SigJmpBufFields).cast_mut().cast();
+            result.write(call());
+            0
+        });
+        pg_sys::PG_exception_stack = exception_stack;
+        pg_sys::error_context_stack = context_stack;
+        if jumped == 0 {
+            return result.assume_init();
+        }
+        // CopyErrorData refuses to run in ErrorContext. The copy must outlive the contexts that unwinding may delete.
+        pg_sys::CurrentMemoryContext = if pg_sys::TopTransactionContext.is_null() {
+            pg_sys::TopMemoryContext
+        } else {
+            pg_sys::TopTransactionContext
+        };
+        let error = unguarded::CopyErrorData();
+        unguarded::FlushErrorState();
+        pg_sys::CurrentMemoryContext = context;
+        // Not panic!: no hook has to run, the error says where it comes from.
+        resume_unwind(Box::new(PostgresError(error)))
+    }
+}
+
+/// Wraps the body of a function that Postgres calls: what unwinds out of `body` becomes a Postgres error.
+///
+/// # Safety
+/// To be called as the whole body of an `extern "C-unwind"` function, so that no frame above has anything to drop.
+pub(super) unsafe fn entry<T>(body: impl FnOnce() -> T) -> T {
+    match catch_unwind(AssertUnwindSafe(body)) {
+        Ok(value) => value,
+        Err(payload) => raise_payload(payload),
+    }
+}
+
+fn raise_payload(payload: Box<dyn Any + Send>) -> ! {
+    match payload.downcast::<PostgresError>() {
+        Ok(error) => {
+            let data = error.0;
+            drop(error);
+            // SAFETY: `data` is a copy made by CopyErrorData in this transaction; nothing is left to drop here.
+            unsafe { unguarded::ReThrowError(data) }
+        }
+        // pgrx's own errors and Rust panics.
+        // SAFETY: as `entry`.
+        Err(payload) => unsafe {
+            pgrx::pg_sys::panic::pgrx_extern_c_guard(move || -> ! { resume_unwind(payload) })
+        },
+    }
+}
+
+/// For the body of a `#[pg_extern]`: a whole error of ours becomes one of pgrx's, which knows text and SQLSTATEs of Postgres's own.
+pub(super) fn for_pgrx<T>(body: impl FnOnce() -> T) -> T {
+    let payload = match catch_unwind(AssertUnwindSafe(body)) {
+        Ok(value) => return value,
+        Err(payload) => payload,
+    };
+    let error = match payload.downcast::<PostgresError>() {
+        Ok(error) => error.0,
+        Err(payload) => resume_unwind(payload),
+    };
+    let text = super::relation::text;
+    // SAFETY: a copy made by CopyErrorData in this transaction.
+    let (code, message, detail, hint) =
+        unsafe { ((*error).sqlerrcode, text((*error).message), text((*error).detail), text((*error).hint)) };
+    let mut report = pgrx::pg_sys::panic::ErrorReport::new(
+        pgrx::PgSqlErrorCode::from(code),
+        message.unwrap_or_default(),
+        "redshift_streaming",
+    );
+    if let Some(detail) = detail {
+        report = report.set_detail(detail);
+    }
+    if let Some(hint) = hint {
+        report = report.set_hint(hint);
+    }
+    report.report(pgrx::PgLogLevel::ERROR);
+    unreachable!("an ERROR does not return")
+}

@@ -1,0 +1,12 @@
+//! Loading the library.
+
+use pgrx::prelude::*;
+
+::pgrx::pg_module_magic!(name, version);
+
+/// Called by Postgres when it loads the library.
+#[pg_guard]
+pub extern "C-unwind" fn _PG_init() {
+    crate::settings::define();
+    super::utility::install();
+}

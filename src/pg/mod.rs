@@ -1,0 +1,26 @@
+//! Postgres, behind safe types: the only place of `unsafe` and `pg_sys`.
+//!
+//! Rules that hold for all of it:
+//! - Postgres is called on the main thread only; librdkafka's threads and ours never come here.
+//! - Postgres raises errors by longjmp. It may cross no frame that has something to drop: see [`guard`].
+//! - What Postgres allocates lives in its memory contexts; nothing of it is kept across a statement.
+//! - What differs between the majors is in [`polyfill`].
+
+pub mod error_context;
+pub mod execute;
+pub mod extension;
+mod fdw;
+pub mod foreign;
+mod functions;
+mod guard;
+mod init;
+pub mod node;
+mod polyfill;
+pub mod query;
+pub mod relation;
+pub mod report;
+pub mod spi;
+pub mod time;
+pub mod tuple;
+mod utility;
+pub mod wait;

@@ -1,0 +1,148 @@
+//! What differs between the Postgres majors, and nothing else.
+
+use pgrx::pg_sys;
+use std::ffi::c_void;
+
+/// May `user` do what the relation's owner may? (aclchk.c: `pg_class_ownercheck` until 15, `object_ownercheck` since.)
+///
+/// # Safety
+/// Looks into the catalogues: inside a transaction only.
+pub(super) unsafe fn owns_relation(relation: pg_sys::Oid, user: pg_sys::Oid) -> bool {
+    #[cfg(any(feature = "pg14", feature = "pg15"))]
+    // SAFETY: the caller's promise.
+    unsafe {
+        pg_sys::pg_class_ownercheck(relation, user)
+    }
+    #[cfg(not(any(feature = "pg14", feature = "pg15")))]
+    // SAFETY: the caller's promise.
+    unsafe {
+        pg_sys::object_ownercheck(pg_sys::RelationRelationId, relation, user)
+    }
+}
+
+/// A function that Postgres calls on each node of a tree.
+type Walker = unsafe extern "C-unwind" fn(*mut pg_sys::Node, *mut c_void) -> bool;
+
+mod unbound {
+    //! Exported by Postgres, not bound by pgrx.
+    use super::Walker;
+    use pgrx::pg_sys;
+    use std::ffi::{c_int, c_void};
+    #[cfg(any(feature = "pg14", feature = "pg15"))]
+    unsafe extern "C-unwind" {
+        pub fn query_tree_walker(q: *mut pg_sys::Query, w: Walker, c: *mut c_void, flags: c_int) -> bool;
+        pub fn expression_tree_walker(n: *mut pg_sys::Node, w: Walker, c: *mut c_void) -> bool;
+    }
+    #[cfg(not(any(feature = "pg14", feature = "pg15")))]
+    unsafe extern "C-unwind" {
+        #[link_name = "query_tree_walker_impl"]
+        pub fn query_tree_walker(q: *mut pg_sys::Query, w: Walker, c: *mut c_void, flags: c_int) -> bool;
+        #[link_name = "expression_tree_walker_impl"]
+        pub fn expression_tree_walker(n: *mut pg_sys::Node, w: Walker, c: *mut c_void) -> bool;
+    }
+    unsafe extern "C-unwind" {
+        pub fn StoreViewQuery(view: pg_sys::Oid, query: *mut pg_sys::Query, replace: bool);
+    }
+}
+
+/// `query_tree_walker`, range table entries first.
+///
+/// # Safety
+/// `query` is a query; `walker` does not raise over values that need dropping.
+pub(super) unsafe fn walk_query(query: *mut pg_sys::Query, walker: Walker, context: *mut c_void) -> bool {
+    // SAFETY: the caller's promise.
+    unsafe {
+        unbound::query_tree_walker(query, walker, context, pg_sys::QTW_EXAMINE_RTES_BEFORE as i32)
+    }
+}
+
+/// `expression_tree_walker`.
+///
+/// # Safety
+/// As [`walk_query`].
+pub(super) unsafe fn walk_expression(node: *mut pg_sys::Node, walker: Walker, context: *mut c_void) -> bool {
+    // SAFETY: the caller's promise.
+    unsafe { unbound::expression_tree_walker(node, walker, context) }
+}
+
+/// `StoreViewQuery` (view.c): gives an empty view its query.
+///
+/// # Safety
+/// `query` is a copy of an analysed query whose columns are the view's.
+pub(super) unsafe fn store_view_query(view: pg_sys::Oid, query: *mut pg_sys::Query) {
+    // SAFETY: the caller's promise; nothing of ours is dropped in this frame.
+    unsafe { super::guard::preserving(|| unbound::StoreViewQuery(view, query, false)) }
+}
+
+/// The text of a String node (a Value node before PostgreSQL 15).
+///
+/// # Safety
+/// `node` is a String node.
+pub(super) unsafe fn string_value(node: *mut pg_sys::Node) -> *const std::ffi::c_char {
+    #[cfg(feature = "pg14")]
+    // SAFETY: the caller's promise.
+    unsafe {
+        (*node.cast::<pg_sys::Value>()).val.str_
+    }
+    #[cfg(not(feature = "pg14"))]
+    // SAFETY: the caller's promise.
+    unsafe {
+        (*node.cast::<pg_sys::String>()).sval
+    }
+}
+
+/// The four-byte header of an uncompressed varlena of `len` bytes, header included (SET_VARSIZE_4B of varatt.h).
+pub(super) fn varlena_header(len: usize) -> [u8; 4] {
+    let len = u32::try_from(len).unwrap_or(u32::MAX);
+    if cfg!(target_endian = "little") { (len << 2).to_ne_bytes() } else { len.to_ne_bytes() }
+}
+
+/// Attribute `i` (from 0) of a tuple descriptor; PostgreSQL 18 moved them behind the compact ones.
+///
+/// # Safety
+/// `i` is less than the descriptor's `natts`.
+pub(super) unsafe fn attribute(descriptor: pg_sys::TupleDesc, i: usize) -> *const pg_sys::FormData_pg_attribute {
+    #[cfg(not(feature = "pg18"))]
+    // SAFETY: the caller's promise.
+    unsafe {
+        (*descriptor).attrs.as_ptr().add(i)
+    }
+    #[cfg(feature = "pg18")]
+    // SAFETY: the caller's promise.
+    unsafe {
+        pg_sys::TupleDescAttr(descriptor, i as i32)
+    }
+}
+
+/// May `user` do what the server's owner may?
+///
+/// # Safety
+/// Looks into the catalogues: inside a transaction only.
+pub(super) unsafe fn owns_server(server: pg_sys::Oid, user: pg_sys::Oid) -> bool {
+    #[cfg(any(feature = "pg14", feature = "pg15"))]
+    // SAFETY: the caller's promise.
+    unsafe {
+        pg_sys::pg_foreign_server_ownercheck(server, user)
+    }
+    #[cfg(not(any(feature = "pg14", feature = "pg15")))]
+    // SAFETY: the caller's promise.
+    unsafe {
+        pg_sys::object_ownercheck(pg_sys::ForeignServerRelationId, server, user)
+    }
+}
+
+/// Has `user` USAGE on the server?
+///
+/// # Safety
+/// Looks into the catalogues: inside a transaction only.
+pub(super) unsafe fn may_use_server(server: pg_sys::Oid, user: pg_sys::Oid) -> bool {
+    #[cfg(any(feature = "pg14", feature = "pg15"))]
+    // SAFETY: the caller's promise.
+    let result = unsafe { pg_sys::pg_foreign_server_aclcheck(server, user, pg_sys::ACL_USAGE as _) };
+    #[cfg(not(any(feature = "pg14", feature = "pg15")))]
+    // SAFETY: the caller's promise.
+    let result = unsafe {
+        pg_sys::object_aclcheck(pg_sys::ForeignServerRelationId, server, user, pg_sys::ACL_USAGE as _)
+    };
+    result == pg_sys::AclResult::ACLCHECK_OK
+}

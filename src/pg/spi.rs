@@ -1,0 +1,104 @@
+//! SQL of our own, run inside the user's transaction.
+//!
+//! Statements take a fresh snapshot and see what this transaction wrote: pgrx's `select` would run read-only and, until the
+//! transaction has an xid, on the old snapshot. So everything here goes through `update`.
+
+use super::relation;
+use pgrx::pg_sys;
+use pgrx::prelude::*;
+use pgrx::spi::SpiHeapTupleData;
+
+/// An argument of a statement.
+pub type Arg<'a> = pgrx::datum::DatumWithOid<'a>;
+
+/// One row of a result.
+pub struct Row<'a>(SpiHeapTupleData<'a>);
+
+impl Row<'_> {
+    /// Column `number` (from 1); `None` for SQL NULL.
+    pub fn get<T: IntoDatum + FromDatum>(&self, number: usize) -> Option<T> {
+        self.0.get(number).unwrap_or_else(|error| panic!("column {number} of our own query: {error}"))
+    }
+
+    /// Column `number` (from 1), which the query never leaves NULL.
+    pub fn expect<T: IntoDatum + FromDatum>(&self, number: usize) -> T {
+        self.get(number).unwrap_or_else(|| panic!("column {number} of our own query is NULL"))
+    }
+}
+
+/// Runs `sql` and makes a value of each row.
+pub fn rows<T>(sql: &str, args: &[Arg], make: impl FnMut(Row) -> T) -> Vec<T> {
+    let mut make = make;
+    Spi::connect_mut(|client| {
+        let table = client.update(sql, None, args).unwrap_or_else(|error| panic!("{sql}: {error}"));
+        table.map(|row| make(Row(row))).collect()
+    })
+}
+
+/// Runs `sql` and makes a value of its first row, if it has one.
+pub fn first<T>(sql: &str, args: &[Arg], make: impl FnMut(Row) -> T) -> Option<T> {
+    rows(sql, args, make).into_iter().next()
+}
+
+/// Runs `sql` and returns the number of rows that it touched.
+pub fn execute(sql: &str, args: &[Arg]) -> usize {
+    Spi::connect_mut(|client| {
+        client.update(sql, None, args).unwrap_or_else(|error| panic!("{sql}: {error}")).len()
+    })
+}
+
+/// Runs `work` as the owner of the extension's tables, with nothing but pg_catalog on the search path: the only way in which
+/// the catalogue tables of schema redshift are read and written. If `work` raises, the abort of the (sub)transaction restores user
+/// and settings.
+pub fn as_extension_owner<T>(work: impl FnOnce() -> T) -> T {
+    as_user(relation::extension_owner(), pg_sys::SECURITY_LOCAL_USERID_CHANGE as i32, work)
+}
+
+/// Runs `work` as `owner` in a security-restricted operation: the definition of a view and what the table's triggers do.
+pub fn as_view_owner<T>(owner: pg_sys::Oid, work: impl FnOnce() -> T) -> T {
+    let flags = pg_sys::SECURITY_LOCAL_USERID_CHANGE | pg_sys::SECURITY_RESTRICTED_OPERATION;
+    as_user(owner, flags as i32, work)
+}
+
+fn as_user<T>(user: pg_sys::Oid, add_flags: i32, work: impl FnOnce() -> T) -> T {
+    let mut saved_user = pg_sys::InvalidOid;
+    let mut saved_flags = 0;
+    // SAFETY: the pattern of RefreshMatView (matview.c); both are undone by the abort of the (sub)transaction on error.
+    let nest_level = unsafe {
+        pg_sys::GetUserIdAndSecContext(&mut saved_user, &mut saved_flags);
+        pg_sys::SetUserIdAndSecContext(user, saved_flags | add_flags);
+        let nest_level = pg_sys::NewGUCNestLevel();
+        pg_sys::set_config_option(
+            c"search_path".as_ptr(),
+            c"pg_catalog, pg_temp".as_ptr(),
+            pg_sys::GucContext::PGC_USERSET,
+            pg_sys::GucSource::PGC_S_SESSION,
+            pg_sys::GucAction::GUC_ACTION_SAVE,
+            true,
+            0,
+            false,
+        );
+        nest_level
+    };
+    let value = work();
+    // SAFETY: see above.
+    unsafe {
+        pg_sys::AtEOXact_GUC(false, nest_level);
+        pg_sys::SetUserIdAndSecContext(saved_user, saved_flags);
+    }
+    value
+}
+
+/// A timestamp's text as microseconds since 2000 in UTC; a text without a zone is UTC. Raises Postgres's own error for what is none.
+pub fn utc_timestamp(text: &str) -> i64 {
+    let micros = as_extension_owner(|| {
+        // Undone with the search path.
+        execute("SELECT pg_catalog.set_config('TimeZone', 'UTC', true)", &[]);
+        first(
+            "SELECT (EXTRACT(epoch FROM $1::pg_catalog.timestamptz) * 1000000)::pg_catalog.int8 - 946684800000000",
+            &[text.into()],
+            |row| row.expect::<i64>(1),
+        )
+    });
+    micros.unwrap_or_else(|| panic!("SELECT gave no row"))
+}

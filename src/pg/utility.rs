@@ -1,0 +1,433 @@
+//! The utility hook: which statements may be about streaming materialized views, and how each is taken apart.
+//!
+//! Statements of Postgres's own are passed on untouched, in a frame without destructors, so that their errors stay theirs. What a
+//! statement does to a streaming materialized view is decided in `crate::view`; here are only the nodes.
+
+use super::guard::{entry, preserving};
+use super::node::{self, Definition, append, copy, definition, is_a, pointers};
+use super::query::Query;
+use super::relation::{self, Oid, text};
+use crate::view::{alter, create, drop as drop_view, registered};
+use pgrx::pg_sys;
+use std::ffi::{CString, c_char};
+
+/// The next hook in the chain, set once by `install`.
+static mut NEXT: pg_sys::ProcessUtility_hook_type = None;
+
+mod unguarded {
+    use core::ffi::c_char;
+    use pgrx::pg_sys;
+    unsafe extern "C-unwind" {
+        pub fn standard_ProcessUtility(
+            statement: *mut pg_sys::PlannedStmt,
+            text: *const c_char,
+            read_only_tree: bool,
+            context: pg_sys::ProcessUtilityContext::Type,
+            parameters: pg_sys::ParamListInfo,
+            environment: *mut pg_sys::QueryEnvironment,
+            destination: *mut pg_sys::DestReceiver,
+            completion: *mut pg_sys::QueryCompletion,
+        );
+    }
+}
+
+/// Puts the hook in front of those that are there.
+pub(super) fn install() {
+    // SAFETY: called once, from _PG_init on the main thread.
+    unsafe {
+        NEXT = pg_sys::ProcessUtility_hook;
+        pg_sys::ProcessUtility_hook = Some(process_utility);
+    }
+}
+
+/// The arguments of the hook but for the statement.
+#[derive(Clone, Copy)]
+struct Call {
+    text: *const c_char,
+    context: pg_sys::ProcessUtilityContext::Type,
+    parameters: pg_sys::ParamListInfo,
+    environment: *mut pg_sys::QueryEnvironment,
+    destination: *mut pg_sys::DestReceiver,
+    completion: *mut pg_sys::QueryCompletion,
+}
+
+impl Call {
+    /// Hands `statement` to the next hook, or to Postgres. Raises by longjmp.
+    unsafe fn pass_on(self, statement: *mut pg_sys::PlannedStmt, read_only_tree: bool) {
+        // SAFETY: the hook's own arguments, or a statement of our making.
+        unsafe {
+            let next = match NEXT {
+                Some(next) => next,
+                None => unguarded::standard_ProcessUtility,
+            };
+            next(
+                statement,
+                self.text,
+                read_only_tree,
+                self.context,
+                self.parameters,
+                self.environment,
+                self.destination,
+                self.completion,
+            )
+        }
+    }
+
+    /// As [`Call::pass_on`] with a copy of ours, from Rust frames.
+    fn run(self, statement: *mut pg_sys::PlannedStmt) {
+        // SAFETY: nothing in the closure has a destructor.
+        unsafe { preserving(|| self.pass_on(statement, false)) }
+    }
+}
+
+unsafe extern "C-unwind" fn process_utility(
+    planned: *mut pg_sys::PlannedStmt,
+    text: *const c_char,
+    read_only_tree: bool,
+    context: pg_sys::ProcessUtilityContext::Type,
+    parameters: pg_sys::ParamListInfo,
+    environment: *mut pg_sys::QueryEnvironment,
+    destination: *mut pg_sys::DestReceiver,
+    completion: *mut pg_sys::QueryCompletion,
+) {
+    let call = Call { text, context, parameters, environment, destination, completion };
+    // SAFETY: arguments come from Postgres; `entry` is the frame that errors leave from.
+    unsafe {
+        if !may_concern_us((*(*planned).utilityStmt).type_) || !entry(|| handle(call, planned)) {
+            call.pass_on(planned, read_only_tree);
+        }
+    }
+}
+
+fn may_concern_us(tag: pg_sys::NodeTag) -> bool {
+    use pg_sys::NodeTag::*;
+    matches!(
+        tag,
+        T_CreateTableAsStmt
+            | T_RefreshMatViewStmt
+            | T_DropStmt
+            | T_AlterTableStmt
+            | T_RenameStmt
+            | T_AlterObjectSchemaStmt
+            | T_CommentStmt
+            | T_CreateTrigStmt
+            | T_ExplainStmt
+    )
+}
+
+/// Does the whole statement if it is about a streaming materialized view; false if it is Postgres's own business.
+unsafe fn handle(call: Call, planned: *mut pg_sys::PlannedStmt) -> bool {
+    // SAFETY: each cast follows the node's tag.
+    unsafe {
+        let statement = (*planned).utilityStmt;
+        if !pg_sys::IsTransactionState() || !relation::extension_exists() {
+            return false;
+        }
+        use pg_sys::NodeTag::*;
+        match (*statement).type_ {
+            T_CreateTableAsStmt => create_statement(call, statement.cast()),
+            T_RefreshMatViewStmt => refresh_statement(statement.cast()),
+            T_DropStmt => drop_statement(call, planned),
+            T_AlterTableStmt => alter_statement(call, planned),
+            T_RenameStmt => rename_statement(call, planned),
+            T_AlterObjectSchemaStmt => set_schema_statement(call, planned),
+            T_CommentStmt => comment_statement(call, planned),
+            T_CreateTrigStmt => trigger_statement(call, planned),
+            T_ExplainStmt => explain_statement(statement.cast()),
+            _ => false,
+        }
+    }
+}
+
+/// The registered view that a RangeVar names.
+unsafe fn view_of(relation: *const pg_sys::RangeVar) -> Option<Oid> {
+    if relation.is_null() {
+        return None;
+    }
+    // SAFETY: not null, and a RangeVar by the field's type.
+    unsafe { node::relation_of(relation) }.filter(|oid| registered(*oid))
+}
+
+/// A copy of the statement that may be changed, and its inner node.
+unsafe fn editable<T>(planned: *mut pg_sys::PlannedStmt) -> (*mut pg_sys::PlannedStmt, *mut T) {
+    // SAFETY: a deep copy; T follows the tag that the caller looked at.
+    unsafe {
+        let copied = copy(planned);
+        (copied, (*copied).utilityStmt.cast())
+    }
+}
+
+/// Refuses what standard_ProcessUtility refuses before it looks at a statement that writes.
+fn check_allowed(tag: &std::ffi::CStr) {
+    // SAFETY: each raises or does nothing.
+    unsafe {
+        pg_sys::PreventCommandIfReadOnly(tag.as_ptr());
+        pg_sys::PreventCommandIfParallelMode(tag.as_ptr());
+        pg_sys::PreventCommandDuringRecovery(tag.as_ptr());
+    }
+}
+
+unsafe fn create_statement(call: Call, statement: *mut pg_sys::CreateTableAsStmt) -> bool {
+    // SAFETY: the query of a CREATE MATERIALIZED VIEW is analysed when it reaches the hook.
+    unsafe {
+        let stmt = &*statement;
+        if stmt.objtype != pg_sys::ObjectType::OBJECT_MATVIEW || !is_a(stmt.query, pg_sys::NodeTag::T_Query) {
+            return false;
+        }
+        let query = Query(stmt.query.cast());
+        if !query.reads_stream() {
+            return false;
+        }
+        check_allowed(c"CREATE MATERIALIZED VIEW");
+        let into = &*stmt.into;
+        let options = pointers::<pg_sys::DefElem>(into.options);
+        let (ours, storage): (Vec<_>, Vec<_>) =
+            options.into_iter().partition(|option| create::is_view_option(&definition(*option).name));
+        let request = create::Request {
+            schema: text(pg_sys::get_namespace_name(pg_sys::RangeVarGetAndCheckCreationNamespace(
+                into.rel,
+                pg_sys::NoLock as i32,
+                std::ptr::null_mut(),
+            )))
+            .unwrap_or_default(),
+            name: text((*into.rel).relname).unwrap_or_default(),
+            column_names: names(into.colNames),
+            if_not_exists: stmt.if_not_exists,
+            options: ours.into_iter().map(|option| definition(option)).collect(),
+            storage_options: storage.into_iter().map(|option| definition(option)).collect(),
+            access_method: text(into.accessMethod),
+            tablespace: text(into.tableSpaceName),
+            query,
+        };
+        with_event_triggers(call.context, statement.cast(), || create::run(request));
+        true
+    }
+}
+
+/// Fires the event triggers of `statement` around `work`, as ProcessUtilitySlow does.
+unsafe fn with_event_triggers(
+    context: pg_sys::ProcessUtilityContext::Type,
+    statement: *mut pg_sys::Node,
+    work: impl FnOnce(),
+) {
+    let complete = context != pg_sys::ProcessUtilityContext::PROCESS_UTILITY_SUBCOMMAND;
+    // SAFETY: begin and end are paired, also when `work` unwinds: a state left behind would point into freed memory.
+    unsafe {
+        struct End(bool);
+        impl Drop for End {
+            fn drop(&mut self) {
+                if self.0 {
+                    // SAFETY: pops the state that EventTriggerBeginCompleteQuery pushed.
+                    unsafe { pg_sys::EventTriggerEndCompleteQuery() }
+                }
+            }
+        }
+        let _end = End(complete && pg_sys::EventTriggerBeginCompleteQuery());
+        if complete {
+            pg_sys::EventTriggerDDLCommandStart(statement);
+        }
+        work();
+        if complete {
+            pg_sys::EventTriggerSQLDrop(statement);
+            pg_sys::EventTriggerDDLCommandEnd(statement);
+        }
+    }
+}
+
+unsafe fn refresh_statement(statement: *mut pg_sys::RefreshMatViewStmt) -> bool {
+    // SAFETY: by the tag.
+    unsafe {
+        let Some(view) = view_of((*statement).relation) else { return false };
+        check_allowed(c"REFRESH MATERIALIZED VIEW");
+        crate::refresh::statement(view, (*statement).skipData);
+        true
+    }
+}
+
+unsafe fn drop_statement(call: Call, planned: *mut pg_sys::PlannedStmt) -> bool {
+    // SAFETY: the objects of DROP MATERIALIZED VIEW are lists of names.
+    unsafe {
+        let stmt = (*planned).utilityStmt.cast::<pg_sys::DropStmt>();
+        if (*stmt).removeType != pg_sys::ObjectType::OBJECT_MATVIEW {
+            return false;
+        }
+        let (copied, stmt) = editable::<pg_sys::DropStmt>(planned);
+        let (mut ours, mut others) = (std::ptr::null_mut(), std::ptr::null_mut());
+        for object in pointers::<pg_sys::List>((*stmt).objects) {
+            match view_of(pg_sys::makeRangeVarFromNameList(object)) {
+                Some(view) => {
+                    drop_view::check(view);
+                    ours = append(ours, object);
+                }
+                None => others = append(others, object),
+            }
+        }
+        if ours.is_null() {
+            return false;
+        }
+        if !others.is_null() {
+            (*stmt).objects = others;
+            call.run(copy(copied));
+        }
+        (*stmt).objects = ours;
+        (*stmt).removeType = pg_sys::ObjectType::OBJECT_TABLE;
+        call.run(copied);
+        true
+    }
+}
+
+unsafe fn alter_statement(call: Call, planned: *mut pg_sys::PlannedStmt) -> bool {
+    // SAFETY: by the tags.
+    unsafe {
+        let stmt = (*planned).utilityStmt.cast::<pg_sys::AlterTableStmt>();
+        let Some(view) = view_of((*stmt).relation) else { return false };
+        let (copied, stmt) = editable::<pg_sys::AlterTableStmt>(planned);
+        let mut kept = std::ptr::null_mut();
+        for command in pointers::<pg_sys::AlterTableCmd>((*stmt).cmds) {
+            if keep_after_our_part(view, command) {
+                kept = append(kept, command);
+            }
+        }
+        if (*stmt).objtype == pg_sys::ObjectType::OBJECT_MATVIEW {
+            (*stmt).objtype = pg_sys::ObjectType::OBJECT_TABLE;
+        }
+        (*stmt).cmds = kept;
+        if !kept.is_null() {
+            call.run(copied);
+        }
+        alter::after(view);
+        true
+    }
+}
+
+/// Does our part of one ALTER command; true if something is left for Postgres.
+unsafe fn keep_after_our_part(view: Oid, command: *mut pg_sys::AlterTableCmd) -> bool {
+    use pg_sys::AlterTableType as Kind;
+    // SAFETY: the definition of (RE)SET is a list of DefElems.
+    unsafe {
+        match (*command).subtype {
+            Kind::AT_DropColumn => {
+                alter::check_drop_column(view, &text((*command).name).unwrap_or_default());
+                true
+            }
+            Kind::AT_SetRelOptions | Kind::AT_ResetRelOptions => {
+                let reset = (*command).subtype == Kind::AT_ResetRelOptions;
+                let list = (*command).def.cast::<pg_sys::List>();
+                let (ours, storage): (Vec<_>, Vec<_>) = pointers::<pg_sys::DefElem>(list)
+                    .into_iter()
+                    .partition(|option| create::is_view_option(&definition(*option).name));
+                if !ours.is_empty() {
+                    let ours: Vec<Definition> = ours.into_iter().map(|option| definition(option)).collect();
+                    alter::set_options(view, &ours, reset);
+                }
+                let mut rest = std::ptr::null_mut();
+                for option in storage {
+                    rest = append(rest, option);
+                }
+                (*command).def = rest.cast();
+                !rest.is_null()
+            }
+            _ => true,
+        }
+    }
+}
+
+unsafe fn rename_statement(call: Call, planned: *mut pg_sys::PlannedStmt) -> bool {
+    // SAFETY: by the tag.
+    unsafe {
+        let stmt = (*planned).utilityStmt.cast::<pg_sys::RenameStmt>();
+        let Some(view) = view_of((*stmt).relation) else { return false };
+        let (copied, stmt) = editable::<pg_sys::RenameStmt>(planned);
+        for kind in [&mut (*stmt).renameType, &mut (*stmt).relationType] {
+            if *kind == pg_sys::ObjectType::OBJECT_MATVIEW {
+                *kind = pg_sys::ObjectType::OBJECT_TABLE;
+            }
+        }
+        let (kind, old) = ((*stmt).renameType, text((*stmt).subname).unwrap_or_default());
+        let new = text((*stmt).newname).unwrap_or_default();
+        call.run(copied);
+        match kind {
+            pg_sys::ObjectType::OBJECT_TABLE => alter::renamed(view, None),
+            pg_sys::ObjectType::OBJECT_COLUMN => alter::renamed(view, Some((&old, &new))),
+            _ => {}
+        }
+        true
+    }
+}
+
+unsafe fn set_schema_statement(call: Call, planned: *mut pg_sys::PlannedStmt) -> bool {
+    // SAFETY: by the tag.
+    unsafe {
+        let stmt = (*planned).utilityStmt.cast::<pg_sys::AlterObjectSchemaStmt>();
+        let Some(view) = view_of((*stmt).relation) else { return false };
+        let (copied, stmt) = editable::<pg_sys::AlterObjectSchemaStmt>(planned);
+        if (*stmt).objectType == pg_sys::ObjectType::OBJECT_MATVIEW {
+            (*stmt).objectType = pg_sys::ObjectType::OBJECT_TABLE;
+        }
+        call.run(copied);
+        alter::after(view);
+        true
+    }
+}
+
+unsafe fn comment_statement(call: Call, planned: *mut pg_sys::PlannedStmt) -> bool {
+    // SAFETY: the object of COMMENT ON MATERIALIZED VIEW is a list of names.
+    unsafe {
+        let stmt = (*planned).utilityStmt.cast::<pg_sys::CommentStmt>();
+        if (*stmt).objtype != pg_sys::ObjectType::OBJECT_MATVIEW
+            || view_of(pg_sys::makeRangeVarFromNameList((*stmt).object.cast())).is_none()
+        {
+            return false;
+        }
+        let (copied, stmt) = editable::<pg_sys::CommentStmt>(planned);
+        (*stmt).objtype = pg_sys::ObjectType::OBJECT_TABLE;
+        call.run(copied);
+        true
+    }
+}
+
+unsafe fn trigger_statement(call: Call, planned: *mut pg_sys::PlannedStmt) -> bool {
+    // SAFETY: by the tag.
+    unsafe {
+        let stmt = (*planned).utilityStmt.cast::<pg_sys::CreateTrigStmt>();
+        let Some(view) = view_of((*stmt).relation) else { return false };
+        call.run(copy(planned));
+        alter::after(view);
+        true
+    }
+}
+
+/// EXPLAIN ANALYZE would build a native materialized view and read the topic into it.
+unsafe fn explain_statement(statement: *mut pg_sys::ExplainStmt) -> bool {
+    // SAFETY: the query of an EXPLAIN is analysed when it reaches the hook.
+    unsafe {
+        let query = (*statement).query.cast::<pg_sys::Query>();
+        if !is_a(query, pg_sys::NodeTag::T_Query)
+            || !is_a((*query).utilityStmt, pg_sys::NodeTag::T_CreateTableAsStmt)
+        {
+            return false;
+        }
+        let create = &*(*query).utilityStmt.cast::<pg_sys::CreateTableAsStmt>();
+        if create.objtype == pg_sys::ObjectType::OBJECT_MATVIEW
+            && is_a(create.query, pg_sys::NodeTag::T_Query)
+            && Query(create.query.cast()).reads_stream()
+        {
+            create::refuse_explain();
+        }
+        false
+    }
+}
+
+/// The strings of a list of names.
+unsafe fn names(list: *mut pg_sys::List) -> Vec<String> {
+    // SAFETY: the cells are String nodes; strVal reads their only field.
+    unsafe {
+        pointers::<pg_sys::Node>(list)
+            .into_iter()
+            .map(|name| {
+                let owned: CString = std::ffi::CStr::from_ptr(super::polyfill::string_value(name)).into();
+                owned.to_string_lossy().into_owned()
+            })
+            .collect()
+    }
+}

@@ -1,0 +1,279 @@
+//! One refresh, from start to end. The first file to read.
+//!
+//! 1. lock: the table, then the view's checkpoints;
+//! 2. plan: the end of each partition is fixed now ("parity"), so that the refresh ends under constant load;
+//! 3. run: INSERT INTO table SELECT .. FROM definition, planned and run by Postgres, as the view's owner;
+//! 4. store: where to resume, the ledger and the history, in the transaction that holds the rows.
+//!
+//! It runs in the caller's transaction: a rollback takes back rows and positions alike, and the next statement sees the rows.
+
+use crate::catalog::ledger::{self, Entry, Failure, Reason};
+use crate::catalog::materialized_view::{self, MaterializedView};
+use crate::catalog::{checkpoint, refresh_history};
+use crate::checkpoint::{Plan, plan};
+use crate::pg::error_context::with_context;
+use crate::pg::query::Query;
+use crate::pg::relation::{self, LockMode, Oid};
+use crate::pg::{execute, report, spi, time};
+use crate::scan::column::{timestamp_type_letter, to_timestamp};
+use crate::scan::job::{self, Job, Limits, Outcome, Progress, Running};
+use crate::source::Source;
+use crate::view::{check, definition};
+use crate::{error, scan, settings};
+use pgrx::spi::quote_identifier;
+use stream::{Client, TopicDescription};
+
+/// What a refresh did, for the message to the user.
+struct Summary {
+    rows: u64,
+    partitions: usize,
+    scanned: i64,
+    filtered: i64,
+    skipped: i64,
+    lost: usize,
+    stopped_early: bool,
+}
+
+/// REFRESH MATERIALIZED VIEW.
+pub fn statement(table: Oid, with_no_data: bool) {
+    let name = relation::name(table).unwrap_or_default();
+    if with_no_data {
+        error::refresh_without_data(&name).raise();
+    }
+    run(table, u64::MAX, u64::MAX);
+}
+
+/// Refreshes a view, reading at most so many records or bytes.
+pub fn run(table: Oid, max_records: u64, max_bytes: u64) {
+    let name = relation::name(table).unwrap_or_else(|| error::undefined_relation(&table.to_u32().to_string()).raise());
+    if !relation::is_owned_by_current_user(table) {
+        error::not_owner(&name).raise();
+    }
+    if job::is_running() {
+        error::refresh_running(&name).raise();
+    }
+    let started = time::now_utc();
+    let caller = relation::current_user();
+    relation::lock(table, LockMode::RowExclusive);
+    let view = find_loadable(table, &name);
+    let Locked { stream, definition } = lock_source(&view);
+    let (source, topic) = Source::of_stream(stream);
+    let checkpoints = checkpoint::lock(view.id);
+
+    let client = source.connect(settings::memory_limit_bytes());
+    let description = describe(&source, &client, &topic);
+    let watermarks = source.watermarks(&client, &topic, &description.partitions);
+    let plan = plan(&view, &description, &checkpoints, &watermarks);
+
+    let limits = Limits { max_records, max_bytes, max_record_bytes: view.options.max_record_bytes };
+    let job = Job {
+        table: stream,
+        topic: topic.clone(),
+        client,
+        ranges: plan.ranges(),
+        limits,
+        refresh_time: started,
+    };
+    let (rows, outcome) = if job.ranges.is_empty() { (0, None) } else { load(&view, definition, job) };
+    check_still_same_topic(&source, &view, &description);
+
+    let summary = store(&view, plan, outcome, rows, limits, started, caller);
+    tell(&name, &summary);
+}
+
+/// The registered view; raises if it may not be loaded.
+fn find_loadable(table: Oid, name: &str) -> MaterializedView {
+    let view = materialized_view::find(table).unwrap_or_else(|| error::not_a_streaming_view(name).raise());
+    if view.restored {
+        error::restored(name).raise();
+    }
+    view
+}
+
+/// What a refresh reads by, locked against being dropped.
+struct Locked {
+    stream: Oid,
+    definition: Oid,
+}
+
+/// Locks stream and definition, in the order in which DROP .. CASCADE of the stream locks them.
+fn lock_source(view: &MaterializedView) -> Locked {
+    let gone = || error::definition_gone(&view.name(), &view.external_schema_name, &view.stream_name).raise();
+    let definition = view.definition.unwrap_or_else(gone);
+    let stream = definition::stream_of(definition).unwrap_or_else(gone);
+    relation::lock(stream, LockMode::AccessShare);
+    relation::lock(definition, LockMode::AccessShare);
+    if !relation::is_stream(stream) || !relation::is_view(definition) {
+        gone();
+    }
+    // The view may have been replaced since it was checked at creation.
+    check::incremental(&Query::of_view(definition).shape());
+    definition::follow(view.table, definition);
+    Locked { stream, definition }
+}
+
+fn describe(source: &Source, client: &Client, topic: &str) -> TopicDescription {
+    source.answer(client, client.describe_topic(topic, settings::connect_timeout()))
+}
+
+/// Runs the definition into the table; returns the number of rows inserted and what was read.
+fn load(view: &MaterializedView, definition: Oid, job: Job) -> (u64, Option<Outcome>) {
+    let sql = insert_statement(view, definition);
+    let running = Running::begin();
+    let rows = spi::as_view_owner(relation::owner(view.table), || {
+        with_context(describe_current_record, || execute::insert(&sql, || job::offer(job)))
+    });
+    let outcome = job::take_outcome();
+    drop(running);
+    (rows, outcome)
+}
+
+/// `INSERT INTO table (columns) SELECT columns FROM definition`: columns are matched by name, others of the table get their defaults.
+fn insert_statement(view: &MaterializedView, definition: Oid) -> String {
+    let present = definition::column_names(view.table);
+    let columns = definition::column_names(definition);
+    if let Some(missing) = columns.iter().find(|column| !present.contains(column)) {
+        error::column_missing(&view.name(), missing).raise();
+    }
+    let columns: Vec<String> = columns.iter().map(quote_identifier).collect();
+    let columns = columns.join(", ");
+    format!(
+        "INSERT INTO {} ({columns}) SELECT {columns} FROM {}",
+        relation::qualified_name(view.table).unwrap_or_default(),
+        relation::qualified_name(definition).unwrap_or_default()
+    )
+}
+
+/// CONTEXT of an error in the definition, a constraint or a trigger.
+fn describe_current_record() -> Option<String> {
+    let (partition, offset) = scan::current_record()?;
+    let topic = job::topic();
+    Some(format!("topic \"{topic}\", partition {partition}, offset {offset}"))
+}
+
+/// A topic that was re-created while it was read may have given records of both.
+fn check_still_same_topic(source: &Source, view: &MaterializedView, before: &TopicDescription) {
+    if before.topic_id.is_none() {
+        return;
+    }
+    let client = source.connect(settings::memory_limit_bytes());
+    let after = describe(source, &client, &before.name);
+    if after.topic_id != before.topic_id {
+        let detail = "It was dropped and created again while it was read; nothing was loaded.".to_owned();
+        error::topic_recreated(&view.name(), &before.name, detail).raise();
+    }
+}
+
+/// Stores positions, ledger and history.
+fn store(
+    view: &MaterializedView,
+    plan: Plan,
+    outcome: Option<Outcome>,
+    rows: u64,
+    limits: Limits,
+    started: i64,
+    caller: Oid,
+) -> Summary {
+    let outcome = outcome.unwrap_or(Outcome { partitions: Vec::new(), skipped: Vec::new(), stopped_early: false });
+    let progress_of = |partition| outcome.partitions.iter().find(|p| p.partition == partition);
+    let reached = |partition| {
+        let progress = progress_of(partition).filter(|_| outcome.stopped_early)?;
+        Some(progress.next_offset)
+    };
+    plan.store(view.id, reached);
+
+    let query_id = refresh_history::next_query_id();
+    let mut summary = Summary {
+        rows,
+        partitions: 0,
+        scanned: 0,
+        filtered: 0,
+        skipped: 0,
+        lost: plan.lost.len(),
+        stopped_early: outcome.stopped_early,
+    };
+    for planned in &plan.partitions {
+        let range = planned.range;
+        let end = reached(range.partition).unwrap_or(range.end);
+        let progress = progress_of(range.partition).copied().unwrap_or_default();
+        if end > range.start {
+            ledger::insert(query_id, view.id, &entry(range.start, end, range.partition, &progress));
+            summary.partitions += usize::from(progress.scanned > 0);
+            summary.scanned += progress.scanned;
+            summary.filtered += progress.filtered;
+            summary.skipped += progress.skipped;
+        }
+    }
+    let skipped = outcome.skipped.iter().map(|record| Failure {
+        partition: record.partition,
+        position: record.offset,
+        timestamp_type: timestamp_type_letter(record.timestamp.map(|(kind, _)| kind)),
+        timestamp: record.timestamp.and_then(|(_, time)| to_timestamp(time)),
+        reason: Reason::TooLarge { part: record.part, bytes: record.bytes, limit: limits.max_record_bytes },
+    });
+    let failures: Vec<Failure> = skipped.chain(plan.lost).collect();
+    ledger::insert_failures(query_id, view.id, &failures);
+    if summary.skipped > outcome.skipped.len() as i64 {
+        error::skips_not_logged(&view.name(), outcome.skipped.len(), summary.skipped as u64).warn();
+    }
+    refresh_history::insert(query_id, view, caller, started, &status(&summary), rows);
+    summary
+}
+
+fn entry(first_position: i64, end_position: i64, partition: i32, progress: &Progress) -> Entry {
+    let times = progress
+        .times_ms
+        .and_then(|(oldest, newest)| Some((to_timestamp(oldest)?, to_timestamp(newest)?)));
+    Entry {
+        partition,
+        first_position,
+        end_position,
+        latest_position: progress.last_offset,
+        scanned: progress.scanned,
+        loaded: progress.scanned - progress.filtered - progress.skipped,
+        filtered: progress.filtered,
+        skipped: progress.skipped,
+        bytes: progress.bytes,
+        times,
+    }
+}
+
+/// The status text of SYS_MV_REFRESH_HISTORY, with its qualifier after a blank.
+fn status(summary: &Summary) -> String {
+    let qualifier = if summary.scanned == 0 {
+        " Stream returned no new data"
+    } else if summary.skipped == summary.scanned {
+        " All records received from the stream were skipped"
+    } else if summary.skipped > 0 {
+        " Some stream records were skipped"
+    } else if summary.stopped_early {
+        " The stream may contain more data"
+    } else {
+        ""
+    };
+    format!("Refresh successfully updated MV incrementally{qualifier}")
+}
+
+fn tell(name: &str, summary: &Summary) {
+    if summary.scanned == 0 && summary.lost == 0 {
+        report::notice(format!("materialized view \"{name}\" is up to date: the stream has no new records"));
+        return;
+    }
+    let mut text = format!(
+        "materialized view \"{name}\": {} records read from {} partitions, {} rows inserted",
+        summary.scanned, summary.partitions, summary.rows
+    );
+    for (count, what) in [
+        (summary.filtered, "records filtered by the definition"),
+        (summary.skipped, "records skipped (see sys_stream_scan_errors)"),
+        (summary.lost as i64, "ranges of records lost (see sys_stream_scan_errors)"),
+    ] {
+        if count > 0 {
+            text += &format!(", {count} {what}");
+        }
+    }
+    if summary.stopped_early {
+        text += ", the stream has more";
+    }
+    report::notice(text);
+}

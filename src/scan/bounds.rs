@@ -1,0 +1,152 @@
+//! What a query's WHERE says about partition, offset and timestamp, so that the rest is not fetched.
+//!
+//! Bounds only narrow what is read; the conditions themselves are evaluated on every record all the same.
+
+use std::ffi::CStr;
+
+/// A column that can be bounded.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum BoundColumn {
+    /// `kafka_partition`
+    Partition,
+    /// `kafka_offset`
+    Offset,
+    /// `kafka_timestamp`
+    Timestamp,
+}
+
+impl BoundColumn {
+    /// The column of that name.
+    pub fn of_name(name: &str) -> Option<BoundColumn> {
+        match name {
+            "kafka_partition" => Some(BoundColumn::Partition),
+            "kafka_offset" => Some(BoundColumn::Offset),
+            "kafka_timestamp" => Some(BoundColumn::Timestamp),
+            _ => None,
+        }
+    }
+}
+
+/// How the column is compared, the column on the left.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Comparison {
+    /// `<`
+    Less,
+    /// `<=`
+    LessOrEqual,
+    /// `=`
+    Equal,
+    /// `>=`
+    GreaterOrEqual,
+    /// `>`
+    Greater,
+}
+
+/// In the order of btree's strategy numbers (stratnum.h).
+const COMPARISONS: [(Comparison, &str); 5] = [
+    (Comparison::Less, "<"),
+    (Comparison::LessOrEqual, "<="),
+    (Comparison::Equal, "="),
+    (Comparison::GreaterOrEqual, ">="),
+    (Comparison::Greater, ">"),
+];
+
+const COLUMNS: [(BoundColumn, &CStr); 3] = [
+    (BoundColumn::Partition, c"Partition"),
+    (BoundColumn::Offset, c"Offset"),
+    (BoundColumn::Timestamp, c"Timestamp"),
+];
+
+impl Comparison {
+    /// The comparison of a btree strategy number; `None` for 0, which stands for "not in the family".
+    pub fn of_btree_strategy(number: i32) -> Option<Comparison> {
+        let index = usize::try_from(number).ok()?.checked_sub(1)?;
+        COMPARISONS.get(index).map(|(comparison, _)| *comparison)
+    }
+}
+
+/// A condition whose right side is known when the scan starts.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Bound {
+    /// The left side.
+    pub column: BoundColumn,
+    /// The operator.
+    pub comparison: Comparison,
+}
+
+impl Bound {
+    /// As an integer, which a plan can carry.
+    pub fn to_code(self) -> i32 {
+        let column = COLUMNS.iter().position(|(column, _)| *column == self.column).unwrap_or(0);
+        let comparison = COMPARISONS.iter().position(|(c, _)| *c == self.comparison).unwrap_or(0);
+        (column * COMPARISONS.len() + comparison) as i32
+    }
+
+    /// The reverse of [`Bound::to_code`].
+    pub fn from_code(code: i32) -> Option<Bound> {
+        let code = usize::try_from(code).ok()?;
+        let (column, _) = *COLUMNS.get(code / COMPARISONS.len())?;
+        let (comparison, _) = COMPARISONS[code % COMPARISONS.len()];
+        Some(Bound { column, comparison })
+    }
+
+    /// For EXPLAIN: what is bounded, and the operator.
+    pub fn labels(self) -> (&'static CStr, &'static str) {
+        let label = COLUMNS.iter().find(|(column, _)| *column == self.column).map_or(c"", |(_, l)| l);
+        let comparison = COMPARISONS.iter().find(|(c, _)| *c == self.comparison).map_or("", |(_, s)| s);
+        (label, comparison)
+    }
+}
+
+/// The bounds of one scan, with values.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// Lowest and highest partition.
+    pub partitions: (i64, i64),
+    /// Lowest and highest offset.
+    pub offsets: (i64, i64),
+    /// No record before this time (a Postgres timestamp in UTC). There is no upper bound: producers set the times, so a later record may
+    /// well be older.
+    pub timestamp_from: Option<i64>,
+}
+
+impl Default for Bounds {
+    fn default() -> Bounds {
+        Bounds { partitions: (0, i64::MAX), offsets: (0, i64::MAX), timestamp_from: None }
+    }
+}
+
+impl Bounds {
+    /// Adds a condition. A comparison with NULL is never true: then nothing is read.
+    pub fn narrow(&mut self, bound: Bound, value: Option<i64>) {
+        let Some(value) = value else {
+            self.partitions = (0, -1);
+            return;
+        };
+        let (low, high) = match bound.comparison {
+            Comparison::Less => (i64::MIN, value.saturating_sub(1)),
+            Comparison::LessOrEqual => (i64::MIN, value),
+            Comparison::Equal => (value, value),
+            Comparison::GreaterOrEqual => (value, i64::MAX),
+            Comparison::Greater => (value.saturating_add(1), i64::MAX),
+        };
+        match bound.column {
+            BoundColumn::Partition => narrow_range(&mut self.partitions, low, high),
+            BoundColumn::Offset => narrow_range(&mut self.offsets, low, high),
+            BoundColumn::Timestamp if low > i64::MIN => {
+                self.timestamp_from = Some(self.timestamp_from.map_or(low, |from| from.max(low)));
+            }
+            BoundColumn::Timestamp => {}
+        }
+    }
+
+    /// Is the partition within the bounds?
+    pub fn has_partition(&self, partition: i32) -> bool {
+        (self.partitions.0..=self.partitions.1).contains(&i64::from(partition))
+    }
+}
+
+fn narrow_range(range: &mut (i64, i64), low: i64, high: i64) {
+    range.0 = range.0.max(low);
+    range.1 = range.1.min(high);
+}

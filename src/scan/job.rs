@@ -1,0 +1,150 @@
+//! What a refresh gives a scan to do, and what it gets back.
+//!
+//! The definition's plan runs inside Postgres's executor, which knows nothing of refreshes. So the refresh lays a job down just before the executor
+//! starts, the scan of that stream takes it when it begins and lays it back when it ends.
+
+use crate::pg::relation::Oid;
+use std::cell::Cell;
+use stream::{Client, PartitionRange, TimestampType};
+
+/// How many skipped records one refresh lists one by one; beyond it they are only counted.
+pub const MAX_LISTED_SKIPS: usize = 10_000;
+
+/// One refresh's reading of a topic.
+pub struct Job {
+    /// The foreign table that the definition reads.
+    pub table: Oid,
+    /// The topic.
+    pub topic: String,
+    /// The client that asked for the ends; it reads too.
+    pub client: Client,
+    /// What to read: from the position to the end that was fixed when the refresh began.
+    pub ranges: Vec<PartitionRange>,
+    /// When to stop earlier, and which records to skip.
+    pub limits: Limits,
+    /// When the refresh began (a timestamp in UTC).
+    pub refresh_time: i64,
+}
+
+/// Bounds of one refresh.
+#[derive(Clone, Copy)]
+pub struct Limits {
+    /// Stop after this many records.
+    pub max_records: u64,
+    /// Stop when this many bytes (keys and values) have been read.
+    pub max_bytes: u64,
+    /// A key or value longer than this is skipped.
+    pub max_record_bytes: u64,
+}
+
+/// What was read.
+pub struct Outcome {
+    /// Each range's progress, in the order of the job's ranges.
+    pub partitions: Vec<Progress>,
+    /// The skipped records, [`MAX_LISTED_SKIPS`] of them at most.
+    pub skipped: Vec<SkippedRecord>,
+    /// A limit ended the scan before the fixed ends.
+    pub stopped_early: bool,
+}
+
+/// One partition's progress.
+#[derive(Clone, Copy, Default)]
+pub struct Progress {
+    /// The partition.
+    pub partition: i32,
+    /// The last record that was read.
+    pub last_offset: Option<i64>,
+    /// Where the next refresh resumes if this one was stopped early.
+    pub next_offset: i64,
+    /// Records read.
+    pub scanned: i64,
+    /// Records that the definition's WHERE dropped.
+    pub filtered: i64,
+    /// Records too large to load.
+    pub skipped: i64,
+    /// Bytes of keys and values.
+    pub bytes: i64,
+    /// Oldest and newest record time, in milliseconds since 1970.
+    pub times_ms: Option<(i64, i64)>,
+}
+
+/// A record that was too large to load.
+pub struct SkippedRecord {
+    /// The partition.
+    pub partition: i32,
+    /// The offset.
+    pub offset: i64,
+    /// Its time and who set it.
+    pub timestamp: Option<(TimestampType, i64)>,
+    /// The length of what was too long, in bytes.
+    pub bytes: u64,
+    /// What was too long: `key` or `value`.
+    pub part: &'static str,
+}
+
+thread_local! {
+    static OFFERED: Cell<Option<Box<Job>>> = const { Cell::new(None) };
+    static FINISHED: Cell<Option<Outcome>> = const { Cell::new(None) };
+    static RUNNING: Cell<bool> = const { Cell::new(false) };
+    /// The topic that is being read, for the CONTEXT of errors.
+    static TOPIC: Cell<String> = const { Cell::new(String::new()) };
+}
+
+/// Lays the job down for the scan that begins next.
+pub fn offer(job: Job) {
+    FINISHED.set(None);
+    TOPIC.set(job.topic.clone());
+    OFFERED.set(Some(Box::new(job)));
+}
+
+/// The job for a scan of `table`, if one is waiting.
+pub fn take(table: Oid) -> Option<Box<Job>> {
+    let job = OFFERED.take()?;
+    if job.table == table {
+        return Some(job);
+    }
+    OFFERED.set(Some(job));
+    None
+}
+
+/// Lays the outcome down for the refresh.
+pub fn finish(outcome: Outcome) {
+    FINISHED.set(Some(outcome));
+}
+
+/// The outcome of the scan; `None` if the plan needed no scan at all (WHERE false), which has read the ranges as well.
+pub fn take_outcome() -> Option<Outcome> {
+    OFFERED.set(None);
+    FINISHED.take()
+}
+
+/// The topic that the running refresh reads.
+pub fn topic() -> String {
+    let topic = TOPIC.take();
+    TOPIC.set(topic.clone());
+    topic
+}
+
+/// Is a refresh running its definition in this backend?
+pub fn is_running() -> bool {
+    RUNNING.get()
+}
+
+/// Marks the definition's run; the mark goes when the value is dropped, on errors too.
+pub struct Running(());
+
+impl Running {
+    /// Sets the mark.
+    pub fn begin() -> Running {
+        RUNNING.set(true);
+        Running(())
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        RUNNING.set(false);
+        OFFERED.set(None);
+        super::forget_current_record();
+    }
+}

@@ -1,0 +1,348 @@
+//! The scan of a stream: a plain SELECT peeks, a refresh reads its ranges.
+//!
+//! A peek is bounded by the watermarks when it starts, so it ends under constant load, and moves no position.
+
+pub mod bounds;
+pub mod column;
+pub mod job;
+
+use crate::pg::relation::{self, Oid};
+use crate::pg::tuple::RowWriter;
+use crate::pg::{time, wait};
+use crate::source::{Source, Watermarks};
+use crate::{error, settings};
+use bounds::Bounds;
+use column::{Column, RowFiller, to_milliseconds};
+use job::{Job, MAX_LISTED_SKIPS, Outcome, Progress, SkippedRecord};
+use std::cell::Cell;
+use std::ffi::CStr;
+use std::time::{Duration, Instant};
+use stream::{Client, Next, PartitionRange, ReadOptions, Reader, Record};
+
+/// A query that wants a few records buffers no more than this.
+const SMALL_PEEK_BYTES: usize = 4 * 1024 * 1024;
+/// LIMITs up to this are a few records.
+const SMALL_PEEK_RECORDS: u64 = 1000;
+
+thread_local! {
+    /// The record that a refresh is working on, for the CONTEXT of errors.
+    static CURRENT: Cell<Option<(i32, i64)>> = const { Cell::new(None) };
+}
+
+/// Partition and offset of the record that the running refresh is working on.
+pub fn current_record() -> Option<(i32, i64)> {
+    CURRENT.get()
+}
+
+/// No record is worked on any more.
+fn forget_current_record() {
+    CURRENT.set(None);
+}
+
+/// Refuses to be planned inside a native CREATE or REFRESH MATERIALIZED VIEW: it would read the topic again each time.
+pub fn check_allowed_here(table: Oid) {
+    if !job::is_running() {
+        error::native_materialized_view(&relation::qualified_name(table).unwrap_or_default()).raise();
+    }
+}
+
+/// The topic of a foreign table.
+pub fn topic_of(table: Oid) -> String {
+    Source::of_stream(table).1
+}
+
+/// A scan of a topic.
+pub struct Scan {
+    table: Oid,
+    filler: RowFiller,
+    /// How many records are enough; 0 for all.
+    limit: u64,
+    returned: u64,
+    waited: Duration,
+    /// Before `refresh`: the reader goes before the job's client.
+    open: Option<Open>,
+    refresh: Option<Refresh>,
+}
+
+/// What only a refresh's scan has.
+struct Refresh {
+    job: Box<Job>,
+    /// One a range, in their order.
+    progress: Vec<Progress>,
+    /// From partition number to place in `progress`.
+    places: Vec<usize>,
+    /// Where the current record is counted.
+    current: usize,
+    scanned: u64,
+    bytes: u64,
+    skipped: Vec<SkippedRecord>,
+    stopped_early: bool,
+}
+
+/// A started reading. The reader goes before its client.
+struct Open {
+    topic: String,
+    ranges: Vec<PartitionRange>,
+    reader: Reader,
+    /// `None` for a refresh, whose job has it.
+    client: Option<Client>,
+}
+
+impl Scan {
+    /// Prepares a scan; the broker is asked when the first record is.
+    pub fn begin(table: Oid, columns: Vec<(usize, Column)>, limit: u64) -> Scan {
+        let refresh = job::take(table).map(Refresh::new);
+        let refresh_time =
+            refresh.as_ref().map_or_else(time::statement_start_utc, |refresh| refresh.job.refresh_time);
+        Scan {
+            table,
+            filler: RowFiller::new(columns, refresh_time),
+            limit,
+            returned: 0,
+            waited: Duration::ZERO,
+            open: None,
+            refresh,
+        }
+    }
+
+    /// Has reading begun?
+    pub fn is_open(&self) -> bool {
+        self.open.is_some()
+    }
+
+    /// Begins to read.
+    pub fn open(&mut self, bounds: Bounds) {
+        self.open = Some(match &self.refresh {
+            Some(refresh) => {
+                let ranges = refresh
+                    .job
+                    .ranges
+                    .iter()
+                    .filter_map(|range| within(*range, &bounds))
+                    .collect();
+                start_reading(&refresh.job.client, refresh.job.topic.clone(), ranges)
+            }
+            None => {
+                let (source, topic) = Source::of_stream(self.table);
+                let few = (1..=SMALL_PEEK_RECORDS).contains(&self.limit);
+                let memory = settings::memory_limit_bytes();
+                let client = source.connect(if few { memory.min(SMALL_PEEK_BYTES) } else { memory });
+                let ranges = peek_ranges(&source, &client, &topic, &bounds);
+                let open = start_reading(&client, topic, ranges);
+                Open { client: Some(client), ..open }
+            }
+        });
+    }
+
+    /// Reads the same ranges again, for a plan that needs the stream more than once.
+    pub fn restart(&mut self) {
+        self.returned = 0;
+        if self.refresh.is_some() && self.open.is_some() {
+            error::rescan().raise();
+        }
+        if let Some(Open { topic, ranges, reader, client: Some(client) }) = self.open.take() {
+            drop(reader);
+            let open = start_reading(&client, topic, ranges);
+            self.open = Some(Open { client: Some(client), ..open });
+        }
+    }
+
+    /// Writes the next record as a row; false at the end.
+    pub fn next(&mut self, row: &mut RowWriter) -> bool {
+        let Some(open) = self.open.as_mut() else { return false };
+        if self.limit > 0 && self.returned >= self.limit {
+            return false;
+        }
+        let mut stalled_at = None;
+        loop {
+            if let Some(refresh) = &mut self.refresh
+                && refresh.reached_limit()
+            {
+                return false;
+            }
+            match open.reader.next() {
+                Ok(Next::Record(record)) => {
+                    if let Some(refresh) = &mut self.refresh
+                        && !refresh.accept(&record)
+                    {
+                        continue;
+                    }
+                    self.filler.fill(&record, row);
+                    self.returned += 1;
+                    return true;
+                }
+                Ok(Next::End) => return false,
+                Ok(Next::Wait) => {
+                    let client = match (&open.client, &self.refresh) {
+                        (Some(client), _) => client,
+                        (None, Some(refresh)) => &refresh.job.client,
+                        (None, None) => unreachable!("an open scan has a client"),
+                    };
+                    let began = Instant::now();
+                    let deadline = *stalled_at.get_or_insert(began + settings::fetch_timeout());
+                    if began >= deadline {
+                        let waiting_for = unfinished(&open.reader, &open.ranges);
+                        error::stalled(&open.topic, &waiting_for, client.last_broker_error()).raise();
+                    }
+                    wait::readable(client.wake_fd(), deadline);
+                    client.clear_wake();
+                    self.waited += began.elapsed();
+                }
+                Err(error) => error::source(&format!("topic \"{}\"", open.topic), &error).raise(),
+            }
+        }
+    }
+
+    /// The row that `next` wrote did not pass the WHERE.
+    pub fn filtered(&mut self) {
+        if let Some(refresh) = &mut self.refresh {
+            refresh.progress[refresh.current].filtered += 1;
+        }
+    }
+
+    /// Ends the scan; a refresh's outcome is laid down for it.
+    pub fn end(mut self) {
+        let Some(refresh) = &mut self.refresh else { return };
+        if let Some(open) = &self.open {
+            for progress in &mut refresh.progress {
+                if let Some(next_offset) = open.reader.next_offset(progress.partition) {
+                    progress.next_offset = next_offset;
+                }
+            }
+        }
+        job::finish(Outcome {
+            partitions: std::mem::take(&mut refresh.progress),
+            skipped: std::mem::take(&mut refresh.skipped),
+            stopped_early: refresh.stopped_early,
+        });
+    }
+
+    /// For EXPLAIN ANALYZE: what was read, and how long records were waited for.
+    pub fn statistics(&self, timing: bool) -> Vec<(&'static CStr, String)> {
+        let Some(open) = &self.open else { return Vec::new() };
+        let ranges = open.ranges.iter().map(|r| format!("{}: {}-{}", r.partition, r.start, r.end));
+        let mut lines = vec![
+            (c"Ranges", ranges.collect::<Vec<_>>().join(", ")),
+            (c"Records Read", open.reader.records().to_string()),
+            (c"Bytes Read", open.reader.bytes().to_string()),
+        ];
+        if timing {
+            lines.push((c"Wait Time", format!("{:.3} ms", self.waited.as_secs_f64() * 1000.0)));
+        }
+        lines
+    }
+}
+
+impl Refresh {
+    fn new(job: Box<Job>) -> Refresh {
+        let progress: Vec<Progress> = job
+            .ranges
+            .iter()
+            .map(|range| Progress {
+                partition: range.partition,
+                next_offset: range.start,
+                ..Progress::default()
+            })
+            .collect();
+        let highest = job.ranges.iter().map(|range| range.partition).max().unwrap_or(0);
+        let mut places = vec![0; usize::try_from(highest).unwrap_or(0) + 1];
+        for (place, range) in job.ranges.iter().enumerate() {
+            if let Ok(partition) = usize::try_from(range.partition) {
+                places[partition] = place;
+            }
+        }
+        Refresh {
+            job,
+            progress,
+            places,
+            current: 0,
+            scanned: 0,
+            bytes: 0,
+            skipped: Vec::new(),
+            stopped_early: false,
+        }
+    }
+
+    fn reached_limit(&mut self) -> bool {
+        let limits = &self.job.limits;
+        self.stopped_early = self.scanned >= limits.max_records || self.bytes >= limits.max_bytes;
+        self.stopped_early
+    }
+
+    /// Counts a record; false if it is too large to load.
+    fn accept(&mut self, record: &Record) -> bool {
+        let (partition, offset) = (record.partition(), record.offset());
+        CURRENT.set(Some((partition, offset)));
+        self.current = usize::try_from(partition).ok().and_then(|p| self.places.get(p).copied()).unwrap_or(0);
+        let key = record.key().map_or(0, <[u8]>::len) as u64;
+        let value = record.value().map_or(0, <[u8]>::len) as u64;
+        self.scanned += 1;
+        self.bytes += key + value;
+        let timestamp = record.timestamp();
+        let progress = &mut self.progress[self.current];
+        progress.scanned += 1;
+        progress.last_offset = Some(offset);
+        progress.bytes += (key + value) as i64;
+        if let Some((_, time)) = timestamp {
+            let (oldest, newest) = progress.times_ms.unwrap_or((time, time));
+            progress.times_ms = Some((oldest.min(time), newest.max(time)));
+        }
+        let limit = self.job.limits.max_record_bytes;
+        if key <= limit && value <= limit {
+            return true;
+        }
+        progress.skipped += 1;
+        if self.skipped.len() < MAX_LISTED_SKIPS {
+            let (bytes, part) = if value > limit { (value, "value") } else { (key, "key") };
+            self.skipped.push(SkippedRecord { partition, offset, timestamp, bytes, part });
+        }
+        false
+    }
+}
+
+fn start_reading(client: &Client, topic: String, ranges: Vec<PartitionRange>) -> Open {
+    let reader = client
+        .read(&topic, ranges.clone(), &ReadOptions::default())
+        .unwrap_or_else(|error| error::source(&format!("topic \"{topic}\""), &error).raise());
+    Open { topic, ranges, reader, client: None }
+}
+
+/// The part of a range that the bounds leave.
+fn within(range: PartitionRange, bounds: &Bounds) -> Option<PartitionRange> {
+    let start = range.start.max(bounds.offsets.0);
+    let end = range.end.min(bounds.offsets.1.saturating_add(1));
+    (bounds.has_partition(range.partition) && start < end).then_some(PartitionRange { start, end, ..range })
+}
+
+/// Everything that is in the topic now, within the bounds.
+fn peek_ranges(source: &Source, client: &Client, topic: &str, bounds: &Bounds) -> Vec<PartitionRange> {
+    let description = source.answer(client, client.describe_topic(topic, settings::connect_timeout()));
+    let partitions: Vec<i32> =
+        description.partitions.into_iter().filter(|partition| bounds.has_partition(*partition)).collect();
+    let watermarks = source.watermarks(client, topic, &partitions);
+    let from_time = match bounds.timestamp_from {
+        Some(timestamp) => source.offsets_at(client, topic, &watermarks, to_milliseconds(timestamp)),
+        None => Vec::new(),
+    };
+    let range = |watermarks: &Watermarks| {
+        let at_time = from_time.iter().find(|(partition, _)| *partition == watermarks.partition);
+        let start = at_time.map_or(watermarks.earliest, |(_, offset)| watermarks.earliest.max(*offset));
+        let range =
+            PartitionRange { partition: watermarks.partition, start, end: watermarks.latest };
+        within(range, bounds)
+    };
+    watermarks.iter().filter_map(range).collect()
+}
+
+/// The partitions that have not reached their end, for a message.
+fn unfinished(reader: &Reader, ranges: &[PartitionRange]) -> String {
+    let waiting: Vec<String> = ranges
+        .iter()
+        .filter_map(|range| {
+            let next = reader.next_offset(range.partition)?;
+            (next < range.end)
+                .then(|| format!("partition {} offset {next} (end {})", range.partition, range.end))
+        })
+        .collect();
+    waiting.join(", ")
+}

@@ -1,0 +1,61 @@
+//! Every setting of the extension, `redshift.<name>`.
+
+use pgrx::guc::{GucContext, GucFlags, GucRegistry, GucSetting};
+use std::time::Duration;
+
+static MEMORY_LIMIT_KB: GucSetting<i32> = GucSetting::<i32>::new(64 * 1024);
+static CONNECT_TIMEOUT_MS: GucSetting<i32> = GucSetting::<i32>::new(10_000);
+static FETCH_TIMEOUT_MS: GucSetting<i32> = GucSetting::<i32>::new(30_000);
+
+/// Defines the settings; called once, when the library is loaded.
+pub fn define() {
+    GucRegistry::define_int_guc(
+        c"redshift.memory_limit",
+        c"How much one scan of a stream fetches ahead and buffers.",
+        c"Whatever the number of partitions and the backlog. Records larger than this are still read, one at a time.",
+        &MEMORY_LIMIT_KB,
+        1024,
+        16 * 1024 * 1024,
+        GucContext::Userset,
+        GucFlags::UNIT_KB,
+    );
+    GucRegistry::define_int_guc(
+        c"redshift.connect_timeout_ms",
+        c"How long to wait for the broker's answer to a request, in milliseconds.",
+        c"",
+        &CONNECT_TIMEOUT_MS,
+        10,
+        3_600_000,
+        GucContext::Userset,
+        GucFlags::UNIT_MS,
+    );
+    GucRegistry::define_int_guc(
+        c"redshift.fetch_timeout_ms",
+        c"How long to wait for the next records while a stream is read, in milliseconds.",
+        c"",
+        &FETCH_TIMEOUT_MS,
+        10,
+        3_600_000,
+        GucContext::Userset,
+        GucFlags::UNIT_MS,
+    );
+}
+
+/// `redshift.memory_limit`, in bytes.
+pub fn memory_limit_bytes() -> usize {
+    usize::try_from(MEMORY_LIMIT_KB.get()).unwrap_or(0) * 1024
+}
+
+/// `redshift.connect_timeout_ms`.
+pub fn connect_timeout() -> Duration {
+    milliseconds(CONNECT_TIMEOUT_MS.get())
+}
+
+/// `redshift.fetch_timeout_ms`.
+pub fn fetch_timeout() -> Duration {
+    milliseconds(FETCH_TIMEOUT_MS.get())
+}
+
+fn milliseconds(value: i32) -> Duration {
+    Duration::from_millis(u64::try_from(value).unwrap_or(0))
+}

@@ -1,0 +1,216 @@
+//! From a foreign server's options to a client of the stream.
+//!
+//! A request is sent and waited for here, interruptibly; records are waited for in `crate::scan`.
+
+use crate::pg::foreign::{self, Server};
+use crate::pg::node::Definition;
+use crate::pg::relation::Oid;
+use crate::pg::wait;
+use crate::{error, settings};
+use std::time::{Duration, Instant};
+use stream::{
+    Client, Config, ListedOffset, Next, OffsetSpec, PartitionRange, Pending, ReadOptions,
+};
+
+/// Where an external schema's streams are.
+pub struct Source {
+    /// The foreign server, whose name is the external schema's.
+    pub server_name: String,
+    /// The server's OID.
+    pub server: Oid,
+    bootstrap_servers: String,
+    /// `topics` of CREATE SERVER: comma-separated names in which `*` stands for any characters. All but internal topics if absent.
+    pub topics: Option<String>,
+}
+
+impl Source {
+    /// The source of a server.
+    pub fn of_server(server: &Server) -> Source {
+        let uri = option(&server.options, "uri").unwrap_or_else(|| {
+            error::foreign_option_missing(&format!("server \"{}\"", server.name), "uri").raise()
+        });
+        Source {
+            server_name: server.name.clone(),
+            server: server.oid,
+            bootstrap_servers: uri,
+            topics: option(&server.options, "topics"),
+        }
+    }
+
+    /// The source of a stream, and the stream's name.
+    pub fn of_stream(table: Oid) -> (Source, String) {
+        let (server, options) = foreign::of_table(table);
+        let topic = option(&options, "topic")
+            .unwrap_or_else(|| error::foreign_option_missing("the foreign table", "topic").raise());
+        (Source::of_server(&server), topic)
+    }
+
+    /// What error messages call it.
+    pub fn label(&self) -> String {
+        format!("external schema \"{}\"", self.server_name)
+    }
+
+    /// A new client that buffers at most `memory_bytes`. It connects in the background.
+    pub fn connect(&self, memory_bytes: usize) -> Client {
+        let config = Config {
+            bootstrap_servers: self.bootstrap_servers.clone(),
+            memory_bytes,
+            ..Config::default()
+        };
+        Client::new(&config).unwrap_or_else(|error| error::source(&self.label(), &error).raise())
+    }
+
+    /// Waits for an answer; raises what went wrong.
+    pub fn answer<T>(&self, client: &Client, pending: Pending<T>) -> T {
+        self.try_answer(client, pending).unwrap_or_else(|error| error::source(&self.label(), &error).raise())
+    }
+
+    /// Waits for an answer. A request ends by itself after `redshift.connect_timeout_ms`; a little later we stop waiting for it.
+    pub fn try_answer<T>(&self, client: &Client, mut pending: Pending<T>) -> Result<T, stream::Error> {
+        const GRACE: Duration = Duration::from_millis(500);
+        let deadline = pending.deadline() + GRACE;
+        loop {
+            client.clear_wake();
+            if let Some(answer) = pending.poll() {
+                return answer;
+            }
+            if Instant::now() >= deadline {
+                return Err(stream::Error::Timeout {
+                    request: "request".to_owned(),
+                    cause: client.last_broker_error(),
+                });
+            }
+            wait::readable(client.wake_fd(), deadline);
+        }
+    }
+}
+
+/// The value of an option.
+pub fn option(options: &[Definition], name: &str) -> Option<String> {
+    options.iter().find(|option| option.name == name).and_then(|option| option.value.clone())
+}
+
+/// One partition's bounds at a moment.
+#[derive(Clone, Copy, Debug)]
+pub struct Watermarks {
+    /// The partition.
+    pub partition: i32,
+    /// The earliest offset that still exists (or would be the first).
+    pub earliest: i64,
+    /// The last stable offset: everything before it is committed or aborted for good.
+    pub latest: i64,
+    /// The leader's epoch, if the broker told.
+    pub leader_epoch: Option<i32>,
+}
+
+impl Source {
+    /// The watermarks of the partitions, in their order.
+    pub fn watermarks(&self, client: &Client, topic: &str, partitions: &[i32]) -> Vec<Watermarks> {
+        if partitions.is_empty() {
+            return Vec::new();
+        }
+        let earliest = self.ask_offsets(client, topic, partitions, OffsetSpec::Earliest);
+        let latest = self.ask_offsets(client, topic, partitions, OffsetSpec::Latest);
+        let earliest = self.answer(client, earliest);
+        let latest = self.answer(client, latest);
+        let mut watermarks: Vec<Watermarks> = latest
+            .iter()
+            .filter_map(|latest| {
+                let earliest = earliest.iter().find(|earliest| earliest.partition == latest.partition)?;
+                Some(Watermarks {
+                    partition: latest.partition,
+                    earliest: earliest.offset?,
+                    latest: latest.offset?,
+                    leader_epoch: latest.leader_epoch,
+                })
+            })
+            .collect();
+        watermarks.sort_by_key(|watermarks| watermarks.partition);
+        watermarks
+    }
+
+    /// Asks for one offset of each partition.
+    pub fn ask_offsets(
+        &self,
+        client: &Client,
+        topic: &str,
+        partitions: &[i32],
+        spec: OffsetSpec,
+    ) -> Pending<Vec<ListedOffset>> {
+        let specs = partitions.iter().map(|partition| (*partition, spec)).collect();
+        client.list_offsets(topic, specs, settings::connect_timeout())
+    }
+
+    /// The first offset of each partition whose record is not older than `milliseconds` (since 1970), for the partitions where the broker can
+    /// tell. A partition without such a record has its end, `latest`.
+    pub fn offsets_at(
+        &self,
+        client: &Client,
+        topic: &str,
+        watermarks: &[Watermarks],
+        milliseconds: i64,
+    ) -> Vec<(i32, i64)> {
+        let partitions: Vec<i32> = watermarks.iter().map(|watermarks| watermarks.partition).collect();
+        let found = self.ask_offsets(client, topic, &partitions, OffsetSpec::Timestamp(milliseconds));
+        let newest = self.ask_offsets(client, topic, &partitions, OffsetSpec::MaxTimestamp);
+        // Brokers without timestamp look-up (librdkafka's mock cluster) answer "no such record", as others do for a time past the end. So
+        // "none" is believed only of a broker that knows the newest record's time.
+        let (Ok(found), Ok(newest)) = (self.try_answer(client, found), self.try_answer(client, newest)) else {
+            return Vec::new();
+        };
+        let nothing_later = |partition| {
+            let newest = newest.iter().find(|offset| offset.partition == partition);
+            newest.and_then(|offset| offset.timestamp_ms).is_some_and(|newest| newest < milliseconds)
+        };
+        watermarks
+            .iter()
+            .filter_map(|watermarks| {
+                let partition = watermarks.partition;
+                match found.iter().find(|offset| offset.partition == partition)?.offset {
+                    Some(offset) => Some((partition, offset)),
+                    None => nothing_later(partition).then_some((partition, watermarks.latest)),
+                }
+            })
+            .collect()
+    }
+}
+
+impl Source {
+    /// The time (milliseconds since 1970) of the newest record of each partition that has records.
+    pub fn newest_times(&self, client: &Client, topic: &str, watermarks: &[Watermarks]) -> Vec<(i32, i64)> {
+        let filled: Vec<Watermarks> = watermarks.iter().filter(|w| w.earliest < w.latest).copied().collect();
+        let partitions: Vec<i32> = filled.iter().map(|watermarks| watermarks.partition).collect();
+        if partitions.is_empty() {
+            return Vec::new();
+        }
+        let newest = self.ask_offsets(client, topic, &partitions, OffsetSpec::MaxTimestamp);
+        let known: Vec<(i32, i64)> = self
+            .try_answer(client, newest)
+            .unwrap_or_default()
+            .iter()
+            .filter_map(|offset| Some((offset.partition, offset.timestamp_ms?)))
+            .collect();
+        if known.is_empty() { self.last_times(client, topic, &filled) } else { known }
+    }
+
+    /// The same for brokers that cannot tell: the last record is read.
+    fn last_times(&self, client: &Client, topic: &str, watermarks: &[Watermarks]) -> Vec<(i32, i64)> {
+        let range = |w: &Watermarks| PartitionRange { partition: w.partition, start: w.latest - 1, end: w.latest };
+        let ranges = watermarks.iter().map(range).collect();
+        let Ok(mut reader) = client.read(topic, ranges, &ReadOptions::default()) else { return Vec::new() };
+        let deadline = Instant::now() + settings::connect_timeout();
+        let mut times = Vec::new();
+        loop {
+            match reader.next() {
+                Ok(Next::Record(record)) => {
+                    times.extend(record.timestamp().map(|(_, time)| (record.partition(), time)));
+                }
+                Ok(Next::Wait) if Instant::now() < deadline => {
+                    wait::readable(client.wake_fd(), deadline);
+                    client.clear_wake();
+                }
+                Ok(Next::Wait | Next::End) | Err(_) => return times,
+            }
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! ALTER of a streaming materialized view, as MATERIALIZED VIEW or as TABLE.
+
+use super::definition;
+use crate::catalog::materialized_view::{self, MaterializedView};
+use crate::error;
+use crate::pg::node::Definition;
+use crate::pg::relation::{self, Oid};
+use crate::pg::{execute, spi};
+use pgrx::spi::quote_identifier;
+
+/// What must hold after any ALTER: the definition follows the table, and no trigger is deferrable.
+pub fn after(table: Oid) {
+    let Some(view) = materialized_view::find(table) else { return };
+    if let Some(definition) = view.definition {
+        definition::follow(table, definition);
+    }
+    refuse_deferrable(&view);
+}
+
+/// The table has a new name, or one of its columns has.
+pub fn renamed(table: Oid, column: Option<(&str, &str)>) {
+    let Some(definition) = materialized_view::find(table).and_then(|view| view.definition) else { return };
+    match column {
+        None => definition::rename_after(table, definition),
+        Some((old, new)) => {
+            if definition::column_names(definition).iter().any(|column| column == old) {
+                let view = relation::qualified_name(definition).unwrap_or_default();
+                let (old, new) = (quote_identifier(old), quote_identifier(new));
+                execute::subcommand(&format!("ALTER VIEW {view} RENAME COLUMN {old} TO {new}"));
+            }
+        }
+    }
+}
+
+/// A column that the definition fills cannot be dropped.
+pub fn check_drop_column(table: Oid, column: &str) {
+    let Some(view) = materialized_view::find(table) else { return };
+    let mapped = view.definition.is_some_and(|d| definition::column_names(d).iter().any(|name| name == column));
+    if mapped {
+        error::column_is_mapped(&view.name(), column).raise();
+    }
+}
+
+/// SET (..) or RESET (..) of our options.
+pub fn set_options(table: Oid, options: &[Definition], reset: bool) {
+    let Some(mut view) = materialized_view::find(table) else { return };
+    if !relation::is_owned_by_current_user(table) {
+        error::not_owner(&view.name()).raise();
+    }
+    for option in options {
+        if reset {
+            view.options.reset(&option.name);
+        } else {
+            view.options.set(option);
+        }
+    }
+    materialized_view::update_options(view.id, &view.options);
+}
+
+/// A deferrable trigger on INSERT cannot fire: the rows land in a security-restricted operation (trigger.c). Foreign keys of other tables to this one are
+/// no matter: they look at UPDATE and DELETE.
+fn refuse_deferrable(view: &MaterializedView) {
+    const TRIGGER_TYPE_INSERT: &str = "4";
+    let sql = format!(
+        "SELECT coalesce(c.conname, t.tgname)::pg_catalog.text FROM pg_catalog.pg_trigger AS t
+             LEFT JOIN pg_catalog.pg_constraint AS c ON c.oid = t.tgconstraint
+         WHERE t.tgrelid = $1 AND t.tgdeferrable AND t.tgtype & {TRIGGER_TYPE_INSERT} <> 0 LIMIT 1"
+    );
+    if let Some(name) = spi::first(&sql, &[view.table.into()], |row| row.expect::<String>(1)) {
+        error::deferrable(&view.name(), &name).raise();
+    }
+}

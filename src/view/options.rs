@@ -1,0 +1,165 @@
+//! WITH (..) of a streaming materialized view.
+
+use crate::error;
+use crate::pg::node::Definition;
+
+/// The largest VARBYTE, and so the largest record that Redshift ingests ("Streaming ingestion to a materialized view", limits).
+pub const DEFAULT_MAX_RECORD_BYTES: u64 = 16_777_216;
+/// The largest value that a Postgres column can hold, headers aside.
+const LARGEST_VALUE_BYTES: u64 = 1_073_741_816;
+
+/// What a refresh does when records were lost before it could read them.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub enum OnDataLoss {
+    /// Raise an error that names what is lost.
+    #[default]
+    Fail,
+    /// Go on at the earliest record and log what is lost.
+    Continue,
+}
+
+impl OnDataLoss {
+    /// By its name in WITH (..).
+    pub fn of_name(name: &str) -> Option<OnDataLoss> {
+        match name {
+            "fail" => Some(OnDataLoss::Fail),
+            "continue" => Some(OnDataLoss::Continue),
+            _ => None,
+        }
+    }
+
+    /// Its name in WITH (..).
+    pub fn name(self) -> &'static str {
+        match self {
+            OnDataLoss::Fail => "fail",
+            OnDataLoss::Continue => "continue",
+        }
+    }
+}
+
+/// The options that stay and can be changed by ALTER MATERIALIZED VIEW .. SET.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// `on_data_loss`
+    pub on_data_loss: OnDataLoss,
+    /// `max_record_bytes`
+    pub max_record_bytes: u64,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options { on_data_loss: OnDataLoss::default(), max_record_bytes: DEFAULT_MAX_RECORD_BYTES }
+    }
+}
+
+/// The index that a new view gets on kafka_partition and kafka_offset.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub enum OffsetIndex {
+    /// A few kilobytes, enough to find new rows.
+    #[default]
+    Brin,
+    /// A unique btree.
+    Btree,
+    /// None.
+    None,
+}
+
+/// All options of CREATE MATERIALIZED VIEW.
+#[derive(Default)]
+pub struct CreateOptions {
+    /// Those that stay.
+    pub kept: Options,
+    /// `start`, as written.
+    pub start: Option<String>,
+    /// `partition_by`, as written.
+    pub partition_by: Option<String>,
+    /// `offset_index`.
+    pub offset_index: OffsetIndex,
+}
+
+/// Names of options that are ours. All others are storage parameters of the table.
+pub fn is_ours(name: &str) -> bool {
+    matches!(
+        name,
+        "on_error"
+            | "on_data_loss"
+            | "start"
+            | "max_record_bytes"
+            | "partition_by"
+            | "offset_index"
+            | "auto_refresh"
+    )
+}
+
+impl CreateOptions {
+    /// Reads the options of CREATE.
+    pub fn parse(options: &[Definition]) -> CreateOptions {
+        let mut parsed = CreateOptions::default();
+        for option in options {
+            let value = option.value.clone().unwrap_or_default();
+            match option.name.as_str() {
+                "start" => parsed.start = Some(value),
+                "partition_by" => parsed.partition_by = Some(value),
+                "offset_index" => {
+                    parsed.offset_index = match value.as_str() {
+                        "brin" => OffsetIndex::Brin,
+                        "btree" => OffsetIndex::Btree,
+                        "none" => OffsetIndex::None,
+                        _ => error::option_value(&option.name, &value, "brin, btree, none").raise(),
+                    }
+                }
+                _ => parsed.kept.set(option),
+            }
+        }
+        parsed
+    }
+}
+
+impl Options {
+    /// Changes one option.
+    pub fn set(&mut self, option: &Definition) {
+        let value = option.value.clone().unwrap_or_default();
+        match option.name.as_str() {
+            "on_error" => match value.as_str() {
+                "fail" => {}
+                "skip" => error::option_not_yet(
+                    "on_error = skip",
+                    "Guard the definition instead: WHERE can_json_parse(kafka_value).",
+                )
+                .raise(),
+                _ => error::option_value("on_error", &value, "fail").raise(),
+            },
+            "on_data_loss" => {
+                self.on_data_loss = OnDataLoss::of_name(&value)
+                    .unwrap_or_else(|| error::option_value("on_data_loss", &value, "fail, continue").raise())
+            }
+            "max_record_bytes" => {
+                self.max_record_bytes = value
+                    .parse()
+                    .ok()
+                    .filter(|bytes| (1..=LARGEST_VALUE_BYTES).contains(bytes))
+                    .unwrap_or_else(|| {
+                        let allowed = format!("a whole number from 1 to {LARGEST_VALUE_BYTES}");
+                        error::option_value("max_record_bytes", &value, &allowed).raise()
+                    })
+            }
+            "auto_refresh" => error::option_not_yet(
+                "auto_refresh",
+                "REFRESH MATERIALIZED VIEW by hand, or on a schedule with pg_cron.",
+            )
+            .raise(),
+            fixed => error::option_fixed(fixed).raise(),
+        }
+    }
+
+    /// Sets one option back to its default.
+    pub fn reset(&mut self, name: &str) {
+        let default = Options::default();
+        match name {
+            "on_error" | "auto_refresh" => {}
+            "on_data_loss" => self.on_data_loss = default.on_data_loss,
+            "max_record_bytes" => self.max_record_bytes = default.max_record_bytes,
+            fixed => error::option_fixed(fixed).raise(),
+        }
+    }
+}
