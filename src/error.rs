@@ -30,12 +30,13 @@ const TOPIC_RECREATED: [u8; 5] = *b"RS003";
 /// The view came from a backup or a copy and has not been adopted.
 const RESTORED: [u8; 5] = *b"RS004";
 
-/// A failure of the source. `what` says what we were about, e.g. `external schema "shop"`.
+/// A failure of the source. `what` says what we were about, e.g. `external schema "shop" (localhost:9092)`.
 pub fn source(what: &str, error: &stream::Error) -> Report {
     use stream::Error::*;
     match error {
         Config(text) => Report::new(INVALID_VALUE, format!("{what}: {text}")),
         Timeout { request, cause } => {
+            let request = capitalized(request);
             let report = Report::new(CONNECTION, format!("{what}: no answer from the Kafka broker"))
                 .hint("Check the uri of the external schema and that the broker can be reached from this host; redshift.connect_timeout_ms is how long we wait.");
             match cause {
@@ -59,6 +60,11 @@ pub fn source(what: &str, error: &stream::Error) -> Report {
         .detail(format!("{cause}.")),
         other => Report::new(CONNECTION, format!("{what}: {other}")),
     }
+}
+
+fn capitalized(text: &str) -> String {
+    let mut characters = text.chars();
+    characters.next().map_or_else(String::new, |first| first.to_uppercase().chain(characters).collect())
 }
 
 /// No record for `redshift.fetch_timeout_ms` although the end is not reached.

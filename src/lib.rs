@@ -26,4 +26,5 @@ pub mod refresh;
 pub mod scan;
 pub mod settings;
 pub mod source;
+pub mod types;
 pub mod view;

@@ -47,7 +47,7 @@ impl Source {
 
     /// What error messages call it.
     pub fn label(&self) -> String {
-        format!("external schema \"{}\"", self.server_name)
+        format!("external schema \"{}\" ({})", self.server_name, self.bootstrap_servers)
     }
 
     /// A new client that buffers at most `memory_bytes`. It connects in the background.

@@ -56,6 +56,10 @@ COMMENT ON TABLE redshift.scan_error IS 'Records that a refresh passed without l
 COMMENT ON COLUMN redshift.scan_error.error_code IS '1: key or value longer than max_record_bytes; 2: removed by the broker before it was read (on_data_loss = continue)';
 
 -- pg_dump carries all of it: rows without their positions would be loaded twice.
-SELECT pg_catalog.pg_extension_config_dump('redshift.' OPERATOR(pg_catalog.||) name, '')
-FROM pg_catalog.unnest(ARRAY['materialized_view', 'materialized_view_mv_id_seq', 'checkpoint', 'query_id_seq',
-                             'refresh_history', 'scan_ledger', 'scan_error']) AS name;
+SELECT pg_catalog.pg_extension_config_dump('redshift.materialized_view', '');
+SELECT pg_catalog.pg_extension_config_dump('redshift.materialized_view_mv_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('redshift.checkpoint', '');
+SELECT pg_catalog.pg_extension_config_dump('redshift.query_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('redshift.refresh_history', '');
+SELECT pg_catalog.pg_extension_config_dump('redshift.scan_ledger', '');
+SELECT pg_catalog.pg_extension_config_dump('redshift.scan_error', '');

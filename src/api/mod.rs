@@ -1,4 +1,5 @@
 //! What users call.
 
 pub mod external_schema;
+pub mod json;
 pub mod materialized_view;

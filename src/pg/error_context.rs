@@ -9,6 +9,15 @@ pub type Describe = fn() -> Option<String>;
 
 /// Runs `work`; an error inside it carries what `describe` says at that moment as a CONTEXT line.
 pub fn with_context<T>(describe: Describe, work: impl FnOnce() -> T) -> T {
+    with_callback(add_line, describe as *mut c_void, work)
+}
+
+/// Runs `work` with an error context callback: called with `argument` for each message that is sent meanwhile.
+pub(super) fn with_callback<T>(
+    callback: unsafe extern "C-unwind" fn(*mut c_void),
+    argument: *mut c_void,
+    work: impl FnOnce() -> T,
+) -> T {
     struct Pop(*mut pg_sys::ErrorContextCallback);
     impl Drop for Pop {
         fn drop(&mut self) {
@@ -19,8 +28,8 @@ pub fn with_context<T>(describe: Describe, work: impl FnOnce() -> T) -> T {
     let mut callback = pg_sys::ErrorContextCallback {
         // SAFETY: reads a variable of the backend.
         previous: unsafe { pg_sys::error_context_stack },
-        callback: Some(add_line),
-        arg: describe as *mut c_void,
+        callback: Some(callback),
+        arg: argument,
     };
     let _pop = Pop(callback.previous);
     // SAFETY: `callback` outlives `work`, and `_pop` takes it off the stack.

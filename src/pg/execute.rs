@@ -4,7 +4,7 @@ use super::guard::preserving;
 use super::node::pointers;
 use super::relation::c_text;
 use pgrx::pg_sys;
-use std::ffi::{CStr, c_char};
+use std::ffi::{CStr, c_char, c_void};
 
 mod unguarded {
     //! Called inside `preserving` only.
@@ -18,6 +18,10 @@ mod unguarded {
             options: c_int,
             parameters: pg_sys::ParamListInfo,
         ) -> *mut pg_sys::PlannedStmt;
+        pub fn geterrposition() -> c_int;
+        pub fn errposition(position: c_int) -> c_int;
+        pub fn internalerrposition(position: c_int) -> c_int;
+        pub fn internalerrquery(sql: *const c_char) -> c_int;
         pub fn ExecutorStart(query: *mut pg_sys::QueryDesc, flags: c_int);
         pub fn ExecutorRun(
             query: *mut pg_sys::QueryDesc,
@@ -67,7 +71,7 @@ mod unguarded {
 /// Not SPI: between planning (which may run functions of the user) and the start of our own plan nothing else may begin a scan.
 pub fn insert(sql: &str, ready: impl FnOnce()) -> u64 {
     let sql = c_text(sql);
-    let descriptor = plan(&sql);
+    let descriptor = with_internal_query(&sql, || plan(&sql));
     ready();
     // SAFETY: the calls and their order are those of ProcessQuery (pquery.c).
     let inserted = unsafe {
@@ -123,6 +127,23 @@ fn plan(sql: &CStr) -> *mut pg_sys::QueryDesc {
     }
 }
 
+/// Runs `work` on SQL text of our making: the cursor of a syntax error then points into that text, which the user is shown as the internal query.
+/// (SPI does the same: _SPI_error_callback of spi.c.)
+fn with_internal_query<T>(sql: &CStr, work: impl FnOnce() -> T) -> T {
+    unsafe extern "C-unwind" fn show_internal_query(sql: *mut c_void) {
+        // SAFETY: called by errfinish with an error on its stack; the text outlives `work`.
+        unsafe {
+            let position = unguarded::geterrposition();
+            if position > 0 {
+                unguarded::errposition(0);
+                unguarded::internalerrposition(position);
+                unguarded::internalerrquery(sql.cast());
+            }
+        }
+    }
+    super::error_context::with_callback(show_internal_query, sql.as_ptr().cast_mut().cast(), work)
+}
+
 /// The one statement of `sql`.
 fn parse(sql: &CStr) -> *mut pg_sys::RawStmt {
     // SAFETY: the list holds RawStmts.
@@ -138,7 +159,11 @@ fn parse(sql: &CStr) -> *mut pg_sys::RawStmt {
 /// Runs one DDL statement as a part of the user's: event triggers see it within the statement that the user typed.
 pub fn subcommand(sql: &str) {
     let sql = c_text(sql);
-    let statement = parse(&sql);
+    with_internal_query(&sql, || run_subcommand(&sql));
+}
+
+fn run_subcommand(sql: &CStr) {
+    let statement = parse(sql);
     // SAFETY: a utility statement needs no analysis before it runs; the node and the text outlive the call.
     unsafe {
         let mut planned = pgrx::PgBox::<pg_sys::PlannedStmt>::alloc_node(pg_sys::NodeTag::T_PlannedStmt);

@@ -406,12 +406,15 @@ unsafe extern "C-unwind" fn explain(node: *mut pg_sys::ForeignScanState, output:
             let codes = pg_sys::list_nth((*plan).fdw_private, PRIVATE_BOUNDS).cast::<pg_sys::List>();
             let operands =
                 pointers::<pg_sys::Node>(pg_sys::list_nth((*plan).fdw_exprs, EXPRS_BOUNDS).cast());
+            let mut bounds: Vec<(Bound, String)> = Vec::new();
             for (i, operand) in operands.into_iter().enumerate() {
                 if let Some(bound) = Bound::from_code(pg_sys::list_nth_int(codes, i as i32)) {
                     let operand = text(pg_sys::deparse_expression(operand, context, false, false));
-                    let (label, comparison) = bound.labels();
-                    property(label, &format!("{comparison} {}", operand.unwrap_or_default()), output);
+                    bounds.push((bound, operand.unwrap_or_default()));
                 }
+            }
+            for (label, value) in scan::bounds::explain(&bounds) {
+                property(label, &value, output);
             }
             let limit =
                 (*pg_sys::list_nth((*plan).fdw_private, PRIVATE_LIMIT).cast::<pg_sys::Integer>()).ival;

@@ -6,6 +6,9 @@
 //! - What Postgres allocates lives in its memory contexts; nothing of it is kept across a statement.
 //! - What differs between the majors is in [`polyfill`].
 
+pub mod analyze;
+pub mod datetime;
+pub mod datum;
 pub mod error_context;
 pub mod execute;
 pub mod extension;
@@ -17,9 +20,11 @@ mod init;
 pub mod node;
 mod polyfill;
 pub mod query;
+pub mod raise;
 pub mod relation;
 pub mod report;
 pub mod spi;
+pub mod subscript;
 pub mod time;
 pub mod tuple;
 mod utility;

@@ -7,6 +7,7 @@ use super::relation;
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 use pgrx::spi::SpiHeapTupleData;
+use std::panic::AssertUnwindSafe;
 
 /// An argument of a statement.
 pub type Arg<'a> = pgrx::datum::DatumWithOid<'a>;
@@ -89,16 +90,22 @@ fn as_user<T>(user: pg_sys::Oid, add_flags: i32, work: impl FnOnce() -> T) -> T 
     value
 }
 
-/// A timestamp's text as microseconds since 2000 in UTC; a text without a zone is UTC. Raises Postgres's own error for what is none.
-pub fn utc_timestamp(text: &str) -> i64 {
-    let micros = as_extension_owner(|| {
-        // Undone with the search path.
-        execute("SELECT pg_catalog.set_config('TimeZone', 'UTC', true)", &[]);
-        first(
-            "SELECT (EXTRACT(epoch FROM $1::pg_catalog.timestamptz) * 1000000)::pg_catalog.int8 - 946684800000000",
-            &[text.into()],
-            |row| row.expect::<i64>(1),
-        )
+/// A timestamp's text as microseconds since 2000 in UTC; a text without a zone is UTC. `None` for what is no timestamp: the caller has to raise an
+/// error then, since the transaction cannot go on.
+pub fn utc_timestamp(text: &str) -> Option<i64> {
+    let parse = AssertUnwindSafe(|| {
+        as_extension_owner(|| {
+            // Undone with the search path.
+            execute("SELECT pg_catalog.set_config('TimeZone', 'UTC', true)", &[]);
+            first(
+                "SELECT (EXTRACT(epoch FROM $1::pg_catalog.timestamptz) * 1000000)::pg_catalog.int8 - 946684800000000",
+                &[text.into()],
+                |row| row.expect::<i64>(1),
+            )
+        })
     });
-    micros.unwrap_or_else(|| panic!("SELECT gave no row"))
+    PgTryBuilder::new(parse)
+        .catch_when(PgSqlErrorCode::ERRCODE_INVALID_DATETIME_FORMAT, |_| None)
+        .catch_when(PgSqlErrorCode::ERRCODE_DATETIME_FIELD_OVERFLOW, |_| None)
+        .execute()
 }

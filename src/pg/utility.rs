@@ -73,10 +73,11 @@ impl Call {
         }
     }
 
-    /// As [`Call::pass_on`] with a copy of ours, from Rust frames.
+    /// Runs a statement of ours instead of the user's, from Rust frames. Event triggers see the user's: this one is a part of it.
     fn run(self, statement: *mut pg_sys::PlannedStmt) {
+        let part = Call { context: pg_sys::ProcessUtilityContext::PROCESS_UTILITY_SUBCOMMAND, ..self };
         // SAFETY: nothing in the closure has a destructor.
-        unsafe { preserving(|| self.pass_on(statement, false)) }
+        unsafe { preserving(|| part.pass_on(statement, false)) }
     }
 }
 
@@ -126,7 +127,7 @@ unsafe fn handle(call: Call, planned: *mut pg_sys::PlannedStmt) -> bool {
         use pg_sys::NodeTag::*;
         match (*statement).type_ {
             T_CreateTableAsStmt => create_statement(call, statement.cast()),
-            T_RefreshMatViewStmt => refresh_statement(statement.cast()),
+            T_RefreshMatViewStmt => refresh_statement(call, statement.cast()),
             T_DropStmt => drop_statement(call, planned),
             T_AlterTableStmt => alter_statement(call, planned),
             T_RenameStmt => rename_statement(call, planned),
@@ -234,12 +235,13 @@ unsafe fn with_event_triggers(
     }
 }
 
-unsafe fn refresh_statement(statement: *mut pg_sys::RefreshMatViewStmt) -> bool {
+unsafe fn refresh_statement(call: Call, statement: *mut pg_sys::RefreshMatViewStmt) -> bool {
     // SAFETY: by the tag.
     unsafe {
         let Some(view) = view_of((*statement).relation) else { return false };
         check_allowed(c"REFRESH MATERIALIZED VIEW");
-        crate::refresh::statement(view, (*statement).skipData);
+        let skip_data = (*statement).skipData;
+        with_event_triggers(call.context, statement.cast(), || crate::refresh::statement(view, skip_data));
         true
     }
 }
@@ -251,6 +253,7 @@ unsafe fn drop_statement(call: Call, planned: *mut pg_sys::PlannedStmt) -> bool 
         if (*stmt).removeType != pg_sys::ObjectType::OBJECT_MATVIEW {
             return false;
         }
+        let original = (*planned).utilityStmt;
         let (copied, stmt) = editable::<pg_sys::DropStmt>(planned);
         let (mut ours, mut others) = (std::ptr::null_mut(), std::ptr::null_mut());
         for object in pointers::<pg_sys::List>((*stmt).objects) {
@@ -265,13 +268,16 @@ unsafe fn drop_statement(call: Call, planned: *mut pg_sys::PlannedStmt) -> bool 
         if ours.is_null() {
             return false;
         }
-        if !others.is_null() {
-            (*stmt).objects = others;
-            call.run(copy(copied));
-        }
-        (*stmt).objects = ours;
-        (*stmt).removeType = pg_sys::ObjectType::OBJECT_TABLE;
-        call.run(copied);
+        check_allowed(c"DROP MATERIALIZED VIEW");
+        with_event_triggers(call.context, original, || {
+            if !others.is_null() {
+                (*stmt).objects = others;
+                call.run(copy(copied));
+            }
+            (*stmt).objects = ours;
+            (*stmt).removeType = pg_sys::ObjectType::OBJECT_TABLE;
+            call.run(copied);
+        });
         true
     }
 }
@@ -282,20 +288,23 @@ unsafe fn alter_statement(call: Call, planned: *mut pg_sys::PlannedStmt) -> bool
         let stmt = (*planned).utilityStmt.cast::<pg_sys::AlterTableStmt>();
         let Some(view) = view_of((*stmt).relation) else { return false };
         let (copied, stmt) = editable::<pg_sys::AlterTableStmt>(planned);
-        let mut kept = std::ptr::null_mut();
-        for command in pointers::<pg_sys::AlterTableCmd>((*stmt).cmds) {
-            if keep_after_our_part(view, command) {
-                kept = append(kept, command);
+        check_allowed(c"ALTER MATERIALIZED VIEW");
+        with_event_triggers(call.context, (*planned).utilityStmt, || {
+            let mut kept = std::ptr::null_mut();
+            for command in pointers::<pg_sys::AlterTableCmd>((*stmt).cmds) {
+                if keep_after_our_part(view, command) {
+                    kept = append(kept, command);
+                }
             }
-        }
-        if (*stmt).objtype == pg_sys::ObjectType::OBJECT_MATVIEW {
-            (*stmt).objtype = pg_sys::ObjectType::OBJECT_TABLE;
-        }
-        (*stmt).cmds = kept;
-        if !kept.is_null() {
-            call.run(copied);
-        }
-        alter::after(view);
+            if (*stmt).objtype == pg_sys::ObjectType::OBJECT_MATVIEW {
+                (*stmt).objtype = pg_sys::ObjectType::OBJECT_TABLE;
+            }
+            (*stmt).cmds = kept;
+            if !kept.is_null() {
+                call.run(copied);
+            }
+            alter::after(view);
+        });
         true
     }
 }
@@ -345,12 +354,15 @@ unsafe fn rename_statement(call: Call, planned: *mut pg_sys::PlannedStmt) -> boo
         }
         let (kind, old) = ((*stmt).renameType, text((*stmt).subname).unwrap_or_default());
         let new = text((*stmt).newname).unwrap_or_default();
-        call.run(copied);
-        match kind {
-            pg_sys::ObjectType::OBJECT_TABLE => alter::renamed(view, None),
-            pg_sys::ObjectType::OBJECT_COLUMN => alter::renamed(view, Some((&old, &new))),
-            _ => {}
-        }
+        check_allowed(c"ALTER MATERIALIZED VIEW");
+        with_event_triggers(call.context, (*planned).utilityStmt, || {
+            call.run(copied);
+            match kind {
+                pg_sys::ObjectType::OBJECT_TABLE => alter::renamed(view, None),
+                pg_sys::ObjectType::OBJECT_COLUMN => alter::renamed(view, Some((&old, &new))),
+                _ => {}
+            }
+        });
         true
     }
 }
@@ -364,8 +376,11 @@ unsafe fn set_schema_statement(call: Call, planned: *mut pg_sys::PlannedStmt) ->
         if (*stmt).objectType == pg_sys::ObjectType::OBJECT_MATVIEW {
             (*stmt).objectType = pg_sys::ObjectType::OBJECT_TABLE;
         }
-        call.run(copied);
-        alter::after(view);
+        check_allowed(c"ALTER MATERIALIZED VIEW");
+        with_event_triggers(call.context, (*planned).utilityStmt, || {
+            call.run(copied);
+            alter::after(view);
+        });
         true
     }
 }
@@ -381,7 +396,7 @@ unsafe fn comment_statement(call: Call, planned: *mut pg_sys::PlannedStmt) -> bo
         }
         let (copied, stmt) = editable::<pg_sys::CommentStmt>(planned);
         (*stmt).objtype = pg_sys::ObjectType::OBJECT_TABLE;
-        call.run(copied);
+        with_event_triggers(call.context, (*planned).utilityStmt, || call.run(copied));
         true
     }
 }
@@ -391,8 +406,11 @@ unsafe fn trigger_statement(call: Call, planned: *mut pg_sys::PlannedStmt) -> bo
     unsafe {
         let stmt = (*planned).utilityStmt.cast::<pg_sys::CreateTrigStmt>();
         let Some(view) = view_of((*stmt).relation) else { return false };
-        call.run(copy(planned));
-        alter::after(view);
+        check_allowed(c"CREATE TRIGGER");
+        with_event_triggers(call.context, (*planned).utilityStmt, || {
+            call.run(copy(planned));
+            alter::after(view);
+        });
         true
     }
 }

@@ -52,9 +52,9 @@ const COMPARISONS: [(Comparison, &str); 5] = [
 ];
 
 const COLUMNS: [(BoundColumn, &CStr); 3] = [
-    (BoundColumn::Partition, c"Partition"),
-    (BoundColumn::Offset, c"Offset"),
-    (BoundColumn::Timestamp, c"Timestamp"),
+    (BoundColumn::Partition, c"Partitions"),
+    (BoundColumn::Offset, c"Offsets"),
+    (BoundColumn::Timestamp, c"Timestamps"),
 ];
 
 impl Comparison {
@@ -62,6 +62,10 @@ impl Comparison {
     pub fn of_btree_strategy(number: i32) -> Option<Comparison> {
         let index = usize::try_from(number).ok()?.checked_sub(1)?;
         COMPARISONS.get(index).map(|(comparison, _)| *comparison)
+    }
+
+    fn symbol(self) -> &'static str {
+        COMPARISONS.iter().find(|(comparison, _)| *comparison == self).map_or("", |(_, symbol)| symbol)
     }
 }
 
@@ -89,13 +93,22 @@ impl Bound {
         let (comparison, _) = COMPARISONS[code % COMPARISONS.len()];
         Some(Bound { column, comparison })
     }
+}
 
-    /// For EXPLAIN: what is bounded, and the operator.
-    pub fn labels(self) -> (&'static CStr, &'static str) {
-        let label = COLUMNS.iter().find(|(column, _)| *column == self.column).map_or(c"", |(_, l)| l);
-        let comparison = COMPARISONS.iter().find(|(c, _)| *c == self.comparison).map_or("", |(_, s)| s);
-        (label, comparison)
-    }
+/// For EXPLAIN: what is read, as far as it is bounded; `operands` are the bounds' right sides as text. Partitions are always told.
+pub fn explain(operands: &[(Bound, String)]) -> Vec<(&'static CStr, String)> {
+    let conditions = |column| {
+        let of_column = operands.iter().filter(|(bound, _)| bound.column == column);
+        let texts: Vec<String> =
+            of_column.map(|(bound, operand)| format!("{} {operand}", bound.comparison.symbol())).collect();
+        texts.join(" and ")
+    };
+    COLUMNS
+        .iter()
+        .map(|(column, label)| (*column, *label, conditions(*column)))
+        .filter(|(column, _, text)| *column == BoundColumn::Partition || !text.is_empty())
+        .map(|(_, label, text)| (label, if text.is_empty() { "all".to_owned() } else { text }))
+        .collect()
 }
 
 /// The bounds of one scan, with values.

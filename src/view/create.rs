@@ -4,6 +4,7 @@ use super::options::{CreateOptions, OffsetIndex};
 use super::{check, definition, start};
 use crate::catalog::{checkpoint, materialized_view};
 use crate::error;
+use crate::pg::error_context::with_context;
 use crate::pg::node::Definition;
 use crate::pg::query::{OutputColumn, Query};
 use crate::pg::relation::{self, LockMode, Oid};
@@ -90,7 +91,10 @@ fn create_table(request: &Request, columns: &[OutputColumn], partition_by: Optio
     if let Some(tablespace) = &request.tablespace {
         sql += &format!(" TABLESPACE {}", quote_identifier(tablespace));
     }
-    execute::subcommand(&sql);
+    match partition_by {
+        Some(_) => with_context(|| Some("option \"partition_by\"".to_owned()), || execute::subcommand(&sql)),
+        None => execute::subcommand(&sql),
+    }
     let table = relation::find(&request.schema, &request.name)
         .unwrap_or_else(|| error::undefined_relation(&request.name).raise());
     if partition_by.is_some() {

@@ -57,7 +57,7 @@ fn at_time(
     watermarks: &[Watermarks],
     start: &str,
 ) -> HashMap<i32, i64> {
-    let time = spi::utc_timestamp(start);
+    let time = spi::utc_timestamp(start).unwrap_or_else(|| error::option_value("start", start, ALLOWED).raise());
     let positions: HashMap<i32, i64> =
         source.offsets_at(client, topic, watermarks, to_milliseconds(time)).into_iter().collect();
     if positions.len() < watermarks.len() {

@@ -53,31 +53,27 @@ impl JsonError {
     }
 }
 
-impl fmt::Display for JsonError {
+impl fmt::Display for JsonErrorKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         use JsonErrorKind::*;
-        let at = self.position;
-        match self.kind {
+        match self {
             Empty => write!(f, "there is no document"),
-            UnexpectedCharacter(c) if c.is_control() => write!(
-                f,
-                "unexpected character {} at byte {at}",
-                c.escape_unicode()
-            ),
-            UnexpectedCharacter(c) => write!(f, "unexpected character \"{c}\" at byte {at}"),
-            UnexpectedEnd => write!(f, "unexpected end at byte {at}"),
-            InvalidUtf8 => write!(f, "bytes that are not UTF-8 at byte {at}"),
-            ControlCharacter(c) => write!(
-                f,
-                "control character 0x{c:02x} in a string at byte {at}: it must be escaped"
-            ),
-            InvalidEscape => write!(f, "invalid escape sequence at byte {at}"),
-            LoneSurrogate => write!(f, "half of a surrogate pair at byte {at}"),
-            NulCharacter => write!(f, "\\u0000 at byte {at} cannot be stored"),
-            NumberOutOfRange => write!(f, "number out of range at byte {at}"),
+            UnexpectedCharacter(c) if c.is_control() => {
+                write!(f, "unexpected character {}", c.escape_unicode())
+            }
+            UnexpectedCharacter(c) => write!(f, "unexpected character \"{c}\""),
+            UnexpectedEnd => write!(f, "unexpected end of the document"),
+            InvalidUtf8 => write!(f, "bytes that are not UTF-8"),
+            ControlCharacter(c) => {
+                write!(f, "control character 0x{c:02x} in a string must be escaped")
+            }
+            InvalidEscape => write!(f, "invalid escape sequence"),
+            LoneSurrogate => write!(f, "half of a surrogate pair"),
+            NulCharacter => write!(f, "\\u0000 cannot be stored"),
+            NumberOutOfRange => write!(f, "number out of range"),
             TooDeep => write!(
                 f,
-                "more than {} nested arrays and objects at byte {at}",
+                "more than {} nested arrays and objects",
                 limits::MAX_DEPTH
             ),
             DocumentTooLong => write!(
@@ -85,18 +81,20 @@ impl fmt::Display for JsonError {
                 "document longer than {} bytes",
                 limits::MAX_DOCUMENT_BYTES
             ),
-            StringTooLong => write!(
-                f,
-                "string longer than {} bytes at byte {at}",
-                limits::MAX_STRING_BYTES
-            ),
+            StringTooLong => write!(f, "string longer than {} bytes", limits::MAX_STRING_BYTES),
             ContainerTooLong => write!(
                 f,
-                "array or object that needs more than {} bytes at byte {at}",
+                "array or object that needs more than {} bytes",
                 limits::MAX_CONTAINER_BYTES
             ),
             OutOfMemory => write!(f, "not enough memory for the document"),
         }
+    }
+}
+
+impl fmt::Display for JsonError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} at byte {}", self.kind, self.position)
     }
 }
 

@@ -7,20 +7,25 @@
 //! bytes --(tape)--> nodes in document order --(image)--> jsonb image: keys sorted, duplicates dropped, numbers as numeric
 //! ```
 //!
-//! [`Parser`] strings the two steps together and remembers the last document. [`Value`] reads an image. What it leaves to others: memory that
-//! Postgres owns, error codes, casts between SQL types.
+//! [`Parser`] strings the two steps together and remembers the last document. [`Value`] reads an image and cuts parts out of it; [`cast`], [`compare`]
+//! and [`number`] hold what Redshift says of them. What it leaves to others: memory that Postgres owns, error codes, SQL's other types.
 #![deny(unsafe_code)]
 
+pub mod cast;
+mod compare;
 mod error;
 mod image;
 mod layout;
 pub mod limits;
+pub mod number;
 mod numeric;
 mod parser;
 mod scan;
 mod tape;
 mod value;
 
+pub use compare::compare;
 pub use error::{JsonError, JsonErrorKind};
+pub use number::Number;
 pub use parser::Parser;
 pub use value::{Kind, Value};

@@ -21,6 +21,54 @@ const SHORT_WEIGHT_MAX: i64 = 63;
 /// The long header: sign and scale, then the weight.
 const LONG_NEGATIVE: u16 = 0x4000;
 
+/// A header of this sign is NaN or infinity, which JSON does not have.
+const SPECIAL: u16 = 0xC000;
+
+/// What a numeric's header says.
+pub(crate) struct Form {
+    pub negative: bool,
+    pub weight: i64,
+    pub scale: u16,
+}
+
+impl Form {
+    /// The header and the digits of a numeric without its varlena header; `None` for NaN and infinity.
+    pub(crate) fn read(body: &[u8]) -> Option<(Form, &[u8])> {
+        let (first, rest) = body.split_first_chunk()?;
+        let first = u16::from_ne_bytes(*first);
+        if first & SPECIAL == SPECIAL {
+            return None;
+        }
+        if first & SHORT != 0 {
+            let sign_bits = if first & SHORT_WEIGHT_NEGATIVE != 0 {
+                SHORT_WEIGHT_MIN
+            } else {
+                0
+            };
+            let weight = i64::from(first & SHORT_WEIGHT_MASK) | sign_bits;
+            let scale = (first >> SHORT_SCALE_SHIFT) & SHORT_SCALE_MAX as u16;
+            return Some((
+                Form {
+                    negative: first & SHORT_NEGATIVE != 0,
+                    weight,
+                    scale,
+                },
+                rest,
+            ));
+        }
+        let (weight, rest) = rest.split_first_chunk()?;
+        let scale = first & MAX_NUMBER_SCALE as u16;
+        Some((
+            Form {
+                negative: first & LONG_NEGATIVE != 0,
+                weight: i64::from(i16::from_ne_bytes(*weight)),
+                scale,
+            },
+            rest,
+        ))
+    }
+}
+
 /// Exponents beyond this are an overflow whatever the digits (`set_var_from_str`).
 const EXPONENT_LIMIT: i64 = (i32::MAX / 2) as i64;
 
@@ -239,6 +287,14 @@ fn encode_any(text: &[u8], out: &mut [u8], at: usize) -> Option<usize> {
     }
     out[at..at + VARLENA_HEADER].copy_from_slice(&varlena_header(to - at));
     Some(to)
+}
+
+/// The numeric of a number's text, which may have leading zeroes; `None` on overflow.
+pub(crate) fn encode_to_vec(text: &[u8]) -> Option<Vec<u8>> {
+    let mut out = vec![0; max_encoded(text.len())];
+    let end = encode_any(text, &mut out, 0)?;
+    out.truncate(end);
+    Some(out)
 }
 
 fn short_header(weight: i64, scale: i64, negative: bool) -> u16 {

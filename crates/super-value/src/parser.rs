@@ -36,8 +36,15 @@ enum Outcome {
 
 impl Parser {
     /// A parser that owns no memory yet.
-    pub fn new() -> Self {
-        Parser::default()
+    pub const fn new() -> Self {
+        Parser {
+            text: Vec::new(),
+            outcome: Outcome::Nothing,
+            tape: Vec::new(),
+            resolved: Vec::new(),
+            pairs: Vec::new(),
+            image: Vec::new(),
+        }
     }
 
     /// The stored form of `document`: a complete jsonb value with its uncompressed four-byte varlena header.

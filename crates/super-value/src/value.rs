@@ -1,6 +1,11 @@
 //! Reads the stored form. Every access is checked against the bytes there are: a malformed image gives `None`, never a panic.
 
 use crate::layout::*;
+use crate::limits::MAX_STRING_BYTES;
+use crate::number::Number;
+
+/// Bytes of a scalar's image before the scalar: varlena header, container header, JEntry.
+const SCALAR_HEADER: usize = VARLENA_HEADER + 8;
 
 /// What a value is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,6 +99,56 @@ impl<'a> Value<'a> {
         } else {
             None
         }
+    }
+
+    /// Bytes of its own image.
+    pub fn image_len(&self) -> usize {
+        match self.0 {
+            Stored::Array(container) | Stored::Object(container) => {
+                VARLENA_HEADER + 4 + container.rest.len()
+            }
+            Stored::String(bytes) | Stored::Number(bytes) => SCALAR_HEADER + bytes.len(),
+            Stored::Null | Stored::Boolean(_) => SCALAR_HEADER,
+        }
+    }
+
+    /// Writes its own image to `out`, which is [`image_len`](Self::image_len) bytes long; it panics if it is not.
+    pub fn write_image(&self, out: &mut [u8]) {
+        let length = self.image_len();
+        assert_eq!(out.len(), length);
+        out[..VARLENA_HEADER].copy_from_slice(&varlena_header(length));
+        let (header, bytes) = match self.0 {
+            Stored::Array(container) | Stored::Object(container) => {
+                out[VARLENA_HEADER..VARLENA_HEADER + 4]
+                    .copy_from_slice(&container.header.to_ne_bytes());
+                return out[VARLENA_HEADER + 4..].copy_from_slice(container.rest);
+            }
+            Stored::Null => (ENTRY_NULL, &[][..]),
+            Stored::Boolean(false) => (ENTRY_FALSE, &[][..]),
+            Stored::Boolean(true) => (ENTRY_TRUE, &[][..]),
+            Stored::Number(bytes) => (ENTRY_NUMERIC, bytes),
+            Stored::String(bytes) => (ENTRY_STRING, bytes),
+        };
+        let entry = header | bytes.len() as u32 | ENTRY_HAS_OFFSET;
+        out[VARLENA_HEADER..VARLENA_HEADER + 4]
+            .copy_from_slice(&(FLAG_ARRAY | FLAG_SCALAR | 1).to_ne_bytes());
+        out[VARLENA_HEADER + 4..SCALAR_HEADER].copy_from_slice(&entry.to_ne_bytes());
+        out[SCALAR_HEADER..].copy_from_slice(bytes);
+    }
+
+    /// A boolean that is in no image yet.
+    pub fn boolean(value: bool) -> Self {
+        Value(Stored::Boolean(value))
+    }
+
+    /// A string that is in no image yet; `None` if it is too long. It has to be UTF-8.
+    pub fn string(bytes: &'a [u8]) -> Option<Self> {
+        (bytes.len() <= MAX_STRING_BYTES).then_some(Value(Stored::String(bytes)))
+    }
+
+    /// A number that is in no image yet: a finite numeric with its four-byte varlena header.
+    pub fn number(numeric: &'a [u8]) -> Option<Self> {
+        Number::new(numeric).map(|_| Value(Stored::Number(numeric)))
     }
 
     /// Elements of an array or attributes of an object; 0 for a scalar.
@@ -336,6 +391,32 @@ mod tests {
                 value.get(format!("k{i}").as_bytes()).unwrap().as_str(),
                 Some(format!("v{i}").as_str())
             );
+        }
+    }
+
+    #[test]
+    fn parts_make_images_of_their_own() {
+        let parts = [
+            "null",
+            "true",
+            "false",
+            "1",
+            "-2.50",
+            "\"\"",
+            "\"xyz\"",
+            "[]",
+            "[1,[2]]",
+            "{}",
+            "{\"a\":{\"b\":1},\"cc\":\"d\"}",
+        ];
+        let whole = format!("[\"x\",{}]", parts.join(",\"pad\","));
+        let image = Parser::new().parse(whole.as_bytes()).unwrap().to_vec();
+        let value = Value::from_image(&image).unwrap();
+        for (i, part) in parts.iter().enumerate() {
+            let child = value.element(1 + 2 * i).unwrap();
+            let mut out = vec![0xAA; child.image_len()];
+            child.write_image(&mut out);
+            assert_eq!(out, Parser::new().parse(part.as_bytes()).unwrap(), "{part}");
         }
     }
 

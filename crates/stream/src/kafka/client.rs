@@ -1,22 +1,28 @@
 //! The client: one connection to a cluster, requests without waiting, and what the brokers complain about.
 
 use super::config::Config;
-use super::ffi::{self, Code, Event, Failure, Handle, Queue};
+use super::ffi::{self, Code, Failure, Handle, Queue};
 use super::partitions::PartitionRange;
 use super::reader::{ReadOptions, Reader};
 use crate::Error;
 use std::cell::RefCell;
 use std::collections::HashSet;
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::os::fd::RawFd;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::mpsc::{self, Receiver, TryRecvError};
+use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
 
 /// How long dropping a client waits for its threads. They may hang in name resolution; then they are left to end by
 /// themselves.
-const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
+const CLOSE_TIMEOUT: Duration = Duration::from_millis(200);
+
+/// Between two tries of a request that may work later.
+const RETRY_PAUSE: Duration = Duration::from_millis(100);
+
+/// No request waits longer.
+const LONGEST_TIMEOUT: Duration = Duration::from_secs(3_600);
 
 /// One client of a Kafka cluster.
 pub struct Client {
@@ -120,39 +126,31 @@ impl Client {
 
     /// All topics that may be seen, by name.
     pub fn list_topics(&self, timeout: Duration) -> Pending<Vec<TopicSummary>> {
-        // librdkafka has no request for this that does not block.
-        let (sender, answer) = mpsc::channel();
-        let handle = Arc::clone(self.shared.handle());
-        let asking = ffi::spawn("kafka topics", move || {
-            // Nobody may be waiting any more.
-            let _ = sender.send(handle.all_topics(timeout));
-            handle.send_wake();
-        });
-        let source = match asking {
-            Ok(_) => Source::Thread(answer, summaries),
-            Err(error) => Source::Failed(Error::Config(format!(
-                "no thread could be started: {error}"
-            ))),
+        let request = Request {
+            text: "list of topics".to_owned(),
+            topic: None,
         };
-        self.pending("list of topics".to_owned(), None, timeout, source)
+        self.ask(request, timeout, |handle, left| {
+            handle.all_topics(left).map(summaries)
+        })
     }
 
     /// One topic. [`Error::UnknownTopic`] if it does not exist.
     pub fn describe_topic(&self, topic: &str, timeout: Duration) -> Pending<TopicDescription> {
-        let source = match topic_name(topic) {
-            Ok(name) => {
-                let queue = self.shared.handle().queue();
-                self.shared.handle().describe_topic(&name, timeout, &queue);
-                Source::Queue(queue, described)
-            }
-            Err(error) => Source::Failed(error),
+        let request = Request {
+            text: format!("description of topic \"{topic}\""),
+            topic: Some(topic.to_owned()),
         };
-        self.pending(
-            format!("description of topic \"{topic}\""),
-            Some(topic),
-            timeout,
-            source,
-        )
+        let name = match topic_name(topic) {
+            Ok(name) => name,
+            Err(error) => return self.failed(request, error),
+        };
+        let text = topic.to_owned();
+        self.ask(request, timeout, move |handle, left| {
+            handle
+                .describe_topic(&name, left)
+                .map(|found| described(text.clone(), found))
+        })
     }
 
     /// One offset a partition, in the order asked. [`Error::UnknownTopic`] also if one of the partitions does not exist.
@@ -162,26 +160,61 @@ impl Client {
         specs: Vec<(i32, OffsetSpec)>,
         timeout: Duration,
     ) -> Pending<Vec<ListedOffset>> {
-        let source = match topic_name(topic) {
-            Ok(name) => {
-                let queue = self.shared.handle().queue();
-                let specs: Vec<_> = specs
-                    .iter()
-                    .map(|&(partition, spec)| (partition, spec.to_raw()))
-                    .collect();
-                self.shared
-                    .handle()
-                    .list_offsets(&name, &specs, timeout, &queue);
-                Source::Queue(queue, listed)
-            }
-            Err(error) => Source::Failed(error),
+        let request = Request {
+            text: format!("offsets of topic \"{topic}\""),
+            topic: Some(topic.to_owned()),
         };
-        self.pending(
-            format!("offsets of topic \"{topic}\""),
-            Some(topic),
-            timeout,
-            source,
-        )
+        let name = match topic_name(topic) {
+            Ok(name) => name,
+            Err(error) => return self.failed(request, error),
+        };
+        let specs: Vec<_> = specs
+            .iter()
+            .map(|&(partition, spec)| (partition, spec.to_raw()))
+            .collect();
+        self.ask(request, timeout, move |handle, left| {
+            list_offsets(handle, &name, &specs, left)
+        })
+    }
+
+    /// librdkafka waits inside its requests, and their pauses between retries are waits too: each request has a thread
+    /// of its own.
+    fn ask<T: Send + 'static>(
+        &self,
+        request: Request,
+        timeout: Duration,
+        question: impl Fn(&Arc<Handle>, Duration) -> Result<T, Failure> + Send + 'static,
+    ) -> Pending<T> {
+        let deadline = Instant::now() + timeout.min(LONGEST_TIMEOUT);
+        let (sender, answer) = mpsc::channel();
+        let handle = Arc::clone(self.shared.handle());
+        let asking = ffi::spawn("kafka request", move || {
+            // Nobody may be waiting any more.
+            let _ = sender.send(ask_until(deadline, |left| question(&handle, left)));
+            handle.send_wake();
+        });
+        match asking {
+            Ok(_) => Pending {
+                source: Source::Thread(answer),
+                request,
+                deadline,
+                shared: Rc::clone(&self.shared),
+            },
+            Err(error) => self.failed(
+                request,
+                Error::Config(format!("no thread could be started: {error}")),
+            ),
+        }
+    }
+
+    fn failed<T>(&self, request: Request, error: Error) -> Pending<T> {
+        let shared = Rc::clone(&self.shared);
+        Pending {
+            source: Source::Failed(error),
+            request,
+            deadline: Instant::now(),
+            shared,
+        }
     }
 
     /// Reads the ranges, interleaved, each in the order of its offsets. A partition can have one reader at a time.
@@ -191,7 +224,7 @@ impl Client {
         ranges: Vec<PartitionRange>,
         options: &ReadOptions,
     ) -> Result<Reader, Error> {
-        Reader::start(&self.shared, topic, &ranges, options)
+        Reader::start(self, topic, &ranges, options)
     }
 
     /// Ends the client and waits for its threads, at most `timeout`. Returns whether they have ended; they go on
@@ -203,21 +236,61 @@ impl Client {
         }
     }
 
-    fn pending<T>(
-        &self,
-        request: String,
-        topic: Option<&str>,
-        timeout: Duration,
-        source: Source<T>,
-    ) -> Pending<T> {
-        let deadline = Instant::now() + timeout.min(Duration::from_secs(86_400));
-        let topic = topic.map(str::to_owned);
-        Pending {
-            source,
-            request: Request { request, topic },
-            deadline,
+    /// The same client, for a reader's own requests.
+    pub(super) fn share(&self) -> Client {
+        Client {
             shared: Rc::clone(&self.shared),
         }
+    }
+
+    pub(super) fn shared(&self) -> &Rc<Shared> {
+        &self.shared
+    }
+}
+
+/// Repeats a question while the answer is that it may work later.
+fn ask_until<T>(
+    deadline: Instant,
+    question: impl Fn(Duration) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    loop {
+        let answer = question(deadline.saturating_duration_since(Instant::now()));
+        match &answer {
+            Err(failure)
+                if is_transient(failure.code) && Instant::now() + RETRY_PAUSE < deadline =>
+            {
+                std::thread::sleep(RETRY_PAUSE);
+            }
+            _ => return answer,
+        }
+    }
+}
+
+/// librdkafka has one answer for a topic, a partition and a leader that it cannot find, and for a change of metadata at
+/// the wrong moment.
+fn list_offsets(
+    handle: &Arc<Handle>,
+    name: &CStr,
+    specs: &[(i32, i64)],
+    timeout: Duration,
+) -> Result<Vec<ListedOffset>, Failure> {
+    let deadline = Instant::now() + timeout;
+    match handle.list_offsets(name, specs, timeout) {
+        Ok(offsets) => offsets.into_iter().map(listed_offset).collect(),
+        Err(failure) if failure.code == Code::NO_ENTRY => {
+            let partitions =
+                handle.partitions(name, deadline.saturating_duration_since(Instant::now()))?;
+            let all_there = specs
+                .iter()
+                .all(|(partition, _)| partitions.contains(partition));
+            let code = if all_there {
+                Code::LEADER_NOT_AVAILABLE
+            } else {
+                Code::UNKNOWN_PARTITION
+            };
+            Err(Failure::of(code))
+        }
+        Err(failure) => Err(failure),
     }
 }
 
@@ -310,40 +383,23 @@ impl Drop for Shared {
 
 /// A request that is under way. Dropping it gives the answer up.
 pub struct Pending<T> {
-    // Before `shared`: a queue goes before its client.
     source: Source<T>,
     request: Request,
     deadline: Instant,
     shared: Rc<Shared>,
 }
 
-/// Where the answer comes from, and how it is read.
+/// Where the answer comes from.
 enum Source<T> {
-    Queue(Queue, fn(&Request, &Event) -> Result<T, Answer>),
-    Thread(
-        Receiver<Result<Vec<(String, i32)>, Failure>>,
-        fn(Vec<(String, i32)>) -> T,
-    ),
+    Thread(Receiver<Result<T, Failure>>),
     Failed(Error),
     Finished,
 }
 
 /// What was asked for, in words, and about which topic.
 struct Request {
-    request: String,
+    text: String,
     topic: Option<String>,
-}
-
-/// An answer that is not the one wished for.
-enum Answer {
-    Failed(Failure),
-    Error(Error),
-}
-
-impl From<Failure> for Answer {
-    fn from(failure: Failure) -> Answer {
-        Answer::Failed(failure)
-    }
 }
 
 impl<T> Pending<T> {
@@ -351,23 +407,13 @@ impl<T> Pending<T> {
     pub fn poll(&mut self) -> Option<Result<T, Error>> {
         self.shared.listen();
         let answer = match &self.source {
-            Source::Queue(queue, read) => queue.poll().map(|event| read(&self.request, &event)),
-            Source::Thread(answer, read) => match answer.try_recv() {
-                Ok(answer) => Some(answer.map(read).map_err(Answer::Failed)),
-                Err(TryRecvError::Empty) => None,
-                Err(TryRecvError::Disconnected) => Some(Err(Failure {
-                    code: Code::FAIL,
-                    message: "the asking thread died".to_owned(),
-                }
-                .into())),
+            Source::Thread(answer) => match answer.try_recv() {
+                Ok(answer) => answer.map_err(|failure| self.error(failure)),
+                Err(_) if Instant::now() >= self.deadline => Err(self.timeout()),
+                Err(_) => return None,
             },
-            Source::Failed(error) => Some(Err(Answer::Error(error.clone()))),
+            Source::Failed(error) => Err(error.clone()),
             Source::Finished => return None,
-        };
-        let answer = match answer {
-            Some(answer) => answer.map_err(|answer| self.error(answer)),
-            None if Instant::now() >= self.deadline => Err(self.timeout()),
-            None => return None,
         };
         self.source = Source::Finished;
         Some(answer)
@@ -380,49 +426,29 @@ impl<T> Pending<T> {
 
     fn timeout(&self) -> Error {
         Error::Timeout {
-            request: self.request.request.clone(),
+            request: self.request.text.clone(),
             cause: self.shared.trouble.borrow().clone(),
         }
     }
 
-    fn error(&self, answer: Answer) -> Error {
-        let failure = match answer {
-            Answer::Failed(failure) => failure,
-            Answer::Error(error) => return error,
-        };
-        if matches!(failure.code, Code::TIMED_OUT | Code::TIMED_OUT_QUEUE) {
-            return self.timeout();
-        }
-        // Without a connection there is a better explanation than "Broker transport failure".
-        let trouble = self
-            .shared
-            .trouble
-            .borrow()
-            .clone()
-            .filter(|_| is_connection_lost(failure.code));
-        self.request.error(Failure {
-            message: trouble.unwrap_or(failure.message),
-            ..failure
-        })
-    }
-}
-
-impl Request {
     fn error(&self, failure: Failure) -> Error {
         let Failure {
             code,
             message: cause,
         } = failure;
-        let request = self.request.clone();
-        match (code, &self.topic) {
+        let request = self.request.text.clone();
+        match (code, &self.request.topic) {
+            // What may work later was tried until the time was over.
+            (code, _) if is_connection_lost(code) || is_timeout(code) => self.timeout(),
             (Code::UNSUPPORTED_FEATURE | Code::UNSUPPORTED_VERSION, _) => {
                 Error::Unsupported { request, cause }
             }
-            (code, Some(topic)) if is_unknown_topic(code) || code == Code::INVALID_TOPIC => {
-                Error::UnknownTopic {
-                    topic: topic.clone(),
-                }
-            }
+            (code, Some(topic)) if is_unknown_topic(code) => Error::UnknownTopic {
+                topic: topic.clone(),
+            },
+            (Code::INVALID_TOPIC | Code::UNKNOWN_PARTITION, Some(topic)) => Error::UnknownTopic {
+                topic: topic.clone(),
+            },
             (code, _) => Error::Broker {
                 request,
                 cause,
@@ -445,41 +471,38 @@ fn summaries(topics: Vec<(String, i32)>) -> Vec<TopicSummary> {
     topics
 }
 
-fn described(request: &Request, event: &Event) -> Result<TopicDescription, Answer> {
+fn described(name: String, found: ffi::TopicDescription) -> TopicDescription {
     let ffi::TopicDescription {
         topic_id,
         mut partitions,
-    } = event.topic_description()?;
+    } = found;
     partitions.sort_unstable();
-    Ok(TopicDescription {
-        name: request.topic.clone().unwrap_or_default(),
+    TopicDescription {
+        name,
         topic_id,
         partitions,
-    })
+    }
 }
 
-fn listed(request: &Request, event: &Event) -> Result<Vec<ListedOffset>, Answer> {
-    event
-        .listed_offsets()?
-        .into_iter()
-        .map(|offset| listed_offset(request, offset))
-        .collect()
-}
-
-fn listed_offset(request: &Request, listed: ffi::ListedOffset) -> Result<ListedOffset, Answer> {
-    let partition = listed.partition;
-    if listed.code != Code::NONE {
-        let failure = Failure {
-            code: listed.code,
-            message: format!("partition {partition}: {}", listed.code),
-        };
-        return Err(Answer::Error(request.error(failure)));
+fn listed_offset(listed: ffi::ListedOffset) -> Result<ListedOffset, Failure> {
+    let ffi::ListedOffset {
+        partition,
+        code,
+        offset,
+        timestamp_ms,
+        leader_epoch,
+    } = listed;
+    if code != Code::NONE {
+        return Err(Failure {
+            code,
+            message: format!("partition {partition}: {code}"),
+        });
     }
     Ok(ListedOffset {
         partition,
-        offset: Some(listed.offset).filter(|&offset| offset >= 0),
-        timestamp_ms: Some(listed.timestamp_ms).filter(|&ms| ms >= 0),
-        leader_epoch: Some(listed.leader_epoch).filter(|&epoch| epoch >= 0),
+        offset: Some(offset).filter(|&offset| offset >= 0),
+        timestamp_ms: Some(timestamp_ms).filter(|&ms| ms >= 0),
+        leader_epoch: Some(leader_epoch).filter(|&epoch| epoch >= 0),
     })
 }
 
@@ -498,14 +521,17 @@ fn is_connection_lost(code: Code) -> bool {
     )
 }
 
+fn is_timeout(code: Code) -> bool {
+    matches!(code, Code::TIMED_OUT | Code::TIMED_OUT_QUEUE)
+}
+
 /// Whether a later try may succeed without anybody's help.
 pub fn is_transient(code: Code) -> bool {
     is_connection_lost(code)
+        || is_timeout(code)
         || matches!(
             code,
-            Code::TIMED_OUT
-                | Code::TIMED_OUT_QUEUE
-                | Code::LEADER_NOT_AVAILABLE
+            Code::LEADER_NOT_AVAILABLE
                 | Code::NOT_LEADER
                 | Code::REQUEST_TIMED_OUT
                 | Code::BROKER_NOT_AVAILABLE

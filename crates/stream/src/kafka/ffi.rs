@@ -1,8 +1,8 @@
 //! Every raw call into librdkafka, behind types that cannot be misused from safe code.
 //!
-//! The rules they keep: a queue, a topic, a message lives no longer than its [`Handle`]; nothing is called from
-//! librdkafka's threads (there are no callbacks, only queues); codes stay numbers, because a newer broker can send
-//! one that the bound enum does not know.
+//! The rules they keep: a queue, a topic, a message lives no longer than its [`Handle`]; nothing of ours runs on
+//! librdkafka's threads (the one callback runs where a queue is polled); codes stay numbers, because a newer broker can
+//! send one that the bound enum does not know.
 #![allow(unsafe_code)]
 
 use rdkafka_sys as rd;
@@ -13,10 +13,10 @@ use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr::{self, NonNull};
-use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The same functions as in the bindings, with plain numbers in place of enums.
 mod raw {
@@ -51,6 +51,7 @@ impl Code {
     pub const UNKNOWN_TOPIC: Code = Code(-188);
     pub const ALL_BROKERS_DOWN: Code = Code(-187);
     pub const TIMED_OUT: Code = Code(-185);
+    pub const NO_ENTRY: Code = Code(-156);
     pub const TIMED_OUT_QUEUE: Code = Code(-166);
     pub const UNSUPPORTED_FEATURE: Code = Code(-165);
     pub const AUTO_OFFSET_RESET: Code = Code(-140);
@@ -86,7 +87,8 @@ pub struct Failure {
 }
 
 impl Failure {
-    fn of(code: Code) -> Failure {
+    /// With librdkafka's own words.
+    pub fn of(code: Code) -> Failure {
         Failure {
             code,
             message: code.to_string(),
@@ -173,7 +175,32 @@ impl Wake {
 pub struct Handle {
     client: NonNull<rd::rd_kafka_t>,
     wake: Wake,
+    errors: Box<Errors>,
     destroyed: Sender<()>,
+}
+
+/// What [`on_error`] was told.
+type Errors = Mutex<Vec<Failure>>;
+
+/// More than that are not kept until somebody asks.
+const ERRORS_KEPT: usize = 1_000;
+
+/// Called by librdkafka in a thread that polls a queue, for the errors that it does not deliver as messages.
+unsafe extern "C" fn on_error(
+    _client: *mut rd::rd_kafka_t,
+    code: c_int,
+    reason: *const c_char,
+    errors: *mut c_void,
+) {
+    // SAFETY: the pointer that was configured; its target outlives the client.
+    let errors = unsafe { &*errors.cast::<Errors>() };
+    let mut errors = errors.lock().unwrap_or_else(PoisonError::into_inner);
+    if errors.len() < ERRORS_KEPT {
+        errors.push(Failure {
+            code: Code(code),
+            message: text(reason),
+        });
+    }
 }
 
 // SAFETY: librdkafka's client is safe to call from many threads; the rest is descriptors and a Sender.
@@ -185,7 +212,8 @@ impl Handle {
     /// Starts a client. The receiver hears when it has been destroyed.
     pub fn new(properties: &[(&str, String)]) -> Result<(Arc<Handle>, Receiver<()>), String> {
         let wake = Wake::new().map_err(|error| format!("pipe: {error}"))?;
-        let conf = Conf::new(properties)?;
+        let errors = Box::<Errors>::default();
+        let conf = Conf::new(properties, &errors)?;
         let mut message = Message512::new();
         // SAFETY: on success the client takes the configuration over, else it stays ours.
         let client = unsafe {
@@ -204,6 +232,7 @@ impl Handle {
         let handle = Arc::new(Handle {
             client,
             wake,
+            errors,
             destroyed,
         });
         // SAFETY: a null queue means the main queue, where errors arrive too.
@@ -242,42 +271,57 @@ impl Handle {
         Queue::adopt(self, unsafe { rd::rd_kafka_queue_new(self.raw()) })
     }
 
-    /// The names and partition counts of all topics. Blocks for up to `timeout`, and longer in rare cases.
-    pub fn all_topics(&self, timeout: Duration) -> Result<Vec<(String, i32)>, Failure> {
-        let mut metadata = ptr::null();
-        // SAFETY: on success it fills `metadata`, which is destroyed below.
-        let code = Code(unsafe {
-            raw::rd_kafka_metadata(
-                self.raw(),
-                1,
-                ptr::null_mut(),
-                &mut metadata,
-                millis(timeout),
-            )
-        });
-        if code != Code::NONE {
-            return Err(Failure::of(code));
-        }
-        // SAFETY: the reply holds `topic_cnt` topics and is ours until it is destroyed.
-        unsafe {
-            let count = usize::try_from((*metadata).topic_cnt).unwrap_or(0);
-            let topics = (0..count).map(|index| (*metadata).topics.add(index));
-            let topics = topics
-                .map(|topic| (text((*topic).topic), (*topic).partition_cnt))
-                .collect();
-            rd::rd_kafka_metadata_destroy(metadata);
-            Ok(topics)
-        }
+    /// The errors that came up while queues were polled, since the last call.
+    pub fn take_errors(&self) -> Vec<Failure> {
+        std::mem::take(&mut self.errors.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Asks for the description of a topic; the answer arrives on `queue`.
-    pub fn describe_topic(&self, topic: &CStr, timeout: Duration, queue: &Queue) {
+    /// The names and partition counts of all topics. Blocks for about `timeout` at most.
+    pub fn all_topics(&self, timeout: Duration) -> Result<Vec<(String, i32)>, Failure> {
+        let metadata = Metadata::of(self, None, timeout)?;
+        Ok(metadata
+            .topics()
+            .map(|topic| (topic.name, topic.partitions.len() as i32))
+            .collect())
+    }
+
+    /// A topic's partitions and its id. Blocks for about `timeout` at most.
+    pub fn describe_topic(
+        self: &Arc<Handle>,
+        name: &CStr,
+        timeout: Duration,
+    ) -> Result<TopicDescription, Failure> {
+        let deadline = Instant::now() + timeout;
+        let topic = Topic::new(self, name)?;
+        let metadata = Metadata::of(self, Some(&topic), timeout)?;
+        let found = metadata.only_topic()?;
+        let timeout = deadline.saturating_duration_since(Instant::now());
+        let topic_id = match metadata.any_broker() {
+            Some(broker) => self.topic_id(name, broker, timeout)?,
+            None => None,
+        };
+        Ok(TopicDescription {
+            topic_id,
+            partitions: found.partitions,
+        })
+    }
+
+    /// Only this request tells the id. It would go to the controller by itself, which need not be known; any broker
+    /// answers it. None where the broker does not know the request.
+    fn topic_id(
+        self: &Arc<Handle>,
+        name: &CStr,
+        broker: i32,
+        timeout: Duration,
+    ) -> Result<Option<String>, Failure> {
         let options = AdminOptions::new(
             self,
             rd::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS,
             timeout,
         );
-        let mut names = [topic.as_ptr()];
+        options.broker(broker);
+        let queue = self.queue();
+        let mut names = [name.as_ptr()];
         // SAFETY: the names are copied; the collection is destroyed after the request took its own copy.
         unsafe {
             let topics =
@@ -285,23 +329,30 @@ impl Handle {
             rd::rd_kafka_DescribeTopics(self.raw(), topics, options.0, queue.raw());
             rd::rd_kafka_TopicCollection_destroy(topics);
         }
+        match queue.wait(timeout)?.topic_id() {
+            Err(Failure {
+                code: Code::UNSUPPORTED_FEATURE | Code::UNSUPPORTED_VERSION,
+                ..
+            }) => Ok(None),
+            answer => answer,
+        }
     }
 
-    /// Asks for offsets of committed records (the specs are librdkafka's: -1 latest, -2 earliest, -3 the record with
-    /// the highest timestamp, else a time in milliseconds); the answer arrives on `queue`.
+    /// Offsets of committed records, in the order asked. The specs are librdkafka's: -1 latest, -2 earliest, -3 the
+    /// record with the highest timestamp, else a time in milliseconds. Blocks for about `timeout` at most.
     pub fn list_offsets(
-        &self,
+        self: &Arc<Handle>,
         topic: &CStr,
         specs: &[(i32, i64)],
         timeout: Duration,
-        queue: &Queue,
-    ) {
+    ) -> Result<Vec<ListedOffset>, Failure> {
         let options = AdminOptions::new(
             self,
             rd::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_LISTOFFSETS,
             timeout,
         );
         options.read_committed();
+        let queue = self.queue();
         // SAFETY: the list is ours, its elements are valid until it grows, and the request copies it.
         unsafe {
             let list = rd::rd_kafka_topic_partition_list_new(specs.len() as c_int);
@@ -313,6 +364,19 @@ impl Handle {
             rd::rd_kafka_ListOffsets(self.raw(), list, options.0, queue.raw());
             rd::rd_kafka_topic_partition_list_destroy(list);
         }
+        queue.wait(timeout)?.listed_offsets()
+    }
+
+    /// Whether a topic exists, and its partitions.
+    pub fn partitions(
+        self: &Arc<Handle>,
+        name: &CStr,
+        timeout: Duration,
+    ) -> Result<Vec<i32>, Failure> {
+        let topic = Topic::new(self, name)?;
+        Metadata::of(self, Some(&topic), timeout)?
+            .only_topic()
+            .map(|found| found.partitions)
     }
 
     /// One past the last offset that was passed to the caller or skipped as a transaction's marker, per partition;
@@ -352,6 +416,76 @@ impl Drop for Handle {
     }
 }
 
+/// An answer about topics and brokers.
+struct Metadata(NonNull<rd::rd_kafka_metadata>);
+
+/// One topic of it.
+struct FoundTopic {
+    name: String,
+    code: Code,
+    partitions: Vec<i32>,
+}
+
+impl Metadata {
+    /// Asks about one topic or about all, and waits.
+    fn of(handle: &Handle, topic: Option<&Topic>, timeout: Duration) -> Result<Metadata, Failure> {
+        let only = topic.map_or(ptr::null_mut(), |topic| topic.topic.as_ptr());
+        let (all, mut metadata) = (i32::from(topic.is_none()), ptr::null());
+        // SAFETY: the topic is null or alive; on success the answer is ours to destroy.
+        let code = Code(unsafe {
+            raw::rd_kafka_metadata(handle.raw(), all, only, &mut metadata, millis(timeout))
+        });
+        match NonNull::new(metadata.cast_mut()) {
+            Some(metadata) if code == Code::NONE => Ok(Metadata(metadata)),
+            _ => Err(Failure::of(code)),
+        }
+    }
+
+    fn topics(&self) -> impl Iterator<Item = FoundTopic> + '_ {
+        // SAFETY: alive until the drop, with as many topics as it says, each with as many partitions. Codes are read as
+        // the numbers that they are in C.
+        unsafe {
+            let metadata = self.0.as_ptr();
+            (0..usize::try_from((*metadata).topic_cnt).unwrap_or(0)).map(move |index| {
+                let topic = (*metadata).topics.add(index);
+                let partitions = 0..usize::try_from((*topic).partition_cnt).unwrap_or(0);
+                FoundTopic {
+                    name: text((*topic).topic),
+                    code: Code((&raw const (*topic).err).cast::<i32>().read()),
+                    partitions: partitions
+                        .map(|index| (*(*topic).partitions.add(index)).id)
+                        .collect(),
+                }
+            })
+        }
+    }
+
+    fn only_topic(&self) -> Result<FoundTopic, Failure> {
+        let found = self
+            .topics()
+            .next()
+            .ok_or_else(|| Failure::of(Code::UNKNOWN_TOPIC_OR_PARTITION))?;
+        if found.code == Code::NONE {
+            Ok(found)
+        } else {
+            Err(Failure::of(found.code))
+        }
+    }
+
+    fn any_broker(&self) -> Option<i32> {
+        let metadata = self.0.as_ptr();
+        // SAFETY: alive until the drop, with as many brokers as it says.
+        unsafe { ((*metadata).broker_cnt > 0).then(|| (*(*metadata).brokers).id) }
+    }
+}
+
+impl Drop for Metadata {
+    fn drop(&mut self) {
+        // SAFETY: ours.
+        unsafe { rd::rd_kafka_metadata_destroy(self.0.as_ptr()) };
+    }
+}
+
 fn millis(timeout: Duration) -> c_int {
     c_int::try_from(timeout.as_millis())
         .unwrap_or(c_int::MAX)
@@ -380,16 +514,18 @@ pub fn spawn(
 struct Conf(*mut rd::rd_kafka_conf_t);
 
 impl Conf {
-    fn new(properties: &[(&str, String)]) -> Result<Conf, String> {
+    fn new(properties: &[(&str, String)], errors: &Errors) -> Result<Conf, String> {
         // SAFETY: allocates a default configuration.
         let conf = Conf(unsafe { rd::rd_kafka_conf_new() });
         for (name, value) in properties {
             conf.set(name, value)?;
         }
-        // SAFETY: the configuration is ours.
+        // SAFETY: the configuration is ours. The callback gets the pointer to the errors, whose box goes after the client.
         unsafe {
-            rd::rd_kafka_conf_set_events(conf.0, rd::RD_KAFKA_EVENT_ERROR | rd::RD_KAFKA_EVENT_LOG)
-        };
+            rd::rd_kafka_conf_set_events(conf.0, rd::RD_KAFKA_EVENT_ERROR | rd::RD_KAFKA_EVENT_LOG);
+            rd::rd_kafka_conf_set_opaque(conf.0, ptr::from_ref(errors).cast_mut().cast());
+            rd::rd_kafka_conf_set_error_cb(conf.0, Some(on_error));
+        }
         Ok(conf)
     }
 
@@ -448,6 +584,14 @@ impl AdminOptions {
         }
     }
 
+    fn broker(&self, id: i32) {
+        let mut message = Message512::new();
+        // SAFETY: the options are ours. A number that is refused leaves the default.
+        unsafe {
+            rd::rd_kafka_AdminOptions_set_broker(self.0, id, message.start(), message.0.len())
+        };
+    }
+
     fn read_committed(&self) {
         let level = rd::rd_kafka_IsolationLevel_t::RD_KAFKA_ISOLATION_LEVEL_READ_COMMITTED;
         // SAFETY: the options are ours; an error object, if any, is ours to destroy (null is allowed).
@@ -490,6 +634,13 @@ impl Queue {
         self.queue.as_ptr()
     }
 
+    /// The next event; waits for it.
+    fn wait(&self, timeout: Duration) -> Result<Event, Failure> {
+        // SAFETY: the queue is alive; an event is ours to destroy.
+        let event = NonNull::new(unsafe { rd::rd_kafka_queue_poll(self.raw(), millis(timeout)) });
+        event.map(Event).ok_or_else(|| Failure::of(Code::TIMED_OUT))
+    }
+
     /// The next event, if one is there.
     pub fn poll(&self) -> Option<Event> {
         // SAFETY: the queue is alive; an event is ours to destroy.
@@ -516,7 +667,7 @@ pub struct ListedOffset {
     pub leader_epoch: i32,
 }
 
-/// The answer to [`Handle::describe_topic`].
+/// What [`Handle::describe_topic`] finds out.
 pub struct TopicDescription {
     pub topic_id: Option<String>,
     pub partitions: Vec<i32>,
@@ -549,7 +700,7 @@ impl Event {
     }
 
     /// Reads the answer to [`Handle::list_offsets`].
-    pub fn listed_offsets(&self) -> Result<Vec<ListedOffset>, Failure> {
+    fn listed_offsets(&self) -> Result<Vec<ListedOffset>, Failure> {
         if let Some(failure) = self.failure() {
             return Err(failure);
         }
@@ -570,12 +721,12 @@ impl Event {
         }
     }
 
-    /// Reads the answer to [`Handle::describe_topic`].
-    pub fn topic_description(&self) -> Result<TopicDescription, Failure> {
+    /// Reads the answer of [`Handle::topic_id`].
+    fn topic_id(&self) -> Result<Option<String>, Failure> {
         if let Some(failure) = self.failure() {
             return Err(failure);
         }
-        // SAFETY: null unless the event is such an answer; everything below belongs to the event.
+        // SAFETY: null unless the event is such an answer; everything below belongs to the event and is copied.
         unsafe {
             let answer = rd::rd_kafka_event_DescribeTopics_result(self.raw());
             if answer.is_null() {
@@ -586,7 +737,16 @@ impl Event {
             if count == 0 || (*topics).is_null() {
                 return Err(Failure::of(Code::UNKNOWN_TOPIC_OR_PARTITION));
             }
-            topic_description(*topics)
+            let error = rd::rd_kafka_TopicDescription_error(*topics);
+            let code = if error.is_null() {
+                Code::NONE
+            } else {
+                Code(raw::rd_kafka_error_code(error))
+            };
+            if code != Code::NONE {
+                return Err(Failure::of(code));
+            }
+            Ok(topic_id(rd::rd_kafka_TopicDescription_topic_id(*topics)))
         }
     }
 }
@@ -611,39 +771,6 @@ unsafe fn listed_offset(info: *const rd::rd_kafka_ListOffsetsResultInfo_t) -> Li
             timestamp_ms: rd::rd_kafka_ListOffsetsResultInfo_timestamp(info),
             leader_epoch: rd::rd_kafka_topic_partition_get_leader_epoch(partition),
         }
-    }
-}
-
-/// # Safety
-/// `topic` must be alive.
-unsafe fn topic_description(
-    topic: *const rd::rd_kafka_TopicDescription_t,
-) -> Result<TopicDescription, Failure> {
-    // SAFETY: the caller's promise; what is returned is copied.
-    unsafe {
-        let error = rd::rd_kafka_TopicDescription_error(topic);
-        let code = if error.is_null() {
-            Code::NONE
-        } else {
-            Code(raw::rd_kafka_error_code(error))
-        };
-        if code != Code::NONE {
-            return Err(Failure::of(code));
-        }
-        let mut count = 0;
-        let partitions = rd::rd_kafka_TopicDescription_partitions(topic, &mut count);
-        let partitions = if count == 0 {
-            &[]
-        } else {
-            std::slice::from_raw_parts(partitions, count)
-        };
-        Ok(TopicDescription {
-            topic_id: topic_id(rd::rd_kafka_TopicDescription_topic_id(topic)),
-            partitions: partitions
-                .iter()
-                .map(|&partition| rd::rd_kafka_TopicPartitionInfo_partition(partition))
-                .collect(),
-        })
     }
 }
 

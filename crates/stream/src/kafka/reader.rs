@@ -1,11 +1,13 @@
 //! Reads ranges of a topic's partitions, record by record, until each has reached its end.
 
-use super::client::{Shared, is_transient, is_unknown_topic, topic_name};
+use super::client::{
+    Client, Pending, TopicDescription, is_transient, is_unknown_topic, topic_name,
+};
 use super::ffi::{Batch, Code, Failure, Message, Queue, Topic};
 use super::partitions::{PartitionRange, Partitions};
 use crate::{Error, Record};
 use std::ffi::CString;
-use std::rc::Rc;
+use std::time::{Duration, Instant};
 
 /// How a reader works.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -36,6 +38,12 @@ pub enum Next<'a> {
 /// At most this many partitions are looked at when nothing has arrived; the others end by an event, a little later.
 const POSITIONS_AT_ONCE: usize = 64;
 
+/// A reader that got nothing for this long has a look at which partitions there are.
+const QUIET: Duration = Duration::from_millis(500);
+
+/// After that long nobody needs the topic's description any more.
+const DESCRIPTION_TIMEOUT: Duration = Duration::from_secs(30);
+
 /// Reads ranges of one topic.
 pub struct Reader {
     // In this order: messages, topic and queue go before the client.
@@ -47,24 +55,30 @@ pub struct Reader {
     /// Partitions that librdkafka is fetching.
     fetching: Vec<i32>,
     claimed: Vec<i32>,
-    /// Trouble that a worse one may explain, see [`Reader::event`].
-    held: Option<Error>,
+    /// Which partitions there are, see [`Reader::check_partitions`].
+    described: Option<Pending<TopicDescription>>,
+    asked: bool,
+    /// A partition is said to be gone.
+    gone: bool,
+    /// When the queue was first found empty since the last record.
+    quiet_since: Option<Instant>,
     records: u64,
     bytes: u64,
     name: CString,
     topic_name: String,
-    shared: Rc<Shared>,
+    client: Client,
 }
 
 impl Reader {
     pub(super) fn start(
-        shared: &Rc<Shared>,
+        client: &Client,
         topic: &str,
         ranges: &[PartitionRange],
         options: &ReadOptions,
     ) -> Result<Reader, Error> {
         let name = topic_name(topic)?;
         let partitions = Partitions::new(ranges)?;
+        let shared = client.shared();
         let handle = shared.handle();
         let refused =
             |failure: Failure| Error::Config(format!("topic \"{topic}\": {}", failure.message));
@@ -76,12 +90,15 @@ impl Reader {
             partitions,
             fetching: Vec::new(),
             claimed: Vec::new(),
-            held: None,
+            described: None,
+            asked: false,
+            gone: false,
+            quiet_since: None,
             records: 0,
             bytes: 0,
             name,
             topic_name: topic.to_owned(),
-            shared: Rc::clone(shared),
+            client: client.share(),
         };
         let wanted: Vec<i32> = reader.partitions.unfinished().collect();
         shared.claim(topic, wanted.iter().copied())?;
@@ -155,13 +172,13 @@ impl Reader {
         self.at = 0;
         self.stop_finished();
         if !self.partitions.all_finished() && self.batch.fill(&self.queue) {
+            self.quiet_since = None;
             return Ok(true);
         }
         self.batch.clear();
-        if let Some(error) = self.held.take() {
-            return Err(error);
-        }
-        self.shared.listen();
+        self.client.shared().listen();
+        self.check_errors()?;
+        self.check_partitions()?;
         self.pass_markers();
         self.stop_finished();
         Ok(false)
@@ -172,6 +189,77 @@ impl Reader {
         for partition in self.partitions.take_finished() {
             self.topic.stop(partition);
             self.fetching.retain(|&other| other != partition);
+        }
+    }
+
+    /// Some errors of partitions are told by callback, with the partition in the text only.
+    fn check_errors(&mut self) -> Result<(), Error> {
+        for failure in self.client.shared().handle().take_errors() {
+            if is_transient(failure.code) {
+                self.client.shared().remember(failure);
+                continue;
+            }
+            let partition = self.partition_in(&failure.message);
+            let Some(partition) =
+                partition.filter(|&partition| self.partitions.is_reading(partition))
+            else {
+                continue;
+            };
+            if is_unknown_topic(failure.code) {
+                return Err(Error::UnknownTopic {
+                    topic: self.topic_name.clone(),
+                });
+            }
+            if failure.code != Code::UNKNOWN_PARTITION {
+                return Err(self.partition_error(partition, -1, failure));
+            }
+            // A topic that goes is told as partitions that go: ask which of the two it is.
+            self.gone = true;
+            self.ask_for_partitions();
+        }
+        Ok(())
+    }
+
+    fn ask_for_partitions(&mut self) {
+        self.asked = true;
+        let client = &self.client;
+        self.described
+            .get_or_insert_with(|| client.describe_topic(&self.topic_name, DESCRIPTION_TIMEOUT));
+    }
+
+    /// The partition of a text such as "orders [3]: desired partition is not available".
+    fn partition_in(&self, text: &str) -> Option<i32> {
+        let rest = text
+            .strip_prefix(self.topic_name.as_str())?
+            .strip_prefix(" [")?;
+        rest.split_once(']')?.0.parse().ok()
+    }
+
+    /// librdkafka says nothing of a partition that does not exist if it knew the topic before, and waits for ever.
+    fn check_partitions(&mut self) -> Result<(), Error> {
+        if !self.asked && self.quiet_since.get_or_insert_with(Instant::now).elapsed() > QUIET {
+            self.ask_for_partitions();
+        }
+        let Some(answer) = self.described.as_mut().and_then(Pending::poll) else {
+            return Ok(());
+        };
+        self.described = None;
+        let topic = match answer {
+            Ok(topic) => topic,
+            Err(error @ Error::UnknownTopic { .. }) if self.gone => return Err(error),
+            // Without an answer there is nothing to say. That a topic is not known yet is left to librdkafka, which
+            // gives a new one time to become known everywhere.
+            Err(_) => return Ok(()),
+        };
+        match self
+            .partitions
+            .unfinished()
+            .find(|partition| topic.partitions.binary_search(partition).is_err())
+        {
+            Some(partition) => {
+                Err(self.partition_error(partition, -1, Failure::of(Code::UNKNOWN_PARTITION)))
+            }
+            None => Ok(()),
         }
     }
 
@@ -186,7 +274,11 @@ impl Reader {
         if partitions.is_empty() {
             return;
         }
-        let positions = self.shared.handle().positions(&self.name, &partitions);
+        let positions = self
+            .client
+            .shared()
+            .handle()
+            .positions(&self.name, &partitions);
         for (&partition, position) in partitions.iter().zip(positions) {
             self.partitions.reached_position(partition, position);
         }
@@ -200,7 +292,7 @@ impl Reader {
             return Ok(());
         }
         if is_transient(failure.code) {
-            self.shared.remember(failure);
+            self.client.shared().remember(failure);
             return Ok(());
         }
         if is_unknown_topic(failure.code) {
@@ -211,14 +303,7 @@ impl Reader {
         if !self.partitions.is_reading(partition) {
             return Ok(());
         }
-        let unknown = failure.code == Code::UNKNOWN_PARTITION;
-        let error = self.partition_error(partition, offset, failure);
-        if !unknown {
-            return Err(error);
-        }
-        // When a topic goes, its partitions are reported first.
-        self.held.get_or_insert(error);
-        Ok(())
+        Err(self.partition_error(partition, offset, failure))
     }
 
     fn partition_error(&self, partition: i32, offset: i64, failure: Failure) -> Error {
@@ -246,7 +331,8 @@ impl Drop for Reader {
         for &partition in &self.fetching {
             self.topic.stop(partition);
         }
-        self.shared
+        self.client
+            .shared()
             .disclaim(&self.topic_name, self.claimed.iter().copied());
     }
 }

@@ -1,0 +1,261 @@
+//! Looks through each analysed statement for expressions over SUPER that Postgres resolved to something silently wrong, and refuses them. What is
+//! wrong is decided in [`crate::types::super_guard`].
+//!
+//! Not seen by this hook, because Postgres analyses them elsewhere: CHECK constraints, column defaults, index and partition expressions.
+
+use core::ffi::{c_int, c_void};
+
+use pgrx::PgList;
+use pgrx::pg_sys::{self, NodeTag};
+use pgrx::prelude::*;
+
+use super::raise;
+use crate::types::super_guard::{self, JsonbOperator, Operand, Refusal};
+
+type Walker = unsafe extern "C-unwind" fn(*mut pg_sys::Node, *mut c_void) -> bool;
+
+// `nodes/nodeFuncs.h`; 16 renamed the functions behind the macros. pgrx does not bind them.
+unsafe extern "C-unwind" {
+    #[cfg_attr(
+        any(feature = "pg16", feature = "pg17", feature = "pg18"),
+        link_name = "expression_tree_walker_impl"
+    )]
+    fn expression_tree_walker(
+        node: *mut pg_sys::Node,
+        walker: Walker,
+        context: *mut c_void,
+    ) -> bool;
+    #[cfg_attr(
+        any(feature = "pg16", feature = "pg17", feature = "pg18"),
+        link_name = "query_tree_walker_impl"
+    )]
+    fn query_tree_walker(
+        query: *mut pg_sys::Query,
+        walker: Walker,
+        context: *mut c_void,
+        flags: c_int,
+    ) -> bool;
+}
+
+static mut PREVIOUS: pg_sys::post_parse_analyze_hook_type = None;
+
+/// Installs the hook; to be called once, from `_PG_init`.
+pub fn install() {
+    // SAFETY: `_PG_init` runs once, in the backend's only thread.
+    unsafe {
+        PREVIOUS = pg_sys::post_parse_analyze_hook;
+        pg_sys::post_parse_analyze_hook = Some(post_parse_analyze);
+    }
+}
+
+#[pg_guard]
+unsafe extern "C-unwind" fn post_parse_analyze(
+    parse_state: *mut pg_sys::ParseState,
+    query: *mut pg_sys::Query,
+    jumble: *mut pg_sys::JumbleState,
+) {
+    // SAFETY: Postgres's own arguments; the tree is only read. The walk holds nothing that an error would leave behind.
+    unsafe {
+        if let Some(previous) = PREVIOUS {
+            pg_sys::ffi::pg_guard_ffi_boundary(|| previous(parse_state, query, jumble));
+        }
+        let mut refusal: Option<Refusal> = None;
+        let mut query = query;
+        // These hold a query of their own that the hook is not called for.
+        while (*query).commandType == pg_sys::CmdType::CMD_UTILITY {
+            let statement = (*query).utilityStmt;
+            query = match (*statement).type_ {
+                NodeTag::T_ExplainStmt => (*statement.cast::<pg_sys::ExplainStmt>()).query.cast(),
+                NodeTag::T_CreateTableAsStmt => (*statement.cast::<pg_sys::CreateTableAsStmt>())
+                    .query
+                    .cast(),
+                NodeTag::T_DeclareCursorStmt => (*statement.cast::<pg_sys::DeclareCursorStmt>())
+                    .query
+                    .cast(),
+                _ => return,
+            };
+            if query.is_null() || (*query).type_ != NodeTag::T_Query {
+                return;
+            }
+        }
+        walk(query.cast(), (&raw mut refusal).cast());
+        if let Some(refusal) = refusal {
+            raise::error(PgSqlErrorCode::ERRCODE_DATATYPE_MISMATCH, refusal.message)
+                .hint(refusal.hint)
+                .raise();
+        }
+    }
+}
+
+/// Visits `node` and what is below it; true, which ends the walk, once `context` holds a refusal.
+#[pg_guard]
+unsafe extern "C-unwind" fn walk(node: *mut pg_sys::Node, context: *mut c_void) -> bool {
+    if node.is_null() {
+        return false;
+    }
+    // SAFETY: a node of the tree that Postgres walks; `context` is the local of `post_parse_analyze`.
+    unsafe {
+        let refusal = judge(node);
+        if refusal.is_some() {
+            *context.cast::<Option<Refusal>>() = refusal;
+            return true;
+        }
+        if (*node).type_ == NodeTag::T_Query {
+            return query_tree_walker(node.cast(), walk, context, 0);
+        }
+        expression_tree_walker(node, walk, context)
+    }
+}
+
+/// # Safety
+/// `node` is a node of an analysed tree.
+unsafe fn judge(node: *mut pg_sys::Node) -> Option<Refusal> {
+    // SAFETY: each cast follows the node's tag.
+    unsafe {
+        match (*node).type_ {
+            NodeTag::T_OpExpr => {
+                let expression = &*node.cast::<pg_sys::OpExpr>();
+                let operator = jsonb_operator(expression.opfuncid)?;
+                let [left, right] = operands(expression.args)[..] else {
+                    return None;
+                };
+                super_guard::binary(operator, left, right)
+            }
+            NodeTag::T_ScalarArrayOpExpr => {
+                let expression = &*node.cast::<pg_sys::ScalarArrayOpExpr>();
+                jsonb_operator(expression.opfuncid)?;
+                let args = PgList::<pg_sys::Node>::from_pg(expression.args);
+                let (scalar, array) = (args.get_ptr(0)?, uncast(args.get_ptr(1)?));
+                ((*array).type_ == NodeTag::T_ArrayExpr).then_some(())?;
+                super_guard::any_of(
+                    operand(scalar),
+                    &operands((*array.cast::<pg_sys::ArrayExpr>()).elements),
+                )
+            }
+            NodeTag::T_CoalesceExpr => {
+                let expression = &*node.cast::<pg_sys::CoalesceExpr>();
+                is_super(expression.coalescetype)
+                    .then(|| super_guard::alternatives(&operands(expression.args)))?
+            }
+            NodeTag::T_MinMaxExpr => {
+                let expression = &*node.cast::<pg_sys::MinMaxExpr>();
+                is_super(expression.minmaxtype)
+                    .then(|| super_guard::alternatives(&operands(expression.args)))?
+            }
+            NodeTag::T_CaseExpr => {
+                let expression = &*node.cast::<pg_sys::CaseExpr>();
+                is_super(expression.casetype).then_some(())?;
+                let arms = PgList::<pg_sys::CaseWhen>::from_pg(expression.args);
+                let mut arms: Vec<Operand> = arms
+                    .iter_ptr()
+                    .map(|arm| operand((*arm).result.cast()))
+                    .collect();
+                if !expression.defresult.is_null() {
+                    arms.push(operand(expression.defresult.cast()));
+                }
+                super_guard::alternatives(&arms)
+            }
+            NodeTag::T_FuncExpr => {
+                let expression = &*node.cast::<pg_sys::FuncExpr>();
+                let prints = [
+                    pg_sys::F_CONCAT,
+                    pg_sys::F_CONCAT_WS,
+                    pg_sys::F_FORMAT_TEXT_ANY,
+                ];
+                prints
+                    .contains(&expression.funcid.to_u32())
+                    .then(|| super_guard::printed(&operands(expression.args)))?
+            }
+            _ => None,
+        }
+    }
+}
+
+fn jsonb_operator(function: pg_sys::Oid) -> Option<JsonbOperator> {
+    match function.to_u32() {
+        pg_sys::F_JSONB_EQ | pg_sys::F_JSONB_NE => Some(JsonbOperator::Equality),
+        pg_sys::F_JSONB_LT | pg_sys::F_JSONB_LE | pg_sys::F_JSONB_GT | pg_sys::F_JSONB_GE => {
+            Some(JsonbOperator::Order)
+        }
+        pg_sys::F_JSONB_CONCAT => Some(JsonbOperator::Concatenation),
+        pg_sys::F_JSONB_DELETE_JSONB_TEXT
+        | pg_sys::F_JSONB_DELETE_JSONB_INT4
+        | pg_sys::F_JSONB_DELETE_JSONB__TEXT => Some(JsonbOperator::Deletion),
+        _ => None,
+    }
+}
+
+/// # Safety
+/// A list of nodes of an analysed tree.
+unsafe fn operands(list: *mut pg_sys::List) -> Vec<Operand> {
+    // SAFETY: the caller's promise.
+    unsafe {
+        PgList::<pg_sys::Node>::from_pg(list)
+            .iter_ptr()
+            .map(|node| operand(node))
+            .collect()
+    }
+}
+
+/// # Safety
+/// `node` is a node of an analysed tree.
+unsafe fn operand(node: *mut pg_sys::Node) -> Operand {
+    // SAFETY: as promised; each cast follows the node's tag.
+    unsafe {
+        let node = uncast(node);
+        let node_type = pg_sys::exprType(node);
+        if (*node).type_ == NodeTag::T_Const {
+            let literal = !(*node.cast::<pg_sys::Const>()).constisnull
+                && (node_type == pg_sys::JSONBOID || is_super(node_type));
+            return if literal {
+                Operand::JsonLiteral
+            } else {
+                Operand::Other
+            };
+        }
+        if is_super(node_type) {
+            Operand::Super
+        } else {
+            Operand::Other
+        }
+    }
+}
+
+/// The node below casts that only change the type's name.
+///
+/// # Safety
+/// `node` is a node of an analysed tree.
+unsafe fn uncast(mut node: *mut pg_sys::Node) -> *mut pg_sys::Node {
+    // SAFETY: as promised; a cast node always has an argument. An explicit cast says what the user means, so it is kept.
+    unsafe {
+        while (*node).type_ == NodeTag::T_RelabelType
+            && (*node.cast::<pg_sys::RelabelType>()).relabelformat
+                == pg_sys::CoercionForm::COERCE_IMPLICIT_CAST
+        {
+            node = (*node.cast::<pg_sys::RelabelType>()).arg.cast();
+        }
+        node
+    }
+}
+
+/// Whether it is our type, in whatever schema the extension lives.
+fn is_super(oid: pg_sys::Oid) -> bool {
+    if oid.to_u32() < pg_sys::FirstNormalObjectId {
+        return false;
+    }
+    // SAFETY: a syscache lookup by OID; the tuple is released before anything else happens.
+    unsafe {
+        let tuple = pg_sys::SearchSysCache1(
+            pg_sys::SysCacheIdentifier::TYPEOID as i32,
+            pg_sys::Datum::from(oid),
+        );
+        if tuple.is_null() {
+            return false;
+        }
+        let form: *const pg_sys::FormData_pg_type = pg_sys::GETSTRUCT(tuple).cast();
+        let named = core::ffi::CStr::from_ptr((*form).typname.data.as_ptr()) == c"super"
+            && (*form).typsubscript != pg_sys::InvalidOid;
+        pg_sys::ReleaseSysCache(tuple);
+        named
+    }
+}

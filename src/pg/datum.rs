@@ -1,0 +1,297 @@
+//! Our types as function arguments and results.
+//!
+//! Arguments are borrowed where they lie; only compressed and out-of-line ones are copied. Results are built in palloc'd memory. Both are done
+//! without pgrx's guard around each call, which costs more than the work itself: what cannot raise an error needs none.
+
+use std::cmp::Ordering;
+use std::ptr::NonNull;
+
+use pgrx::callconv::{Arg, ArgAbi, BoxRet, FcInfo};
+use pgrx::datum::Datum;
+use pgrx::pg_sys;
+use pgrx::prelude::*;
+use pgrx::varlena::{varatt_is_1b, varatt_is_1b_e, varatt_is_4b_u, vardata_any, varsize_any_exhdr};
+use super_value::Value;
+
+use super::raise;
+
+unsafe extern "C-unwind" {
+    /// `palloc_extended` of `src/backend/utils/mmgr/mcxt.c`. With `MCXT_ALLOC_NO_OOM` and a size below `MaxAllocSize` it raises no error.
+    #[link_name = "palloc_extended"]
+    fn palloc_extended_unguarded(size: usize, flags: core::ffi::c_int) -> *mut core::ffi::c_void;
+}
+
+/// Largest piece of memory that palloc gives (`MaxAllocSize` in `memutils.h`).
+const MAX_ALLOCATION: usize = 0x3FFF_FFFF;
+const NO_OOM: core::ffi::c_int = pg_sys::MCXT_ALLOC_NO_OOM as core::ffi::c_int;
+const ZERO: core::ffi::c_int = pg_sys::MCXT_ALLOC_ZERO as core::ffi::c_int;
+
+/// The payload of a varlena argument: text, varchar, bytea, varbyte, numeric.
+#[derive(Clone, Copy)]
+pub struct Bytes<'a>(&'a [u8]);
+
+impl<'a> Bytes<'a> {
+    /// What the value holds, without its varlena header.
+    pub fn as_slice(&self) -> &'a [u8] {
+        self.0
+    }
+
+    /// The bytes as text; an error where they are not UTF-8, which a database in another encoding or a broken value may hold.
+    pub fn as_str(&self) -> &'a str {
+        std::str::from_utf8(self.0).unwrap_or_else(|_| {
+            raise::error(
+                PgSqlErrorCode::ERRCODE_CHARACTER_NOT_IN_REPERTOIRE,
+                "text is not UTF-8",
+            )
+            .raise()
+        })
+    }
+
+    /// A numeric in the form that `super_value` reads: with a long varlena header.
+    pub fn to_numeric(self) -> Vec<u8> {
+        super_value::number::with_header(self.0)
+    }
+
+    /// Borrows the payload of a varlena.
+    ///
+    /// # Safety
+    /// `datum` is a varlena that is not null and lives as long as `'a`: as function arguments do, for the call. It may raise a Postgres error if
+    /// the value is toasted, guarded by pgrx.
+    pub(super) unsafe fn from_raw(datum: pg_sys::Datum) -> Self {
+        let mut varlena: *mut pg_sys::varlena = datum.cast_mut_ptr();
+        // SAFETY: a varlena, as the caller promises; a detoasted copy is in the current memory context, which outlives the call.
+        unsafe {
+            let plain =
+                varatt_is_4b_u(varlena) || varatt_is_1b(varlena) && !varatt_is_1b_e(varlena);
+            if !plain {
+                varlena = pg_sys::pg_detoast_datum_packed(varlena);
+            }
+            Bytes(std::slice::from_raw_parts(
+                vardata_any(varlena).cast(),
+                varsize_any_exhdr(varlena),
+            ))
+        }
+    }
+}
+
+impl<'a> FromDatum for Bytes<'a> {
+    unsafe fn from_polymorphic_datum(
+        datum: pg_sys::Datum,
+        is_null: bool,
+        _: pg_sys::Oid,
+    ) -> Option<Self> {
+        // SAFETY: the SQL declarations give this argument a varlena type.
+        (!is_null).then(|| unsafe { Bytes::from_raw(datum) })
+    }
+}
+
+// SAFETY: the argument lives as long as the call.
+unsafe impl<'fcx> ArgAbi<'fcx> for Bytes<'fcx> {
+    unsafe fn unbox_arg_unchecked(arg: Arg<'_, 'fcx>) -> Self {
+        // SAFETY: as above.
+        unsafe { arg.unbox_arg_using_from_datum() }
+            .expect("argument is not null: the function is strict")
+    }
+}
+
+/// What a client sent for a binary input function: all that is left of the message.
+pub struct Received<'a>(&'a [u8]);
+
+impl<'a> Received<'a> {
+    /// The bytes.
+    pub fn as_slice(&self) -> &'a [u8] {
+        self.0
+    }
+}
+
+impl<'a> FromDatum for Received<'a> {
+    unsafe fn from_polymorphic_datum(
+        datum: pg_sys::Datum,
+        is_null: bool,
+        _: pg_sys::Oid,
+    ) -> Option<Self> {
+        let buffer: *mut pg_sys::StringInfoData = datum.cast_mut_ptr();
+        // SAFETY: a receive function is only called by Postgres (its argument is internal), with a buffer whose cursor is within its length and
+        // which lives as long as the call. The caller checks that everything was read.
+        (!is_null).then(|| unsafe {
+            let (cursor, length) = ((*buffer).cursor as usize, (*buffer).len as usize);
+            (*buffer).cursor = (*buffer).len;
+            Received(std::slice::from_raw_parts(
+                (*buffer).data.add(cursor).cast(),
+                length - cursor,
+            ))
+        })
+    }
+}
+
+// SAFETY: the argument lives as long as the call.
+unsafe impl<'fcx> ArgAbi<'fcx> for Received<'fcx> {
+    unsafe fn unbox_arg_unchecked(arg: Arg<'_, 'fcx>) -> Self {
+        // SAFETY: as above.
+        unsafe { arg.unbox_arg_using_from_datum() }
+            .expect("argument is not null: the function is strict")
+    }
+}
+
+/// A SUPER argument.
+#[derive(Clone, Copy)]
+pub struct Super<'a>(Value<'a>);
+
+impl<'a> Super<'a> {
+    /// The value.
+    pub fn value(&self) -> Value<'a> {
+        self.0
+    }
+
+    /// As [`Bytes::from_raw`].
+    ///
+    /// # Safety
+    /// As [`Bytes::from_raw`].
+    pub(super) unsafe fn from_raw(datum: pg_sys::Datum) -> Self {
+        // SAFETY: the caller's promise.
+        let body = unsafe { Bytes::from_raw(datum) };
+        Super(Value::from_body(body.0).unwrap_or_else(|| {
+            raise::error(
+                PgSqlErrorCode::ERRCODE_DATA_CORRUPTED,
+                "malformed SUPER value",
+            )
+            .raise()
+        }))
+    }
+}
+
+impl<'a> FromDatum for Super<'a> {
+    unsafe fn from_polymorphic_datum(
+        datum: pg_sys::Datum,
+        is_null: bool,
+        _: pg_sys::Oid,
+    ) -> Option<Self> {
+        // SAFETY: the SQL declarations give this argument the type super.
+        (!is_null).then(|| unsafe { Super::from_raw(datum) })
+    }
+}
+
+// SAFETY: the argument lives as long as the call.
+unsafe impl<'fcx> ArgAbi<'fcx> for Super<'fcx> {
+    unsafe fn unbox_arg_unchecked(arg: Arg<'_, 'fcx>) -> Self {
+        // SAFETY: as above.
+        unsafe { arg.unbox_arg_using_from_datum() }
+            .expect("argument is not null: the function is strict")
+    }
+}
+
+/// A varlena in palloc'd memory, ready to be returned.
+pub struct Varlena(NonNull<u8>);
+
+impl Varlena {
+    /// A copy of a complete varlena, long header included: a SUPER image, a numeric.
+    pub fn copy(complete: &[u8]) -> Self {
+        let to = allocate(complete.len(), NO_OOM);
+        // SAFETY: `to` has room for all of it and is new.
+        unsafe {
+            to.as_ptr()
+                .copy_from_nonoverlapping(complete.as_ptr(), complete.len())
+        };
+        Varlena(to)
+    }
+
+    /// A text, bytea or varbyte that holds `payload`.
+    pub fn of_payload(payload: &[u8]) -> Self {
+        let length = payload.len() + pg_sys::VARHDRSZ;
+        let to = allocate(length, NO_OOM);
+        // SAFETY: `to` has room for header and payload and is new; palloc aligns it.
+        unsafe {
+            pgrx::varlena::set_varsize_4b(to.as_ptr().cast(), length as i32);
+            to.as_ptr()
+                .add(pg_sys::VARHDRSZ)
+                .copy_from_nonoverlapping(payload.as_ptr(), payload.len());
+        }
+        Varlena(to)
+    }
+
+    /// A SUPER of its own for a value inside of another, or for a new scalar.
+    pub fn of_value(value: Value<'_>) -> Self {
+        let length = value.image_len();
+        let to = allocate(length, NO_OOM | ZERO);
+        // SAFETY: new memory of that length, all of it set.
+        value.write_image(unsafe { std::slice::from_raw_parts_mut(to.as_ptr(), length) });
+        Varlena(to)
+    }
+
+    pub(super) fn into_raw(self) -> pg_sys::Datum {
+        pg_sys::Datum::from(self.0.as_ptr())
+    }
+}
+
+// SAFETY: a palloc'd varlena is what a function of a varlena type returns.
+unsafe impl BoxRet for Varlena {
+    unsafe fn box_into<'fcx>(self, fcinfo: &mut FcInfo<'fcx>) -> Datum<'fcx> {
+        // SAFETY: returned as it is, as the trait asks.
+        unsafe { fcinfo.return_raw_datum(self.into_raw()) }
+    }
+}
+
+/// New memory in the current memory context. Too little of it is a Rust panic that becomes a Postgres error, never a longjmp: callers may hold
+/// borrows and values to drop.
+fn allocate(length: usize, flags: core::ffi::c_int) -> NonNull<u8> {
+    let memory = if length <= MAX_ALLOCATION {
+        // SAFETY: with NO_OOM and below the limit it returns null in place of raising an error.
+        unsafe { palloc_extended_unguarded(length, flags) }
+    } else {
+        std::ptr::null_mut()
+    };
+    NonNull::new(memory.cast()).unwrap_or_else(|| {
+        raise::error(PgSqlErrorCode::ERRCODE_OUT_OF_MEMORY, "out of memory")
+            .detail(format!("Failed on request of size {length}."))
+            .raise()
+    })
+}
+
+/// The collation that Postgres chose for a call. It takes no argument of the SQL function.
+#[derive(Clone, Copy)]
+pub struct Collation(pg_sys::Oid);
+
+impl Collation {
+    /// The database's own.
+    pub fn default_of_database() -> Self {
+        Collation(pg_sys::DEFAULT_COLLATION_OID)
+    }
+
+    /// Orders two strings; only equal bytes are equal.
+    pub fn compare(&self, a: &[u8], b: &[u8]) -> Ordering {
+        if a == b {
+            return Ordering::Equal;
+        }
+        // SAFETY: pointers and lengths belong together; an error, if any, comes back as a panic.
+        let order = unsafe {
+            pg_sys::varstr_cmp(
+                a.as_ptr().cast(),
+                a.len() as i32,
+                b.as_ptr().cast(),
+                b.len() as i32,
+                self.0,
+            )
+        };
+        // A nondeterministic collation calls different strings equal; equality of SUPER is that of the bytes.
+        order.cmp(&0).then_with(|| a.cmp(b))
+    }
+}
+
+// SAFETY: it is read from the call, not from an argument.
+unsafe impl<'fcx> ArgAbi<'fcx> for Collation {
+    unsafe fn unbox_arg_unchecked(arg: Arg<'_, 'fcx>) -> Self {
+        // SAFETY: pgrx hands out the call that it was entered with.
+        let oid = unsafe {
+            (*<pg_sys::FunctionCallInfo as ArgAbi>::unbox_arg_unchecked(arg)).fncollation
+        };
+        Collation(if oid == pg_sys::InvalidOid {
+            pg_sys::DEFAULT_COLLATION_OID
+        } else {
+            oid
+        })
+    }
+
+    fn is_virtual_arg() -> bool {
+        true
+    }
+}

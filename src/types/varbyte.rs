@@ -1,0 +1,212 @@
+//! VARBYTE: bytes, stored as bytea, shown as lower-case hexadecimal without a prefix ("VARBYTE type" in Redshift's Developer Guide).
+
+use core::ffi::CStr;
+
+use pgrx::prelude::*;
+
+use crate::pg::datum::{Bytes, Received, Varlena};
+use crate::pg::raise;
+
+/// Largest n of varbyte(n): 16 MB.
+const MAX_LENGTH: i32 = 16_777_216;
+
+const HEX_INPUT_HINT: &str = "A varbyte literal is hexadecimal. For the bytes of a text write 'abc'::varchar::varbyte or to_varbyte('abc', 'utf-8').";
+
+#[pg_extern]
+fn varbyte_in(text: &CStr, _type: pg_sys::Oid, typmod: i32) -> Varlena {
+    let bytes = decode_hex(text.to_bytes()).unwrap_or_else(|reason| {
+        let message = format!("invalid input syntax for type varbyte: {reason}");
+        raise::error(PgSqlErrorCode::ERRCODE_INVALID_TEXT_REPRESENTATION, message)
+            .hint(HEX_INPUT_HINT)
+            .raise()
+    });
+    check_length(bytes.len(), typmod);
+    Varlena::of_payload(&bytes)
+}
+
+#[pg_extern]
+fn varbyte_out(value: Bytes<'_>) -> std::ffi::CString {
+    std::ffi::CString::new(encode_hex(value.as_slice()))
+        .expect("hexadecimal digits are not zero bytes")
+}
+
+/// Binary input: the bytes.
+#[pg_extern]
+fn varbyte_recv(message: Received<'_>, _type: pg_sys::Oid, typmod: i32) -> Varlena {
+    check_length(message.as_slice().len(), typmod);
+    Varlena::of_payload(message.as_slice())
+}
+
+/// The n of varbyte(n), which is the type modifier itself.
+#[pg_extern]
+fn varbyte_typmod_in(typmods: pgrx::Array<'_, &CStr>) -> i32 {
+    let mut lengths = typmods.iter();
+    let length = match (lengths.next().flatten(), lengths.next()) {
+        (Some(length), None) => length
+            .to_str()
+            .ok()
+            .and_then(|length| length.parse::<i32>().ok()),
+        _ => None,
+    };
+    length
+        .filter(|length| (1..=MAX_LENGTH).contains(length))
+        .unwrap_or_else(|| {
+            let message = format!("length for type varbyte must be between 1 and {MAX_LENGTH}");
+            raise::error(PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE, message).raise()
+        })
+}
+
+#[pg_extern]
+fn varbyte_typmod_out(typmod: i32) -> std::ffi::CString {
+    let text = if typmod >= 0 {
+        format!("({typmod})")
+    } else {
+        String::new()
+    };
+    std::ffi::CString::new(text).expect("no zero byte")
+}
+
+/// The cast of varbyte to varbyte(n): as for varchar, an explicit one cuts, an assignment of what is too long is an error.
+#[pg_extern]
+fn varbyte_length_cast(value: Bytes<'_>, typmod: i32, explicit: bool) -> Varlena {
+    let bytes = value.as_slice();
+    if explicit && typmod >= 0 {
+        return Varlena::of_payload(&bytes[..bytes.len().min(typmod as usize)]);
+    }
+    check_length(bytes.len(), typmod);
+    Varlena::of_payload(bytes)
+}
+
+fn check_length(length: usize, typmod: i32) {
+    if usize::try_from(typmod).is_ok_and(|most| length > most) {
+        let message = format!("value too long for type varbyte({typmod})");
+        raise::error(
+            PgSqlErrorCode::ERRCODE_STRING_DATA_RIGHT_TRUNCATION,
+            message,
+        )
+        .raise()
+    }
+}
+
+/// The bytes as text; an error where they are no UTF-8 or hold a zero byte, which Postgres's text cannot.
+#[pg_extern]
+fn varbyte_to_text(value: Bytes<'_>) -> Varlena {
+    let bytes = value.as_slice();
+    let valid = std::str::from_utf8(bytes).map_or_else(|error| error.valid_up_to(), str::len);
+    let position = bytes
+        .iter()
+        .position(|&c| c == 0)
+        .unwrap_or(bytes.len())
+        .min(valid);
+    if position < bytes.len() {
+        let message = format!(
+            "varbyte is not text in UTF-8: byte 0x{:02x} at position {position}",
+            bytes[position]
+        );
+        raise::error(PgSqlErrorCode::ERRCODE_CHARACTER_NOT_IN_REPERTOIRE, message)
+            .hint("is_utf8(value) tells beforehand; from_varbyte(value, 'hex') shows any bytes.")
+            .raise()
+    }
+    Varlena::of_payload(bytes)
+}
+
+/// Whether the bytes are UTF-8.
+#[pg_extern]
+fn is_utf8(value: Bytes<'_>) -> bool {
+    std::str::from_utf8(value.as_slice()).is_ok()
+}
+
+/// The ways in which `from_varbyte` and `to_varbyte` write bytes.
+#[derive(Clone, Copy)]
+enum Format {
+    Hex,
+    Binary,
+    Utf8,
+}
+
+impl Format {
+    fn named(name: &str) -> Self {
+        match name.to_ascii_lowercase().as_str() {
+            "hex" => Format::Hex,
+            "binary" => Format::Binary,
+            "utf-8" | "utf8" => Format::Utf8,
+            _ => raise::error(
+                PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
+                format!("unknown varbyte format \"{name}\""),
+            )
+            .hint("The formats are hex, binary, utf-8 and utf8.")
+            .raise(),
+        }
+    }
+}
+
+/// The bytes written as text.
+#[pg_extern]
+fn from_varbyte(value: Bytes<'_>, format: Bytes<'_>) -> Varlena {
+    match Format::named(format.as_str()) {
+        Format::Hex => Varlena::of_payload(&encode_hex(value.as_slice())),
+        Format::Binary => {
+            let bits = value
+                .as_slice()
+                .iter()
+                .flat_map(|byte| (0..8).rev().map(move |bit| b'0' + (byte >> bit & 1)));
+            Varlena::of_payload(&bits.collect::<Vec<u8>>())
+        }
+        Format::Utf8 => varbyte_to_text(value),
+    }
+}
+
+/// The bytes that a text writes; a first digit that is missing counts as zero.
+#[pg_extern]
+fn to_varbyte(text: Bytes<'_>, format: Bytes<'_>) -> Varlena {
+    let bytes = text.as_slice();
+    let decoded = match Format::named(format.as_str()) {
+        Format::Hex if bytes.len() % 2 == 1 => decode_hex(&[b"0", bytes].concat()),
+        Format::Hex => decode_hex(bytes),
+        Format::Binary => decode_binary(bytes),
+        Format::Utf8 => return Varlena::of_payload(bytes),
+    };
+    match decoded {
+        Ok(decoded) => Varlena::of_payload(&decoded),
+        Err(reason) => {
+            let message = format!("cannot make varbyte from text: {reason}");
+            raise::error(PgSqlErrorCode::ERRCODE_INVALID_TEXT_REPRESENTATION, message).raise()
+        }
+    }
+}
+
+fn encode_hex(bytes: &[u8]) -> Vec<u8> {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    bytes
+        .iter()
+        .flat_map(|&byte| {
+            [
+                DIGITS[usize::from(byte >> 4)],
+                DIGITS[usize::from(byte & 15)],
+            ]
+        })
+        .collect()
+}
+
+fn decode_hex(text: &[u8]) -> Result<Vec<u8>, String> {
+    if !text.len().is_multiple_of(2) {
+        return Err("odd number of hexadecimal digits".into());
+    }
+    let digit = |&c: &u8| char::from(c).to_digit(16).ok_or(());
+    let byte = |pair: &[u8]| Ok::<u8, ()>((digit(&pair[0])? << 4 | digit(&pair[1])?) as u8);
+    text.chunks_exact(2)
+        .map(byte)
+        .collect::<Result<_, _>>()
+        .map_err(|()| "not a hexadecimal digit".into())
+}
+
+fn decode_binary(text: &[u8]) -> Result<Vec<u8>, String> {
+    if let Some(wrong) = text.iter().find(|&&c| c != b'0' && c != b'1') {
+        return Err(format!("byte 0x{wrong:02x} is not a binary digit"));
+    }
+    // Groups of eight from the right.
+    let groups = text.rchunks(8).rev();
+    Ok(groups
+        .map(|bits| bits.iter().fold(0, |byte, bit| byte << 1 | (bit - b'0')))
+        .collect())
+}
