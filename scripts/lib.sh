@@ -110,7 +110,7 @@ wait_for() {
 # Rewrites .run/env, the shell lines that people and scripts source to find the cluster and the broker.
 write_env() {
   local kafka
-  kafka=$(cat "$RUN/kafka" 2>/dev/null || true)
+  kafka=$(cat "$RUN/broker" 2>/dev/null || true)
   install -m 600 /dev/null "$RUN/env.new"
   {
     echo "PGHOST=$SOCKETS"
