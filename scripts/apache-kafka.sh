@@ -17,7 +17,7 @@ fetch() {
   rm -rf "$jars"
   mkdir -p "$jars"
   mvn -q -B -f "$ROOT/tests/kafka/pom.xml" -Dkafka.version="$KAFKA_VERSION" -Dkafka.scala="$KAFKA_SCALA" \
-    dependency:copy-dependencies -DoutputDirectory="$jars" -DincludeScope=runtime >"$RUN/log/maven.log" 2>&1 ||
+    "org.apache.maven.plugins:maven-dependency-plugin:$MAVEN_DEPENDENCY_PLUGIN:copy-dependencies" -DoutputDirectory="$jars" -DincludeScope=runtime >"$RUN/log/maven.log" 2>&1 ||
     { tail -n 20 "$RUN/log/maven.log" >&2; die "Maven could not fetch Apache Kafka"; }
   touch "$jars/complete"
 }

@@ -13,7 +13,7 @@ export RUN_DIR=$ROOT/.run/bench PGPORT_WANTED=${PGPORT_WANTED:-54700}
 open_run_dir
 trap '"$ROOT/scripts/down.sh" >/dev/null 2>&1 || true' EXIT
 "$ROOT/scripts/apache-kafka.sh" start
-echo apache >"$RUN/kafka"
+echo apache >"$RUN/broker"
 "$ROOT/scripts/cluster.sh" start
 load_env
 step "measuring with $rows rows"

@@ -2,6 +2,8 @@
 # shellcheck disable=SC2034  # what is set here is used by the scripts that source this
 # Sourced by every script: where things are, how progress is shown, and who runs the server.
 set -euo pipefail
+# What root writes here, user postgres reads.
+umask 022
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 # shellcheck source=pgrx-config/versions
@@ -108,8 +110,8 @@ wait_for() {
 # Rewrites .run/env, the shell lines that people and scripts source to find the cluster and the broker.
 write_env() {
   local kafka
-  kafka=$(cat "$RUN/kafka" 2>/dev/null || true)
-  umask 077
+  kafka=$(cat "$RUN/broker" 2>/dev/null || true)
+  install -m 600 /dev/null "$RUN/env.new"
   {
     echo "PGHOST=$SOCKETS"
     echo "PGPORT=$(cat "$RUN/port" 2>/dev/null || true)"

@@ -106,7 +106,7 @@ stop_parts() {
 trap stop_parts EXIT
 if wanted '(pg_regress|isolation|e2e)'; then
   part embedded "$ROOT/scripts/embedded-kafka.sh" start
-  echo embedded >"$RUN/kafka"
+  echo embedded >"$RUN/broker"
   if wanted apache; then part apache "$ROOT/scripts/apache-kafka.sh" start; fi
   if [ -z "$(need_extension)" ]; then part cluster "$ROOT/scripts/cluster.sh" start; fi
 fi

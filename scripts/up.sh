@@ -11,7 +11,7 @@ esac
 "$ROOT/scripts/build.sh"
 open_run_dir
 "$ROOT/scripts/$kafka-kafka.sh" start
-echo "$kafka" >"$RUN/kafka"
+echo "$kafka" >"$RUN/broker"
 "$ROOT/scripts/cluster.sh" start
 load_env
 if [ "$kafka" = apache ] && [ ! -e "$RUN/kafka/sampled" ]; then

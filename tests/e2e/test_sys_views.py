@@ -141,7 +141,7 @@ def test_nobody_writes_the_books_by_hand(stage, topic, role):
     stage.refresh()
     user = role()
     stage.db.run(f"SET ROLE {user}")
-    tables = stage.db.column("SELECT format('%%I.%%I', schemaname, tablename) FROM pg_tables WHERE schemaname = 'redshift'")
+    tables = stage.db.column("SELECT format('%I.%I', schemaname, tablename) FROM pg_tables WHERE schemaname = 'redshift'")
     assert tables
     for table in tables:
         for sql in (f"DELETE FROM {table}", f"TRUNCATE {table}"):
