@@ -26,12 +26,11 @@ pub struct Plan {
 }
 
 /// One partition: from the position to the end that is fixed now.
-#[derive(Clone, Copy)]
 pub struct Planned {
     /// What to read.
     pub range: PartitionRange,
-    /// The position that is stored.
-    stored: Option<i64>,
+    /// What is stored.
+    stored: Option<Checkpoint>,
     leader_epoch: Option<i32>,
 }
 
@@ -58,9 +57,15 @@ pub fn plan(
         accept_new_topic(view, topic, checkpoints, detail, &mut plan.lost);
     }
     let in_topic = |checkpoint: &&Checkpoint| topic.partitions.contains(&checkpoint.partition);
-    plan.gone = checkpoints.iter().filter(|c| !in_topic(c)).map(|checkpoint| checkpoint.partition).collect();
+    plan.gone = checkpoints
+        .iter()
+        .filter(|c| !in_topic(c))
+        .map(|checkpoint| checkpoint.partition)
+        .collect();
     for partition in watermarks {
-        let checkpoint = checkpoints.iter().find(|c| c.partition == partition.partition);
+        let checkpoint = checkpoints
+            .iter()
+            .find(|c| c.partition == partition.partition);
         plan.has_new |= checkpoint.is_none();
         let resume = match checkpoint {
             _ if recreated.is_some() => None,
@@ -70,8 +75,12 @@ pub fn plan(
         };
         let start = readable_start(view, &topic.name, partition, resume, &mut plan.lost);
         plan.partitions.push(Planned {
-            range: PartitionRange { partition: partition.partition, start, end: partition.latest },
-            stored: checkpoint.and_then(|checkpoint| checkpoint.position),
+            range: PartitionRange {
+                partition: partition.partition,
+                start,
+                end: partition.latest,
+            },
+            stored: checkpoint.cloned(),
             leader_epoch: partition.leader_epoch,
         });
     }
@@ -81,13 +90,22 @@ pub fn plan(
 /// Why this is another topic than the one that the positions belong to, if it is. (Offsets alone would not tell: a new topic may well have more records
 /// than the old one.)
 fn difference(topic: &TopicDescription, checkpoints: &[Checkpoint]) -> Option<String> {
-    checkpoints.iter().find_map(|checkpoint| match (&checkpoint.topic_id, &topic.topic_id) {
-        (Some(old), Some(new)) if old != new => Some(format!("Its id was {old}, now it is {new}.")),
-        _ if checkpoint.position.is_some() && !topic.partitions.contains(&checkpoint.partition) => {
-            Some(format!("It has no partition {} any more.", checkpoint.partition))
-        }
-        _ => None,
-    })
+    checkpoints
+        .iter()
+        .find_map(|checkpoint| match (&checkpoint.topic_id, &topic.topic_id) {
+            (Some(old), Some(new)) if old != new => {
+                Some(format!("Its id was {old}, now it is {new}."))
+            }
+            _ if checkpoint.position.is_some()
+                && !topic.partitions.contains(&checkpoint.partition) =>
+            {
+                Some(format!(
+                    "It has no partition {} any more.",
+                    checkpoint.partition
+                ))
+            }
+            _ => None,
+        })
 }
 
 /// Raises an error, or by `on_data_loss = 'continue'` logs what of the old topic may be lost.
@@ -102,12 +120,22 @@ fn accept_new_topic(
         error::topic_recreated(&view.name(), &topic.name, detail.to_owned()).raise();
     }
     lost.extend(checkpoints.iter().filter_map(|checkpoint| {
-        Some(loss(checkpoint.partition, checkpoint.position?, Reason::Recreated))
+        Some(loss(
+            checkpoint.partition,
+            checkpoint.position?,
+            Reason::Recreated,
+        ))
     }));
 }
 
 fn loss(partition: i32, position: i64, reason: Reason) -> Failure {
-    Failure { partition, position, timestamp_type: "U", timestamp: None, reason }
+    Failure {
+        partition,
+        position,
+        timestamp_type: "U",
+        timestamp: None,
+        reason,
+    }
 }
 
 /// Where to begin: the resume position, unless its record is gone.
@@ -118,8 +146,15 @@ fn readable_start(
     resume: Option<i64>,
     lost: &mut Vec<Failure>,
 ) -> i64 {
-    let Watermarks { partition, earliest, latest, .. } = *watermarks;
-    let Some(resume) = resume else { return earliest };
+    let Watermarks {
+        partition,
+        earliest,
+        latest,
+        ..
+    } = *watermarks;
+    let Some(resume) = resume else {
+        return earliest;
+    };
     let goes_on = view.options.on_data_loss == OnDataLoss::Continue;
     if resume > latest {
         if !goes_on {
@@ -142,7 +177,11 @@ fn readable_start(
 impl Plan {
     /// The ranges that hold something.
     pub fn ranges(&self) -> Vec<PartitionRange> {
-        self.partitions.iter().map(|planned| planned.range).filter(|range| range.start < range.end).collect()
+        self.partitions
+            .iter()
+            .map(|planned| planned.range)
+            .filter(|range| range.start < range.end)
+            .collect()
     }
 
     /// Stores where the next refresh resumes; `reached` says where this one stopped in a partition, if that is not the fixed end.
@@ -153,9 +192,12 @@ impl Plan {
         for planned in &self.partitions {
             let partition = planned.range.partition;
             let position = reached(partition).unwrap_or(planned.range.end);
-            if planned.stored != Some(position) {
-                let checkpoint =
-                    Checkpoint { partition, position: Some(position), topic_id: self.topic_id.clone() };
+            let checkpoint = Checkpoint {
+                partition,
+                position: Some(position),
+                topic_id: self.topic_id.clone(),
+            };
+            if planned.stored.as_ref() != Some(&checkpoint) {
                 checkpoint::store(mv_id, &checkpoint, planned.leader_epoch);
             }
         }

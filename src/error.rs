@@ -64,7 +64,9 @@ pub fn source(what: &str, error: &stream::Error) -> Report {
 
 fn capitalized(text: &str) -> String {
     let mut characters = text.chars();
-    characters.next().map_or_else(String::new, |first| first.to_uppercase().chain(characters).collect())
+    characters.next().map_or_else(String::new, |first| {
+        first.to_uppercase().chain(characters).collect()
+    })
 }
 
 /// No record for `redshift.fetch_timeout_ms` although the end is not reached.
@@ -79,7 +81,13 @@ pub fn stalled(topic: &str, waiting_for: &str, cause: Option<String>) -> Report 
 }
 
 /// Records between the position and the earliest offset are gone.
-pub fn position_passed(view: &str, topic: &str, partition: i32, position: i64, earliest: i64) -> Report {
+pub fn position_passed(
+    view: &str,
+    topic: &str,
+    partition: i32,
+    position: i64,
+    earliest: i64,
+) -> Report {
     Report::new(
         POSITION_PASSED,
         format!("materialized view \"{view}\": records of topic \"{topic}\", partition {partition} are lost"),
@@ -94,7 +102,13 @@ pub fn position_passed(view: &str, topic: &str, partition: i32, position: i64, e
 }
 
 /// The position is after the last record.
-pub fn position_past_end(view: &str, topic: &str, partition: i32, position: i64, end: i64) -> Report {
+pub fn position_past_end(
+    view: &str,
+    topic: &str,
+    partition: i32,
+    position: i64,
+    end: i64,
+) -> Report {
     Report::new(
         POSITION_PAST_END,
         format!("materialized view \"{view}\": the position in topic \"{topic}\", partition {partition} is past its end"),
@@ -128,31 +142,48 @@ pub fn definition_gone(view: &str, external_schema: &str, stream: &str) -> Repor
 
 /// Another user's view.
 pub fn not_owner(view: &str) -> Report {
-    Report::new(NOT_OWNER, format!("must be owner of materialized view {view}"))
+    Report::new(
+        NOT_OWNER,
+        format!("must be owner of materialized view {view}"),
+    )
 }
 
 /// Not one of ours.
 pub fn not_a_streaming_view(name: &str) -> Report {
-    Report::new(WRONG_OBJECT, format!("\"{name}\" is not a streaming materialized view"))
+    Report::new(
+        WRONG_OBJECT,
+        format!("\"{name}\" is not a streaming materialized view"),
+    )
 }
 
 /// REFRESH inside a REFRESH of the same view.
 pub fn refresh_running(view: &str) -> Report {
-    Report::new(OBJECT_IN_USE, format!("materialized view \"{view}\" is being refreshed in this session"))
-        .hint("A trigger or function that a refresh runs cannot refresh the same view.")
+    Report::new(
+        OBJECT_IN_USE,
+        format!("materialized view \"{view}\" is being refreshed in this session"),
+    )
+    .hint("A trigger or function that a refresh runs cannot refresh the same view.")
 }
 
 /// REFRESH .. WITH NO DATA.
 pub fn refresh_without_data(view: &str) -> Report {
-    Report::new(FEATURE_NOT_SUPPORTED, format!("materialized view \"{view}\" over a stream cannot be refreshed WITH NO DATA"))
-        .hint(format!("TRUNCATE {view} removes its rows; the next refresh goes on with the records after them."))
+    Report::new(
+        FEATURE_NOT_SUPPORTED,
+        format!("materialized view \"{view}\" over a stream cannot be refreshed WITH NO DATA"),
+    )
+    .hint(format!(
+        "TRUNCATE {view} removes its rows; the next refresh goes on with the records after them."
+    ))
 }
 
 /// A definition that cannot be maintained record by record.
 pub fn not_incremental(what: &str, hint: &str) -> Report {
-    Report::new(FEATURE_NOT_SUPPORTED, format!("a streaming materialized view cannot have {what}"))
-        .detail("Each record is loaded once, when it arrives; earlier records are not read again.")
-        .hint(hint)
+    Report::new(
+        FEATURE_NOT_SUPPORTED,
+        format!("a streaming materialized view cannot have {what}"),
+    )
+    .detail("Each record is loaded once, when it arrives; earlier records are not read again.")
+    .hint(hint)
 }
 
 /// CREATE MATERIALIZED VIEW pg_temp.x.
@@ -163,8 +194,11 @@ pub fn temporary_view() -> Report {
 
 /// EXPLAIN CREATE MATERIALIZED VIEW.
 pub fn explain_create() -> Report {
-    Report::new(FEATURE_NOT_SUPPORTED, "EXPLAIN of CREATE MATERIALIZED VIEW over a stream is not supported")
-        .hint("EXPLAIN the SELECT of its definition.")
+    Report::new(
+        FEATURE_NOT_SUPPORTED,
+        "EXPLAIN of CREATE MATERIALIZED VIEW over a stream is not supported",
+    )
+    .hint("EXPLAIN the SELECT of its definition.")
 }
 
 /// A native materialized view was about to read a stream.
@@ -183,22 +217,34 @@ pub fn not_preloaded() -> Report {
 
 /// An option with a value that it cannot have.
 pub fn option_value(name: &str, value: &str, allowed: &str) -> Report {
-    Report::new(INVALID_VALUE, format!("invalid value for option \"{name}\": \"{value}\"")).hint(format!("Allowed: {allowed}."))
+    Report::new(
+        INVALID_VALUE,
+        format!("invalid value for option \"{name}\": \"{value}\""),
+    )
+    .hint(format!("Allowed: {allowed}."))
 }
 
 /// An option of a later release.
 pub fn option_not_yet(name: &str, instead: &str) -> Report {
-    Report::new(FEATURE_NOT_SUPPORTED, format!("option \"{name}\" is not supported by this release")).hint(instead)
+    Report::new(
+        FEATURE_NOT_SUPPORTED,
+        format!("option \"{name}\" is not supported by this release"),
+    )
+    .hint(instead)
 }
 
 /// An option that is fixed when the view is created.
 pub fn option_fixed(name: &str) -> Report {
-    Report::new(FEATURE_NOT_SUPPORTED, format!("option \"{name}\" can only be given to CREATE MATERIALIZED VIEW"))
+    Report::new(
+        FEATURE_NOT_SUPPORTED,
+        format!("option \"{name}\" can only be given to CREATE MATERIALIZED VIEW"),
+    )
 }
 
 /// An unknown option of a server or foreign table.
 pub fn foreign_option(name: &str, allowed: &str) -> Report {
-    Report::new(FDW_OPTION_NAME, format!("invalid option \"{name}\"")).hint(format!("Valid options here: {allowed}."))
+    Report::new(FDW_OPTION_NAME, format!("invalid option \"{name}\""))
+        .hint(format!("Valid options here: {allowed}."))
 }
 
 /// A required option is missing.
@@ -208,14 +254,20 @@ pub fn foreign_option_missing(object: &str, name: &str) -> Report {
 
 /// A schema without a server of its name.
 pub fn not_an_external_schema(name: &str) -> Report {
-    Report::new(UNDEFINED_OBJECT, format!("external schema \"{name}\" does not exist"))
-        .hint("CALL redshift.create_external_schema(..) creates one.")
+    Report::new(
+        UNDEFINED_OBJECT,
+        format!("external schema \"{name}\" does not exist"),
+    )
+    .hint("CALL redshift.create_external_schema(..) creates one.")
 }
 
 /// More topics than anyone wants as tables.
 pub fn too_many_topics(server: &str, found: usize, limit: usize) -> Report {
-    Report::new(LIMIT_EXCEEDED, format!("external schema \"{server}\" would have {found} topics, more than {limit}"))
-        .hint("Give a pattern, for example topics => 'orders*,payments'.")
+    Report::new(
+        LIMIT_EXCEEDED,
+        format!("external schema \"{server}\" would have {found} topics, more than {limit}"),
+    )
+    .hint("Give a pattern, for example topics => 'orders*,payments'.")
 }
 
 /// Two topics whose names are the same in their first 63 bytes.
@@ -264,8 +316,11 @@ pub fn invalid_position(position: &str) -> Report {
 
 /// No checkpoint for the partition.
 pub fn unknown_partition(view: &str, partition: &str) -> Report {
-    Report::new(UNDEFINED_OBJECT, format!("materialized view \"{view}\" has read no partition \"{partition}\""))
-        .hint("redshift.checkpoint lists the partitions; NULL stands for all.")
+    Report::new(
+        UNDEFINED_OBJECT,
+        format!("materialized view \"{view}\" has read no partition \"{partition}\""),
+    )
+    .hint("redshift.checkpoint lists the partitions; NULL stands for all.")
 }
 
 /// No checkpoint rows at all: deleted by hand, or lost by a partial restore.
@@ -277,19 +332,27 @@ pub fn no_checkpoint(view: &str) -> Report {
 
 /// A relation that does not exist.
 pub fn undefined_relation(name: &str) -> Report {
-    Report::new(UNDEFINED_TABLE, format!("relation \"{name}\" does not exist"))
+    Report::new(
+        UNDEFINED_TABLE,
+        format!("relation \"{name}\" does not exist"),
+    )
 }
 
 /// A topic read twice in one refresh's plan.
 pub fn rescan() -> Report {
-    Report::new(FEATURE_NOT_SUPPORTED, "the definition's plan reads the stream twice")
-        .hint("A function in FROM must use the record's columns (LATERAL).")
+    Report::new(
+        FEATURE_NOT_SUPPORTED,
+        "the definition's plan reads the stream twice",
+    )
+    .hint("A function in FROM must use the record's columns (LATERAL).")
 }
 
 /// More was skipped than is logged one by one.
 pub fn skips_not_logged(view: &str, logged: usize, skipped: u64) -> Report {
     Report::new(
         *b"01000",
-        format!("materialized view \"{view}\": {skipped} records were skipped, {logged} of them are listed in sys_stream_scan_errors"),
+        format!(
+            "materialized view \"{view}\": {skipped} records were skipped, {logged} of them are listed in sys_stream_scan_errors"
+        ),
     )
 }

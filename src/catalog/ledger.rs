@@ -81,13 +81,21 @@ impl Reason {
                 format!("The record's {part} has {bytes} bytes, more than the limit of {limit}.")
             }
             Reason::Removed { until } => {
-                format!("Offsets {position} to {} were removed by the broker before they were loaded.", until - 1)
+                format!(
+                    "Offsets {position} to {} were removed by the broker before they were loaded.",
+                    until - 1
+                )
             }
             Reason::Recreated => {
-                format!("The topic was re-created; what the old one had from offset {position} on is lost.")
+                format!(
+                    "The topic was re-created; what the old one had from offset {position} on is lost."
+                )
             }
             Reason::Truncated { until } => {
-                format!("The broker lost offsets {position} to {}, which were loaded; loading goes on after them.", until - 1)
+                format!(
+                    "The broker lost offsets {position} to {}, which were loaded; loading goes on after them.",
+                    until - 1
+                )
             }
         }
     }

@@ -45,7 +45,8 @@ impl Call {
     }
 
     fn expect<T: FromDatum>(&self, index: usize, name: &str) -> T {
-        self.get(index).unwrap_or_else(|| error::option_value(name, "null", "anything but null").raise())
+        self.get(index)
+            .unwrap_or_else(|| error::option_value(name, "null", "anything but null").raise())
     }
 }
 
@@ -116,7 +117,9 @@ unsafe extern "C-unwind" fn redshift_fdw_handler(_call: pg_sys::FunctionCallInfo
 
 /// `redshift.topics(schema text)`: the topics that the broker has for an external schema, and the relation name of each.
 #[pg_extern]
-fn topics(schema: &str) -> TableIterator<'static, (name!(topic, String), name!(table_name, String))> {
+fn topics(
+    schema: &str,
+) -> TableIterator<'static, (name!(topic, String), name!(table_name, String))> {
     let rows = for_pgrx(|| {
         let server = foreign::find_server(schema)
             .unwrap_or_else(|| error::not_an_external_schema(schema).raise());

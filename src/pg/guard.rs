@@ -50,7 +50,9 @@ pub(super) unsafe fn preserving<T>(call: impl FnOnce() -> T) -> T {
         let exception_stack = pg_sys::PG_exception_stack;
         let context_stack = pg_sys::error_context_stack;
         let jumped = cee_scape::call_with_sigsetjmp(false, |buffer| {
-            pg_sys::PG_exception_stack = (buffer as *const cee_scape::SigJmpBufFields).cast_mut().cast();
+            pg_sys::PG_exception_stack = (buffer as *const cee_scape::SigJmpBufFields)
+                .cast_mut()
+                .cast();
             result.write(call());
             0
         });
@@ -112,8 +114,14 @@ pub(super) fn for_pgrx<T>(body: impl FnOnce() -> T) -> T {
     };
     let text = super::relation::text;
     // SAFETY: a copy made by CopyErrorData in this transaction.
-    let (code, message, detail, hint) =
-        unsafe { ((*error).sqlerrcode, text((*error).message), text((*error).detail), text((*error).hint)) };
+    let (code, message, detail, hint) = unsafe {
+        (
+            (*error).sqlerrcode,
+            text((*error).message),
+            text((*error).detail),
+            text((*error).hint),
+        )
+    };
     let mut report = pgrx::pg_sys::panic::ErrorReport::new(
         pgrx::PgSqlErrorCode::from(code),
         message.unwrap_or_default(),

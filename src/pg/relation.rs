@@ -22,7 +22,11 @@ pub enum LockMode {
 /// Copies a C string of Postgres's; `None` for a null pointer.
 pub(super) fn text(pointer: *const c_char) -> Option<String> {
     // SAFETY: Postgres's names are NUL-terminated; a null pointer is checked for.
-    (!pointer.is_null()).then(|| unsafe { CStr::from_ptr(pointer) }.to_string_lossy().into_owned())
+    (!pointer.is_null()).then(|| {
+        unsafe { CStr::from_ptr(pointer) }
+            .to_string_lossy()
+            .into_owned()
+    })
 }
 
 /// `CString` of a name that came from Postgres and so has no NUL inside.
@@ -79,7 +83,10 @@ pub fn schema_name(relation: Oid) -> Option<String> {
 
 /// `schema.name`, quoted where SQL needs it.
 pub fn qualified_name(relation: Oid) -> Option<String> {
-    Some(pgrx::spi::quote_qualified_identifier(schema_name(relation)?, name(relation)?))
+    Some(pgrx::spi::quote_qualified_identifier(
+        schema_name(relation)?,
+        name(relation)?,
+    ))
 }
 
 /// The relation's owner.
@@ -141,14 +148,24 @@ pub fn free_name(relation: Oid, label: &CStr) -> String {
     unsafe {
         let namespace = pg_sys::get_rel_namespace(relation);
         let base = pg_sys::get_rel_name(relation);
-        text(pg_sys::ChooseRelationName(base, std::ptr::null(), label.as_ptr(), namespace, false))
-            .unwrap_or_default()
+        text(pg_sys::ChooseRelationName(
+            base,
+            std::ptr::null(),
+            label.as_ptr(),
+            namespace,
+            false,
+        ))
+        .unwrap_or_default()
     }
 }
 
 /// Makes `dependent` go when `referenced` is dropped.
 pub fn depend_automatically(dependent: Oid, referenced: Oid) {
-    record(address(dependent), address(referenced), pg_sys::DependencyType::DEPENDENCY_AUTO);
+    record(
+        address(dependent),
+        address(referenced),
+        pg_sys::DependencyType::DEPENDENCY_AUTO,
+    );
 }
 
 /// Is there already a dependency of one relation on another as a whole?
@@ -164,15 +181,25 @@ pub fn depends_automatically(dependent: Oid, referenced: Oid) -> bool {
 
 /// Makes the server go with the schema (and stand in the way of dropping it without CASCADE).
 pub fn server_depends_on_schema(server: Oid, schema: Oid) {
-    let server =
-        pg_sys::ObjectAddress { classId: pg_sys::ForeignServerRelationId, objectId: server, objectSubId: 0 };
-    let schema =
-        pg_sys::ObjectAddress { classId: pg_sys::NamespaceRelationId, objectId: schema, objectSubId: 0 };
+    let server = pg_sys::ObjectAddress {
+        classId: pg_sys::ForeignServerRelationId,
+        objectId: server,
+        objectSubId: 0,
+    };
+    let schema = pg_sys::ObjectAddress {
+        classId: pg_sys::NamespaceRelationId,
+        objectId: schema,
+        objectSubId: 0,
+    };
     record(server, schema, pg_sys::DependencyType::DEPENDENCY_NORMAL);
 }
 
 fn address(relation: Oid) -> pg_sys::ObjectAddress {
-    pg_sys::ObjectAddress { classId: pg_sys::RelationRelationId, objectId: relation, objectSubId: 0 }
+    pg_sys::ObjectAddress {
+        classId: pg_sys::RelationRelationId,
+        objectId: relation,
+        objectSubId: 0,
+    }
 }
 
 fn record(
@@ -186,7 +213,10 @@ fn record(
 
 /// Is this an ordinary or partitioned table?
 pub fn is_table(relation: Oid) -> bool {
-    matches!(kind(relation), pg_sys::RELKIND_RELATION | pg_sys::RELKIND_PARTITIONED_TABLE)
+    matches!(
+        kind(relation),
+        pg_sys::RELKIND_RELATION | pg_sys::RELKIND_PARTITIONED_TABLE
+    )
 }
 
 /// Is this a view?
@@ -225,10 +255,13 @@ pub fn role_name(role: Oid) -> String {
 
 /// Raises an error unless the current user owns the server.
 pub fn require_server_ownership(name: &str) {
-    let Some(server) = super::foreign::find_server(name) else { return };
+    let Some(server) = super::foreign::find_server(name) else {
+        return;
+    };
     // SAFETY: permission check without side effects.
     if !unsafe { super::polyfill::owns_server(server.oid, pg_sys::GetUserId()) } {
-        super::report::Report::new(*b"42501", format!("must be owner of foreign server {name}")).raise();
+        super::report::Report::new(*b"42501", format!("must be owner of foreign server {name}"))
+            .raise();
     }
 }
 
@@ -236,7 +269,11 @@ pub fn require_server_ownership(name: &str) {
 pub fn require_server_usage(server: Oid, name: &str) {
     // SAFETY: permission check without side effects.
     if !unsafe { super::polyfill::may_use_server(server, pg_sys::GetUserId()) } {
-        super::report::Report::new(*b"42501", format!("permission denied for foreign server {name}")).raise();
+        super::report::Report::new(
+            *b"42501",
+            format!("permission denied for foreign server {name}"),
+        )
+        .raise();
     }
 }
 

@@ -34,7 +34,12 @@ pub struct Report {
 impl Report {
     /// A report without detail and hint.
     pub fn new(sqlstate: [u8; 5], message: impl Into<String>) -> Report {
-        Report { sqlstate: SqlState(sqlstate), message: message.into(), detail: None, hint: None }
+        Report {
+            sqlstate: SqlState(sqlstate),
+            message: message.into(),
+            detail: None,
+            hint: None,
+        }
     }
 
     /// Adds the DETAIL line.

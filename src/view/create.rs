@@ -44,7 +44,11 @@ pub fn run(request: Request) {
         error::temporary_view().raise();
     }
     if relation::find(&request.schema, &request.name).is_some() && request.if_not_exists {
-        report::Report::new(*b"42P07", format!("relation \"{}\" already exists, skipping", request.name)).notice();
+        report::Report::new(
+            *b"42P07",
+            format!("relation \"{}\" already exists, skipping", request.name),
+        )
+        .notice();
         return;
     }
     relation::lock(stream, LockMode::AccessShare);
@@ -72,8 +76,16 @@ pub fn refuse_explain() -> ! {
 fn create_table(request: &Request, columns: &[OutputColumn], partition_by: Option<&str>) -> Oid {
     let name = quote_qualified_identifier(&request.schema, &request.name);
     let column = |column: &OutputColumn| {
-        let collation = column.collation.as_ref().map(|name| format!(" COLLATE {name}")).unwrap_or_default();
-        format!("{} {}{collation}", quote_identifier(&column.name), column.type_name)
+        let collation = column
+            .collation
+            .as_ref()
+            .map(|name| format!(" COLLATE {name}"))
+            .unwrap_or_default();
+        format!(
+            "{} {}{collation}",
+            quote_identifier(&column.name),
+            column.type_name
+        )
     };
     let list: Vec<String> = columns.iter().map(column).collect();
     let mut sql = format!("CREATE TABLE {name} ({})", list.join(", "));
@@ -85,7 +97,11 @@ fn create_table(request: &Request, columns: &[OutputColumn], partition_by: Optio
     }
     if !request.storage_options.is_empty() {
         let parameter = |option: &Definition| match &option.value {
-            Some(value) => format!("{} = {}", quote_identifier(&option.name), quote_literal(value)),
+            Some(value) => format!(
+                "{} = {}",
+                quote_identifier(&option.name),
+                quote_literal(value)
+            ),
             None => quote_identifier(&option.name),
         };
         let list: Vec<String> = request.storage_options.iter().map(parameter).collect();
@@ -95,25 +111,35 @@ fn create_table(request: &Request, columns: &[OutputColumn], partition_by: Optio
         sql += &format!(" TABLESPACE {}", quote_identifier(tablespace));
     }
     match partition_by {
-        Some(_) => with_context(|| Some("option \"partition_by\"".to_owned()), || execute::subcommand(&sql)),
+        Some(_) => with_context(
+            || Some("option \"partition_by\"".to_owned()),
+            || execute::subcommand(&sql),
+        ),
         None => execute::subcommand(&sql),
     }
     let table = relation::find(&request.schema, &request.name)
         .unwrap_or_else(|| error::undefined_relation(&request.name).raise());
     if partition_by.is_some() {
         // Every record must have a partition to land in.
-        let default = quote_qualified_identifier(&request.schema, &relation::free_name(table, c"default"));
-        execute::subcommand(&format!("CREATE TABLE {default} PARTITION OF {name} DEFAULT"));
+        let default =
+            quote_qualified_identifier(&request.schema, &relation::free_name(table, c"default"));
+        execute::subcommand(&format!(
+            "CREATE TABLE {default} PARTITION OF {name} DEFAULT"
+        ));
     }
     table
 }
 
 fn create_offset_index(table: Oid, columns: &[OutputColumn], kind: OffsetIndex) {
     let passed_on = |source: &str| {
-        columns.iter().find(|column| column.source_column.as_deref() == Some(source)).map(|column| &column.name)
+        columns
+            .iter()
+            .find(|column| column.source_column.as_deref() == Some(source))
+            .map(|column| &column.name)
     };
     let name = relation::qualified_name(table).unwrap_or_default();
-    let (Some(partition), Some(offset)) = (passed_on("kafka_partition"), passed_on("kafka_offset")) else {
+    let (Some(partition), Some(offset)) = (passed_on("kafka_partition"), passed_on("kafka_offset"))
+    else {
         report::Report::new(
             *b"00000",
             format!("materialized view {name} does not keep kafka_partition and kafka_offset"),
@@ -122,10 +148,18 @@ fn create_offset_index(table: Oid, columns: &[OutputColumn], kind: OffsetIndex) 
         .notice();
         return;
     };
-    let columns = format!("({}, {})", quote_identifier(partition), quote_identifier(offset));
+    let columns = format!(
+        "({}, {})",
+        quote_identifier(partition),
+        quote_identifier(offset)
+    );
     match kind {
-        OffsetIndex::Brin => execute::subcommand(&format!("CREATE INDEX ON {name} USING brin {columns}")),
-        OffsetIndex::Btree => execute::subcommand(&format!("CREATE UNIQUE INDEX ON {name} {columns}")),
+        OffsetIndex::Brin => {
+            execute::subcommand(&format!("CREATE INDEX ON {name} USING brin {columns}"))
+        }
+        OffsetIndex::Btree => {
+            execute::subcommand(&format!("CREATE UNIQUE INDEX ON {name} {columns}"))
+        }
         OffsetIndex::None => {}
     }
 }
