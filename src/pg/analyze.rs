@@ -226,15 +226,27 @@ unsafe fn operand(node: *mut pg_sys::Node) -> Operand {
 /// # Safety
 /// `node` is a node of an analysed tree.
 unsafe fn uncast(mut node: *mut pg_sys::Node) -> *mut pg_sys::Node {
-    // SAFETY: as promised; a cast node always has an argument. An explicit cast says what the user means, so it is kept.
+    // SAFETY: as promised; each cast follows the node's tag, and a cast node always has an argument. An explicit cast says what the user means, so
+    // it is kept.
     unsafe {
-        while (*node).type_ == NodeTag::T_RelabelType
-            && (*node.cast::<pg_sys::RelabelType>()).relabelformat
-                == pg_sys::CoercionForm::COERCE_IMPLICIT_CAST
-        {
-            node = (*node.cast::<pg_sys::RelabelType>()).arg.cast();
+        loop {
+            let (format, argument) = match (*node).type_ {
+                NodeTag::T_RelabelType => {
+                    let cast = &*node.cast::<pg_sys::RelabelType>();
+                    (cast.relabelformat, cast.arg)
+                }
+                // What an IN list of SUPER becomes on its way to an array of jsonb.
+                NodeTag::T_ArrayCoerceExpr => {
+                    let cast = &*node.cast::<pg_sys::ArrayCoerceExpr>();
+                    (cast.coerceformat, cast.arg)
+                }
+                _ => return node,
+            };
+            if format != pg_sys::CoercionForm::COERCE_IMPLICIT_CAST {
+                return node;
+            }
+            node = argument.cast();
         }
-        node
     }
 }
 

@@ -41,9 +41,12 @@ pub struct Refusal {
 const CAST_HINT: &str =
     "Cast the SUPER value to the type that is meant, for example path::varchar or path::int.";
 
+const LITERAL_HINT: &str =
+    "Cast the SUPER value, for example path::varchar, or write json_parse('..') for JSON.";
+
 const LITERAL_COMPARED: Refusal = Refusal {
-    message: "cannot compare SUPER with an untyped literal here: it would be read as JSON, not as a string",
-    hint: CAST_HINT,
+    message: "cannot compare SUPER with a literal here: it would be read as JSON, not as a string",
+    hint: LITERAL_HINT,
 };
 
 /// An operator of jsonb with two operands.
@@ -83,8 +86,8 @@ pub fn any_of(scalar: Operand, elements: &[Operand]) -> Option<Refusal> {
 pub fn alternatives(arms: &[Operand]) -> Option<Refusal> {
     let mixed = arms.contains(&Operand::JsonLiteral) && arms.contains(&Operand::Super);
     mixed.then_some(Refusal {
-        message: "an untyped literal beside a SUPER value would be read as JSON, not as a string",
-        hint: "Cast the SUPER value, for example path::varchar, or write json_parse('..') for JSON.",
+        message: "a literal beside a SUPER value would be read as JSON, not as a string",
+        hint: LITERAL_HINT,
     })
 }
 
