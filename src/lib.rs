@@ -12,5 +12,5 @@ pub mod types;
 #[allow(unsafe_code)]
 #[pgrx::pg_guard]
 pub extern "C-unwind" fn _PG_init() {
-    pg::analyze::install();
+    pg::analyze::install(types::super_guard::judge);
 }

@@ -1,16 +1,75 @@
-//! Looks through each analysed statement for expressions over SUPER that Postgres resolved to something silently wrong, and refuses them. What is
-//! wrong is decided in [`crate::types::super_guard`].
+//! Looks through each analysed statement for expressions over SUPER, and refuses those that the [`Judge`] finds wrong.
 //!
 //! Not seen by this hook, because Postgres analyses them elsewhere: CHECK constraints, column defaults, index and partition expressions.
 
 use core::ffi::{c_int, c_void};
+use std::sync::OnceLock;
 
 use pgrx::PgList;
 use pgrx::pg_sys::{self, NodeTag};
 use pgrx::prelude::*;
 
 use super::raise;
-use crate::types::super_guard::{self, JsonbOperator, Operand, Refusal};
+/// An operand as far as it matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Operand {
+    /// SUPER, possibly seen as jsonb through the implicit cast.
+    Super,
+    /// A constant of type super or jsonb that is not null: a literal, in all likelihood.
+    JsonLiteral,
+    /// Anything else, NULL included.
+    Other,
+}
+
+/// An operator of jsonb, by what the same sign means in Redshift.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum JsonbOperator {
+    /// `=`, `<>`: deep equality in both.
+    Equality,
+    /// `<`, `<=`, `>`, `>=`: of different types NULL in Redshift, an arbitrary order in jsonb.
+    Order,
+    /// `||`: strings in Redshift, arrays and objects in jsonb.
+    Concatenation,
+    /// `-`: a difference in Redshift, deletion in jsonb.
+    Deletion,
+}
+
+/// Why an expression is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Refusal {
+    /// The primary message.
+    pub message: &'static str,
+    /// What to write instead.
+    pub hint: &'static str,
+}
+
+/// An expression to be judged.
+#[derive(Debug)]
+pub enum Expression {
+    /// An operator of jsonb between two operands.
+    Binary {
+        /// Which one.
+        operator: JsonbOperator,
+        /// What stands before it.
+        left: Operand,
+        /// What stands after it.
+        right: Operand,
+    },
+    /// `scalar = ANY (array)` by an operator of jsonb, which is what an `IN` list becomes.
+    AnyOf {
+        /// What is compared.
+        scalar: Operand,
+        /// The array's elements.
+        elements: Vec<Operand>,
+    },
+    /// `COALESCE`, `CASE`, `GREATEST`, `LEAST`, `ARRAY[..]` of type super: whatever has to agree on it.
+    Alternatives(Vec<Operand>),
+    /// Arguments of a function that takes values of any type and prints them.
+    Printed(Vec<Operand>),
+}
+
+/// Decides on an expression.
+pub type Judge = fn(&Expression) -> Option<Refusal>;
 
 type Walker = unsafe extern "C-unwind" fn(*mut pg_sys::Node, *mut c_void) -> bool;
 
@@ -38,9 +97,11 @@ unsafe extern "C-unwind" {
 }
 
 static mut PREVIOUS: pg_sys::post_parse_analyze_hook_type = None;
+static JUDGE: OnceLock<Judge> = OnceLock::new();
 
 /// Installs the hook; to be called once, from `_PG_init`.
-pub fn install() {
+pub fn install(judge: Judge) {
+    JUDGE.get_or_init(|| judge);
     // SAFETY: `_PG_init` runs once, in the backend's only thread.
     unsafe {
         PREVIOUS = pg_sys::post_parse_analyze_hook;
@@ -95,7 +156,7 @@ unsafe extern "C-unwind" fn walk(node: *mut pg_sys::Node, context: *mut c_void) 
     }
     // SAFETY: a node of the tree that Postgres walks; `context` is the local of `post_parse_analyze`.
     unsafe {
-        let refusal = judge(node);
+        let refusal = expression(node).and_then(|expression| JUDGE.get()?(&expression));
         if refusal.is_some() {
             *context.cast::<Option<Refusal>>() = refusal;
             return true;
@@ -109,7 +170,7 @@ unsafe extern "C-unwind" fn walk(node: *mut pg_sys::Node, context: *mut c_void) 
 
 /// # Safety
 /// `node` is a node of an analysed tree.
-unsafe fn judge(node: *mut pg_sys::Node) -> Option<Refusal> {
+unsafe fn expression(node: *mut pg_sys::Node) -> Option<Expression> {
     // SAFETY: each cast follows the node's tag.
     unsafe {
         match (*node).type_ {
@@ -119,7 +180,11 @@ unsafe fn judge(node: *mut pg_sys::Node) -> Option<Refusal> {
                 let [left, right] = operands(expression.args)[..] else {
                     return None;
                 };
-                super_guard::binary(operator, left, right)
+                Some(Expression::Binary {
+                    operator,
+                    left,
+                    right,
+                })
             }
             NodeTag::T_ScalarArrayOpExpr => {
                 let expression = &*node.cast::<pg_sys::ScalarArrayOpExpr>();
@@ -127,20 +192,26 @@ unsafe fn judge(node: *mut pg_sys::Node) -> Option<Refusal> {
                 let args = PgList::<pg_sys::Node>::from_pg(expression.args);
                 let (scalar, array) = (args.get_ptr(0)?, uncast(args.get_ptr(1)?));
                 ((*array).type_ == NodeTag::T_ArrayExpr).then_some(())?;
-                super_guard::any_of(
-                    operand(scalar),
-                    &operands((*array.cast::<pg_sys::ArrayExpr>()).elements),
-                )
+                let elements = operands((*array.cast::<pg_sys::ArrayExpr>()).elements);
+                Some(Expression::AnyOf {
+                    scalar: operand(scalar),
+                    elements,
+                })
             }
             NodeTag::T_CoalesceExpr => {
                 let expression = &*node.cast::<pg_sys::CoalesceExpr>();
                 is_super(expression.coalescetype)
-                    .then(|| super_guard::alternatives(&operands(expression.args)))?
+                    .then(|| Expression::Alternatives(operands(expression.args)))
             }
             NodeTag::T_MinMaxExpr => {
                 let expression = &*node.cast::<pg_sys::MinMaxExpr>();
                 is_super(expression.minmaxtype)
-                    .then(|| super_guard::alternatives(&operands(expression.args)))?
+                    .then(|| Expression::Alternatives(operands(expression.args)))
+            }
+            NodeTag::T_ArrayExpr => {
+                let expression = &*node.cast::<pg_sys::ArrayExpr>();
+                is_super(expression.element_typeid)
+                    .then(|| Expression::Alternatives(operands(expression.elements)))
             }
             NodeTag::T_CaseExpr => {
                 let expression = &*node.cast::<pg_sys::CaseExpr>();
@@ -153,7 +224,7 @@ unsafe fn judge(node: *mut pg_sys::Node) -> Option<Refusal> {
                 if !expression.defresult.is_null() {
                     arms.push(operand(expression.defresult.cast()));
                 }
-                super_guard::alternatives(&arms)
+                Some(Expression::Alternatives(arms))
             }
             NodeTag::T_FuncExpr => {
                 let expression = &*node.cast::<pg_sys::FuncExpr>();
@@ -164,7 +235,7 @@ unsafe fn judge(node: *mut pg_sys::Node) -> Option<Refusal> {
                 ];
                 prints
                     .contains(&expression.funcid.to_u32())
-                    .then(|| super_guard::printed(&operands(expression.args)))?
+                    .then(|| Expression::Printed(operands(expression.args)))
             }
             _ => None,
         }

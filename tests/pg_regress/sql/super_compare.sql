@@ -103,6 +103,7 @@ SELECT coalesce(x, json_parse('0')) FROM t WHERE id = 10;
 SELECT coalesce(x, y) FROM t WHERE id = 10;
 SELECT coalesce(x, NULL) FROM t WHERE id = 9;
 SELECT CASE WHEN id = 1 THEN x ELSE '0' END FROM t;
+SELECT ARRAY[x, '5'] FROM t;
 SELECT greatest(x, '5') FROM t;
 SELECT greatest(x, y) FROM t WHERE id IN (3, 9) ORDER BY id;
 SELECT id, nullif(x, '12345') FROM t WHERE id <= 2 ORDER BY id;
