@@ -62,7 +62,7 @@ pub enum Expression {
         /// The array's elements.
         elements: Vec<Operand>,
     },
-    /// `COALESCE`, `CASE`, `GREATEST`, `LEAST`, `ARRAY[..]` of type super: whatever has to agree on it.
+    /// `COALESCE`, `CASE`, `GREATEST`, `LEAST`, `ARRAY[..]`, a column of a `UNION`, of type super: whatever has to agree on it.
     Alternatives(Vec<Operand>),
     /// Arguments of a function that takes values of any type and prints them.
     Printed(Vec<Operand>),
@@ -162,9 +162,58 @@ unsafe extern "C-unwind" fn walk(node: *mut pg_sys::Node, context: *mut c_void) 
             return true;
         }
         if (*node).type_ == NodeTag::T_Query {
-            return query_tree_walker(node.cast(), walk, context, 0);
+            let query = node.cast::<pg_sys::Query>();
+            let refusal = JUDGE
+                .get()
+                .and_then(|judge| columns(query).iter().find_map(judge));
+            if refusal.is_some() {
+                *context.cast::<Option<Refusal>>() = refusal;
+                return true;
+            }
+            return query_tree_walker(query, walk, context, 0);
         }
         expression_tree_walker(node, walk, context)
+    }
+}
+
+/// The columns of type super of a UNION, INTERSECT or EXCEPT, each with what its branches put there.
+///
+/// # Safety
+/// `query` is an analysed query.
+unsafe fn columns(query: *mut pg_sys::Query) -> Vec<Expression> {
+    // SAFETY: as promised; each cast follows the node's tag. The branches are the subqueries of the range table.
+    unsafe {
+        if (*query).setOperations.is_null()
+            || (*(*query).setOperations).type_ != NodeTag::T_SetOperationStmt
+        {
+            return Vec::new();
+        }
+        let operation = &*(*query).setOperations.cast::<pg_sys::SetOperationStmt>();
+        let types = PgList::<pg_sys::Oid>::from_pg(operation.colTypes);
+        let entries = PgList::<pg_sys::RangeTblEntry>::from_pg((*query).rtable);
+        let branches: Vec<*mut pg_sys::List> = entries
+            .iter_ptr()
+            .filter(|&entry| {
+                (*entry).rtekind == pg_sys::RTEKind::RTE_SUBQUERY && !(*entry).subquery.is_null()
+            })
+            .map(|entry| (*(*entry).subquery).targetList)
+            .collect();
+        let column = |index: usize| {
+            let targets = branches.iter().filter_map(|&targets| {
+                PgList::<pg_sys::TargetEntry>::from_pg(targets).get_ptr(index)
+            });
+            Expression::Alternatives(
+                targets
+                    .map(|target| operand((*target).expr.cast()))
+                    .collect(),
+            )
+        };
+        types
+            .iter_oid()
+            .enumerate()
+            .filter(|&(_, oid)| is_super(oid))
+            .map(|(index, _)| column(index))
+            .collect()
     }
 }
 

@@ -104,6 +104,8 @@ SELECT coalesce(x, y) FROM t WHERE id = 10;
 SELECT coalesce(x, NULL) FROM t WHERE id = 9;
 SELECT CASE WHEN id = 1 THEN x ELSE '0' END FROM t;
 SELECT ARRAY[x, '5'] FROM t;
+SELECT x FROM t UNION SELECT '5';
+SELECT id, x FROM t WHERE id = 9 UNION ALL SELECT 0, json_parse('1') UNION ALL SELECT 1, NULL;
 SELECT greatest(x, '5') FROM t;
 SELECT greatest(x, y) FROM t WHERE id IN (3, 9) ORDER BY id;
 SELECT id, nullif(x, '12345') FROM t WHERE id <= 2 ORDER BY id;
