@@ -5,10 +5,10 @@ use core::ffi::CStr;
 use pgrx::prelude::*;
 use super_value::{Value, cast, number};
 
-use crate::api::json;
 use crate::pg::datetime;
 use crate::pg::datum::{Bytes, Super, Varlena};
 use crate::pg::raise;
+use crate::types::json_text;
 
 /// A literal beside a SUPER becomes SUPER wherever Postgres looks for a common type, and is read here.
 const LITERAL_HINT: &str = "A literal of type super is JSON text. To compare with or fall back to a string, cast the SUPER value: path::varchar.";
@@ -16,7 +16,7 @@ const LITERAL_HINT: &str = "A literal of type super is JSON text. To compare wit
 /// Text input: JSON, by the same parser as `json_parse`.
 #[pg_extern]
 fn super_in(text: &CStr) -> Varlena {
-    json::parse(text.to_bytes(), Some(LITERAL_HINT))
+    json_text::parse(text.to_bytes(), Some(LITERAL_HINT))
 }
 
 #[pg_extern]
