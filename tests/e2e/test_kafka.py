@@ -157,7 +157,7 @@ def test_on_data_loss_continue_goes_on_and_says_so(stage):
     _, expected = retained(stage)
     stage.db.run("ALTER MATERIALIZED VIEW v SET (on_data_loss = 'continue')")
     stage.refresh()
-    errors = stage.db.rows('SELECT trim(partition_id), trim("position"), trim(error_reason) FROM sys_stream_scan_errors WHERE trim(mv_name) = %s', "v")
+    errors = stage.db.rows('SELECT trim(partition_id), trim("position"), trim(error_reason) FROM sys_stream_scan_errors WHERE external_schema_name = %s', stage.schema)
     assert len(errors) == 1 and errors[0][0] == "0"
     assert "50" in " ".join(errors[0]) and "79" in " ".join(errors[0])
     stage.refresh()
@@ -290,7 +290,7 @@ def test_a_record_larger_than_the_limit_is_skipped_and_logged(stage):
     stage.view(topic, options="max_record_bytes = 1000")
     stage.refresh()
     stage.count_exactly_once(expected)
-    cursor = stage.db.run("SELECT * FROM sys_stream_scan_errors WHERE trim(mv_name) = 'v'")
+    cursor = stage.db.run("SELECT * FROM sys_stream_scan_errors WHERE external_schema_name = %s", stage.schema)
     names = [c.name for c in cursor.description]
     [row] = cursor.fetchall()
     found = dict(zip(names, row, strict=True))
@@ -298,9 +298,7 @@ def test_a_record_larger_than_the_limit_is_skipped_and_logged(stage):
     assert found["stream_timestamp_type"] == "C" and str(found["stream_timestamp"]) == "2026-01-01 00:00:00"
     assert found["error_reason"].strip()
     assert stage.db.rows("SELECT scanned, loaded, filtered, skipped FROM redshift.verify('v')") == [(3, 2, 0, 1)]
-    assert stage.db.value("SELECT status FROM sys_mv_refresh_history WHERE trim(mv_name) = 'v' ORDER BY start_time DESC LIMIT 1").endswith(
-        "Some stream records were skipped"
-    )
+    assert stage.db.value("SELECT status FROM sys_mv_refresh_history WHERE schema_name = %s", stage.work).endswith("Some stream records were skipped")
 
 
 def test_when_all_records_are_skipped_the_status_says_so(stage):
@@ -309,9 +307,8 @@ def test_when_all_records_are_skipped_the_status_says_so(stage):
     stage.view(topic, options="max_record_bytes = 1000")
     stage.refresh()
     stage.count_exactly_once(set())
-    assert stage.db.value("SELECT status FROM sys_mv_refresh_history WHERE trim(mv_name) = 'v'").endswith(
-        "All records received from the stream were skipped"
-    )
+    status = stage.db.value("SELECT status FROM sys_mv_refresh_history WHERE schema_name = %s", stage.work)
+    assert status.endswith("All records received from the stream were skipped")
 
 
 def test_many_partitions(stage):
