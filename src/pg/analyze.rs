@@ -2,14 +2,15 @@
 //!
 //! Not seen by this hook, because Postgres analyses them elsewhere: CHECK constraints, column defaults, index and partition expressions.
 
-use core::ffi::{c_int, c_void};
+use core::ffi::c_void;
 use std::sync::OnceLock;
 
 use pgrx::PgList;
 use pgrx::pg_sys::{self, NodeTag};
 use pgrx::prelude::*;
 
-use super::raise;
+use super::polyfill;
+use super::report::{Report, sqlstate};
 /// An operand as far as it matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Operand {
@@ -71,31 +72,6 @@ pub enum Expression {
 /// Decides on an expression.
 pub type Judge = fn(&Expression) -> Option<Refusal>;
 
-type Walker = unsafe extern "C-unwind" fn(*mut pg_sys::Node, *mut c_void) -> bool;
-
-// `nodes/nodeFuncs.h`; 16 renamed the functions behind the macros. pgrx does not bind them.
-unsafe extern "C-unwind" {
-    #[cfg_attr(
-        any(feature = "pg16", feature = "pg17", feature = "pg18"),
-        link_name = "expression_tree_walker_impl"
-    )]
-    fn expression_tree_walker(
-        node: *mut pg_sys::Node,
-        walker: Walker,
-        context: *mut c_void,
-    ) -> bool;
-    #[cfg_attr(
-        any(feature = "pg16", feature = "pg17", feature = "pg18"),
-        link_name = "query_tree_walker_impl"
-    )]
-    fn query_tree_walker(
-        query: *mut pg_sys::Query,
-        walker: Walker,
-        context: *mut c_void,
-        flags: c_int,
-    ) -> bool;
-}
-
 static mut PREVIOUS: pg_sys::post_parse_analyze_hook_type = None;
 static JUDGE: OnceLock<Judge> = OnceLock::new();
 
@@ -141,7 +117,7 @@ unsafe extern "C-unwind" fn post_parse_analyze(
         }
         walk(query.cast(), (&raw mut refusal).cast());
         if let Some(refusal) = refusal {
-            raise::error(PgSqlErrorCode::ERRCODE_DATATYPE_MISMATCH, refusal.message)
+            Report::new(sqlstate::DATATYPE_MISMATCH, refusal.message)
                 .hint(refusal.hint)
                 .raise();
         }
@@ -170,9 +146,9 @@ unsafe extern "C-unwind" fn walk(node: *mut pg_sys::Node, context: *mut c_void) 
                 *context.cast::<Option<Refusal>>() = refusal;
                 return true;
             }
-            return query_tree_walker(query, walk, context, 0);
+            return polyfill::walk_query(query, walk, context, false);
         }
-        expression_tree_walker(node, walk, context)
+        polyfill::walk_expression(node, walk, context)
     }
 }
 

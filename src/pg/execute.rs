@@ -3,6 +3,7 @@
 use super::guard::preserving;
 use super::node::pointers;
 use super::relation::c_text;
+use super::report::sqlstate;
 use pgrx::pg_sys;
 use std::ffi::{CStr, c_char, c_void};
 
@@ -117,7 +118,7 @@ fn plan(sql: &CStr) -> *mut pg_sys::QueryDesc {
         let queries = pointers::<pg_sys::Query>(queries);
         let [query] = queries[..] else {
             super::report::Report::new(
-                *b"0A000",
+                sqlstate::FEATURE_NOT_SUPPORTED,
                 "a streaming materialized view cannot have rules on INSERT",
             )
             .raise()
@@ -162,9 +163,12 @@ fn parse(sql: &CStr) -> *mut pg_sys::RawStmt {
     };
     match statements[..] {
         [statement] => statement,
-        _ => super::report::Report::new(*b"42601", "one statement was expected")
-            .detail(sql.to_string_lossy())
-            .raise(),
+        _ => super::report::Report::new(
+            super::report::sqlstate::SYNTAX_ERROR,
+            "one statement was expected",
+        )
+        .detail(sql.to_string_lossy())
+        .raise(),
     }
 }
 

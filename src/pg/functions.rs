@@ -1,6 +1,6 @@
 //! The functions of schema redshift, as Postgres calls them. What they do is in `crate::api`.
 
-use super::guard::{entry, for_pgrx};
+use super::guard::entry;
 use super::relation::Oid;
 use super::{extension, fdw, foreign, relation, time};
 use crate::api::external_schema::{self, OptionsOf};
@@ -120,13 +120,10 @@ unsafe extern "C-unwind" fn redshift_fdw_handler(_call: pg_sys::FunctionCallInfo
 fn topics(
     schema: &str,
 ) -> TableIterator<'static, (name!(topic, String), name!(table_name, String))> {
-    let rows = for_pgrx(|| {
-        let server = foreign::find_server(schema)
-            .unwrap_or_else(|| error::not_an_external_schema(schema).raise());
-        relation::require_server_usage(server.oid, &server.name);
-        external_schema::topics(&server)
-    });
-    TableIterator::new(rows)
+    let server = foreign::find_server(schema)
+        .unwrap_or_else(|| error::not_an_external_schema(schema).raise());
+    relation::require_server_usage(server.oid, &server.name);
+    TableIterator::new(external_schema::topics(&server))
 }
 
 /// `redshift.source_status(schema text)`
@@ -143,10 +140,8 @@ fn source_status(
         name!(last_record_time, Option<Timestamp>),
     ),
 > {
-    let rows = for_pgrx(|| {
-        relation::require_schema_usage(schema);
-        external_schema::status(schema)
-    });
+    relation::require_schema_usage(schema);
+    let rows = external_schema::status(schema);
     let row = |status: external_schema::PartitionStatus| {
         (
             status.topic,

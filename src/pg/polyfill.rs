@@ -21,7 +21,7 @@ pub(super) unsafe fn owns_relation(relation: pg_sys::Oid, user: pg_sys::Oid) -> 
 }
 
 /// A function that Postgres calls on each node of a tree.
-type Walker = unsafe extern "C-unwind" fn(*mut pg_sys::Node, *mut c_void) -> bool;
+pub(super) type Walker = unsafe extern "C-unwind" fn(*mut pg_sys::Node, *mut c_void) -> bool;
 
 mod unbound {
     //! Exported by Postgres, not bound by pgrx.
@@ -55,24 +55,23 @@ mod unbound {
     }
 }
 
-/// `query_tree_walker`, range table entries first.
+/// `query_tree_walker`; with `entries` the walker is called for each range table entry too, before what is in it.
 ///
 /// # Safety
-/// `query` is a query; `walker` does not raise over values that need dropping.
+/// `query` is a query; an error in the walker jumps over no value that needs dropping.
 pub(super) unsafe fn walk_query(
     query: *mut pg_sys::Query,
     walker: Walker,
     context: *mut c_void,
+    entries: bool,
 ) -> bool {
+    let flags = if entries {
+        pg_sys::QTW_EXAMINE_RTES_BEFORE as i32
+    } else {
+        0
+    };
     // SAFETY: the caller's promise.
-    unsafe {
-        unbound::query_tree_walker(
-            query,
-            walker,
-            context,
-            pg_sys::QTW_EXAMINE_RTES_BEFORE as i32,
-        )
-    }
+    unsafe { unbound::query_tree_walker(query, walker, context, flags) }
 }
 
 /// `expression_tree_walker`.

@@ -255,7 +255,7 @@ unsafe extern "C-unwind" fn collect_relations(node: *mut pg_sys::Node, found: *m
             return false;
         }
         if is_a(node, pg_sys::NodeTag::T_Query) {
-            return polyfill::walk_query(node.cast(), collect_relations, found);
+            return polyfill::walk_query(node.cast(), collect_relations, found, true);
         }
         !node.is_null() && polyfill::walk_expression(node, collect_relations, found)
     }

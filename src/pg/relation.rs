@@ -1,5 +1,6 @@
 //! Relations, schemas and servers by OID: names, owners, locks and dependencies.
 
+use super::report::sqlstate;
 use pgrx::pg_sys;
 use std::ffi::{CStr, CString, c_char};
 
@@ -260,8 +261,11 @@ pub fn require_server_ownership(name: &str) {
     };
     // SAFETY: permission check without side effects.
     if !unsafe { super::polyfill::owns_server(server.oid, pg_sys::GetUserId()) } {
-        super::report::Report::new(*b"42501", format!("must be owner of foreign server {name}"))
-            .raise();
+        super::report::Report::new(
+            super::report::sqlstate::INSUFFICIENT_PRIVILEGE,
+            format!("must be owner of foreign server {name}"),
+        )
+        .raise();
     }
 }
 
@@ -270,7 +274,7 @@ pub fn require_server_usage(server: Oid, name: &str) {
     // SAFETY: permission check without side effects.
     if !unsafe { super::polyfill::may_use_server(server, pg_sys::GetUserId()) } {
         super::report::Report::new(
-            *b"42501",
+            sqlstate::INSUFFICIENT_PRIVILEGE,
             format!("permission denied for foreign server {name}"),
         )
         .raise();

@@ -2,11 +2,10 @@
 
 use std::cell::RefCell;
 
-use pgrx::prelude::*;
 use super_value::{JsonError, JsonErrorKind, Parser};
 
 use crate::pg::datum::Varlena;
-use crate::pg::raise;
+use crate::pg::report::{Report, sqlstate};
 
 thread_local! {
     /// One per backend. It remembers the last document, so that `can_json_parse(d)` and several `json_parse(d)` of one row cost one parse.
@@ -50,10 +49,10 @@ pub fn can_parse(document: &[u8]) -> bool {
 #[cold]
 fn refuse(error: JsonError, length: usize, hint: Option<&str>) -> ! {
     let code = match error.kind {
-        JsonErrorKind::OutOfMemory => PgSqlErrorCode::ERRCODE_OUT_OF_MEMORY,
-        _ => PgSqlErrorCode::ERRCODE_INVALID_TEXT_REPRESENTATION,
+        JsonErrorKind::OutOfMemory => sqlstate::OUT_OF_MEMORY,
+        _ => sqlstate::INVALID_TEXT_REPRESENTATION,
     };
-    let mut report = raise::error(code, format!("invalid JSON: {}", error.kind)).detail(format!(
+    let mut report = Report::new(code, format!("invalid JSON: {}", error.kind)).detail(format!(
         "At byte {} of {length}, counted from 0.",
         error.position
     ));

@@ -7,7 +7,7 @@ use super_value::{Value, cast, number};
 
 use crate::pg::datetime;
 use crate::pg::datum::{Bytes, Super, Varlena};
-use crate::pg::raise;
+use crate::pg::report::{Report, sqlstate};
 use crate::types::json_text;
 
 /// A literal beside a SUPER becomes SUPER wherever Postgres looks for a common type, and is read here.
@@ -98,7 +98,7 @@ fn text_to_super(text: Bytes<'_>) -> Varlena {
                 "a string in SUPER has at most {} bytes",
                 super_value::limits::MAX_STRING_BYTES
             );
-            raise::error(PgSqlErrorCode::ERRCODE_PROGRAM_LIMIT_EXCEEDED, message).raise()
+            Report::new(sqlstate::PROGRAM_LIMIT_EXCEEDED, message).raise()
         }
     }
 }
@@ -134,8 +134,8 @@ fn numeric_to_super(value: Bytes<'_>) -> Varlena {
 fn number_to_super(numeric: Option<Vec<u8>>) -> Varlena {
     match numeric.as_deref().and_then(Value::number) {
         Some(value) => Varlena::of_value(value),
-        None => raise::error(
-            PgSqlErrorCode::ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE,
+        None => Report::new(
+            sqlstate::NUMERIC_VALUE_OUT_OF_RANGE,
             "SUPER cannot hold NaN or infinity",
         )
         .raise(),

@@ -5,10 +5,11 @@ use super::{check, definition, start};
 use crate::catalog::{checkpoint, materialized_view};
 use crate::error;
 use crate::pg::error_context::with_context;
+use crate::pg::execute;
 use crate::pg::node::Definition;
 use crate::pg::query::{OutputColumn, Query};
 use crate::pg::relation::{self, LockMode, Oid};
-use crate::pg::{execute, report};
+use crate::pg::report::{Report, sqlstate};
 use crate::source::Source;
 use pgrx::spi::{quote_identifier, quote_literal, quote_qualified_identifier};
 
@@ -44,8 +45,8 @@ pub fn run(request: Request) {
         error::temporary_view().raise();
     }
     if relation::find(&request.schema, &request.name).is_some() && request.if_not_exists {
-        report::Report::new(
-            *b"42P07",
+        Report::new(
+            sqlstate::DUPLICATE_TABLE,
             format!("relation \"{}\" already exists, skipping", request.name),
         )
         .notice();
@@ -56,7 +57,11 @@ pub fn run(request: Request) {
     let checkpoints = start::checkpoints(&source, &topic, options.start.as_deref());
     let columns = request.query.output_columns(&request.column_names);
     if request.column_names.len() > columns.len() {
-        report::Report::new(*b"42601", "too many column names were specified").raise();
+        Report::new(
+            sqlstate::SYNTAX_ERROR,
+            "too many column names were specified",
+        )
+        .raise();
     }
     let table = create_table(&request, &columns, options.partition_by.as_deref());
     let view = definition::create(request.query, &columns, table);
@@ -140,8 +145,8 @@ fn create_offset_index(table: Oid, columns: &[OutputColumn], kind: OffsetIndex) 
     let name = relation::qualified_name(table).unwrap_or_default();
     let (Some(partition), Some(offset)) = (passed_on("kafka_partition"), passed_on("kafka_offset"))
     else {
-        report::Report::new(
-            *b"00000",
+        Report::new(
+            sqlstate::SUCCESSFUL_COMPLETION,
             format!("materialized view {name} does not keep kafka_partition and kafka_offset"),
         )
         .detail("Its rows cannot be traced to their records, and queries cannot find what is new since they last looked.")
