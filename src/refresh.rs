@@ -16,7 +16,7 @@ use crate::pg::query::Query;
 use crate::pg::relation::{self, LockMode, Oid};
 use crate::pg::{execute, report, spi, time};
 use crate::scan::column::{timestamp_type_letter, to_timestamp};
-use crate::scan::job::{self, Job, Limits, Outcome, Progress, Running};
+use crate::scan::job::{self, Input, Job, Limits, Outcome, Progress, Running};
 use crate::source::Source;
 use crate::view::{check, definition};
 use crate::{error, scan, settings};
@@ -74,7 +74,7 @@ pub fn run(table: Oid, max_records: u64, max_bytes: u64) {
     let job = Job {
         table: stream,
         topic: topic.clone(),
-        client,
+        input: Input::Fetch(client),
         ranges: plan.ranges(),
         limits,
         refresh_time: started,
@@ -101,13 +101,15 @@ fn find_loadable(table: Oid, name: &str) -> MaterializedView {
 }
 
 /// What a refresh reads by, locked against being dropped.
-struct Locked {
-    stream: Oid,
-    definition: Oid,
+pub struct Locked {
+    /// The foreign table.
+    pub stream: Oid,
+    /// The hidden view.
+    pub definition: Oid,
 }
 
 /// Locks stream and definition, in the order in which DROP .. CASCADE of the stream locks them.
-fn lock_source(view: &MaterializedView) -> Locked {
+pub fn lock_source(view: &MaterializedView) -> Locked {
     let gone = || {
         error::definition_gone(&view.name(), &view.external_schema_name, &view.stream_name).raise()
     };
@@ -132,7 +134,7 @@ fn describe(source: &Source, client: &Client, topic: &str) -> TopicDescription {
 }
 
 /// Runs the definition into the table; returns the number of rows inserted and what was read.
-fn load(view: &MaterializedView, definition: Oid, job: Job) -> (u64, Option<Outcome>) {
+pub fn load(view: &MaterializedView, definition: Oid, job: Job) -> (u64, Option<Outcome>) {
     let sql = insert_statement(view, definition);
     let running = Running::begin();
     let rows = spi::as_view_owner(relation::owner(view.table), || {
@@ -252,7 +254,8 @@ fn store(
     summary
 }
 
-fn entry(first_position: i64, end_position: i64, partition: i32, progress: &Progress) -> Entry {
+/// The ledger entry of one partition.
+pub fn entry(first_position: i64, end_position: i64, partition: i32, progress: &Progress) -> Entry {
     let times = progress
         .times_ms
         .and_then(|(oldest, newest)| Some((to_timestamp(oldest)?, to_timestamp(newest)?)));

@@ -101,3 +101,66 @@ fn raise_payload(payload: Box<dyn Any + Send>) -> ! {
         },
     }
 }
+
+/// What is left of an error that was caught.
+pub struct Failure {
+    /// Five characters.
+    pub sqlstate: String,
+    /// The message, with DETAIL and CONTEXT where there are any.
+    pub message: String,
+}
+
+/// Runs `body` and catches an error. The transaction that it left behind must be aborted.
+pub(super) fn catch<T>(body: impl FnOnce() -> T) -> Result<T, Failure> {
+    catch_unwind(AssertUnwindSafe(body)).map_err(|payload| match payload.downcast::<PostgresError>() {
+        // SAFETY: a copy made by CopyErrorData in this transaction, which has not ended yet.
+        Ok(error) => unsafe { describe(&*error.0) },
+        Err(payload) => describe_pgrx(payload),
+    })
+}
+
+unsafe fn describe(error: &pg_sys::ErrorData) -> Failure {
+    use super::relation::text;
+    // SAFETY: the code's text is in a static buffer of Postgres's; the others are part of the copy.
+    let sqlstate = text(unsafe { pg_sys::unpack_sql_state(error.sqlerrcode) });
+    let parts = [(error.detail, "DETAIL: "), (error.context, "CONTEXT: ")];
+    let mut message = text(error.message).unwrap_or_default();
+    for (part, label) in parts {
+        if let Some(part) = text(part) {
+            message += &format!(" {label}{part}");
+        }
+    }
+    Failure { sqlstate: sqlstate.unwrap_or_default(), message }
+}
+
+fn describe_pgrx(payload: Box<dyn Any + Send>) -> Failure {
+    use pgrx::pg_sys::panic::{CaughtError, ErrorReport, ErrorReportWithLevel};
+    let of = |code: pgrx::PgSqlErrorCode, message: &str, detail: Option<&str>| {
+        // SAFETY: the code's text is in a static buffer of Postgres's.
+        let sqlstate = super::relation::text(unsafe { pg_sys::unpack_sql_state(code as i32) });
+        let detail = detail.map(|detail| format!(" DETAIL: {detail}")).unwrap_or_default();
+        Failure { sqlstate: sqlstate.unwrap_or_default(), message: format!("{message}{detail}") }
+    };
+    let of_leveled =
+        |report: &ErrorReportWithLevel| of(report.sql_error_code(), report.message(), report.detail());
+    if let Some(
+        CaughtError::PostgresError(report)
+        | CaughtError::ErrorReport(report)
+        | CaughtError::RustPanic { ereport: report, .. },
+    ) = payload.downcast_ref()
+    {
+        return of_leveled(report);
+    }
+    if let Some(report) = payload.downcast_ref::<ErrorReportWithLevel>() {
+        return of_leveled(report);
+    }
+    let internal = pgrx::PgSqlErrorCode::ERRCODE_INTERNAL_ERROR;
+    if let Some(report) = payload.downcast_ref::<ErrorReport>() {
+        return of(internal, report.message(), report.detail());
+    }
+    let text = payload
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| payload.downcast_ref::<&str>().copied());
+    of(internal, text.unwrap_or("panic"), None)
+}

@@ -181,3 +181,16 @@ pub(super) unsafe fn may_use_server(server: pg_sys::Oid, user: pg_sys::Oid) -> b
     };
     result == pg_sys::AclResult::ACLCHECK_OK
 }
+
+/// `table_endscan`, which is an inline function of tableam.h.
+///
+/// # Safety
+/// `scan` was begun and is not used again.
+pub(super) unsafe fn end_scan(scan: pg_sys::TableScanDesc) {
+    // SAFETY: the caller's promise; the table's access method has the function.
+    unsafe {
+        if let Some(end) = (*(*(*scan).rs_rd).rd_tableam).scan_end {
+            super::guard::preserving(|| end(scan));
+        }
+    }
+}

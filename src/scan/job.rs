@@ -5,7 +5,8 @@
 
 use crate::pg::relation::Oid;
 use std::cell::Cell;
-use stream::{Client, PartitionRange, TimestampType};
+use std::rc::Rc;
+use stream::{Client, PartitionRange, Records, TimestampType};
 
 /// How many skipped records one refresh lists one by one; beyond it they are only counted.
 pub const MAX_LISTED_SKIPS: usize = 10_000;
@@ -16,14 +17,22 @@ pub struct Job {
     pub table: Oid,
     /// The topic.
     pub topic: String,
-    /// The client that asked for the ends; it reads too.
-    pub client: Client,
-    /// What to read: from the position to the end that was fixed when the refresh began.
+    /// Where the records come from.
+    pub input: Input,
+    /// What to read: from the position to the end that was fixed when the refresh began, or where the records end.
     pub ranges: Vec<PartitionRange>,
     /// When to stop earlier, and which records to skip.
     pub limits: Limits,
     /// When the refresh began (a timestamp in UTC).
     pub refresh_time: i64,
+}
+
+/// Where a refresh's records come from.
+pub enum Input {
+    /// The ranges are fetched by the client that asked for their ends.
+    Fetch(Client),
+    /// A worker has them already.
+    Taken(Rc<Records>),
 }
 
 /// Bounds of one refresh.

@@ -13,14 +13,17 @@ use crate::source::{Source, Watermarks};
 use crate::{error, settings};
 use bounds::Bounds;
 use column::{Column, RowFiller, to_milliseconds};
-use job::{Job, MAX_LISTED_SKIPS, Outcome, Progress, SkippedRecord};
+use job::{Input, Job, MAX_LISTED_SKIPS, Outcome, Progress, SkippedRecord};
 use std::cell::Cell;
 use std::ffi::CStr;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 use stream::{Client, Next, PartitionRange, ReadOptions, Reader, Record};
 
 /// A query that wants a few records buffers no more than this.
 const SMALL_PEEK_BYTES: usize = 4 * 1024 * 1024;
+/// How often a reader is asked when nothing arrives (it looks whether its partitions still exist).
+const READER_CHECKS: Duration = Duration::from_secs(1);
 /// LIMITs up to this are a few records.
 const SMALL_PEEK_RECORDS: u64 = 1000;
 
@@ -80,13 +83,19 @@ struct Refresh {
     stopped_early: bool,
 }
 
-/// A started reading. The reader goes before its client.
+/// A started reading.
 struct Open {
     topic: String,
     ranges: Vec<PartitionRange>,
-    reader: Reader,
-    /// `None` for a refresh, whose job has it.
-    client: Option<Client>,
+    records: Records,
+}
+
+/// Where the records come from.
+enum Records {
+    /// From the broker. The reader goes before its client; a refresh's job has the client.
+    Read(Box<Reader>, Option<Client>),
+    /// A worker has taken them already; with the place of the next one.
+    Taken(Rc<stream::Records>, usize),
 }
 
 impl Scan {
@@ -117,30 +126,15 @@ impl Scan {
     /// Begins to read.
     pub fn open(&mut self, bounds: Bounds) {
         self.open = Some(match &self.refresh {
-            Some(refresh) => {
-                let ranges = refresh
-                    .job
-                    .ranges
-                    .iter()
-                    .filter_map(|range| within(*range, &bounds))
-                    .collect();
-                start_reading(&refresh.job.client, refresh.job.topic.clone(), ranges)
-            }
+            Some(refresh) => refresh.job.open(&bounds),
             None => {
                 let (source, topic) = Source::of_stream(self.table);
                 let few = (1..=SMALL_PEEK_RECORDS).contains(&self.limit);
                 let memory = settings::memory_limit_bytes();
-                let client = source.connect(if few {
-                    memory.min(SMALL_PEEK_BYTES)
-                } else {
-                    memory
-                });
+                let client = source.connect(if few { memory.min(SMALL_PEEK_BYTES) } else { memory });
                 let ranges = peek_ranges(&source, &client, &topic, &bounds);
-                let open = start_reading(&client, topic, ranges);
-                Open {
-                    client: Some(client),
-                    ..open
-                }
+                let reader = start_reading(&client, &topic, &ranges);
+                Open { topic, ranges, records: Records::Read(Box::new(reader), Some(client)) }
             }
         });
     }
@@ -151,19 +145,10 @@ impl Scan {
         if self.refresh.is_some() && self.open.is_some() {
             error::rescan().raise();
         }
-        if let Some(Open {
-            topic,
-            ranges,
-            reader,
-            client: Some(client),
-        }) = self.open.take()
-        {
+        if let Some(Open { topic, ranges, records: Records::Read(reader, Some(client)) }) = self.open.take() {
             drop(reader);
-            let open = start_reading(&client, topic, ranges);
-            self.open = Some(Open {
-                client: Some(client),
-                ..open
-            });
+            let reader = start_reading(&client, &topic, &ranges);
+            self.open = Some(Open { topic, ranges, records: Records::Read(Box::new(reader), Some(client)) });
         }
     }
 
@@ -182,8 +167,18 @@ impl Scan {
             {
                 return false;
             }
-            match open.reader.next() {
-                Ok(Next::Record(record)) => {
+            let next = match &mut open.records {
+                Records::Taken(records, at) => {
+                    *at += 1;
+                    records.get(*at - 1).map_or(Next::End, Next::Record)
+                }
+                Records::Read(reader, _) => match reader.next() {
+                    Ok(next) => next,
+                    Err(error) => error::source(&format!("topic \"{}\"", open.topic), &error).raise(),
+                },
+            };
+            match next {
+                Next::Record(record) => {
                     if let Some(refresh) = &mut self.refresh
                         && !refresh.accept(&record)
                     {
@@ -193,25 +188,13 @@ impl Scan {
                     self.returned += 1;
                     return true;
                 }
-                Ok(Next::End) => return false,
-                Ok(Next::Wait) => {
-                    let client = match (&open.client, &self.refresh) {
-                        (Some(client), _) => client,
-                        (None, Some(refresh)) => &refresh.job.client,
-                        (None, None) => unreachable!("an open scan has a client"),
-                    };
+                Next::End => return false,
+                Next::Wait => {
                     let began = Instant::now();
                     let deadline = *stalled_at.get_or_insert(began + settings::fetch_timeout());
-                    if began >= deadline {
-                        let waiting_for = unfinished(&open.reader, &open.ranges);
-                        error::stalled(&open.topic, &waiting_for, client.last_broker_error())
-                            .raise();
-                    }
-                    wait::readable(client.wake_fd(), deadline);
-                    client.clear_wake();
+                    open.wait(self.refresh.as_ref(), deadline);
                     self.waited += began.elapsed();
                 }
-                Err(error) => error::source(&format!("topic \"{}\"", open.topic), &error).raise(),
             }
         }
     }
@@ -230,7 +213,7 @@ impl Scan {
         };
         if let Some(open) = &self.open {
             for progress in &mut refresh.progress {
-                if let Some(next_offset) = open.reader.next_offset(progress.partition) {
+                if let Some(next_offset) = open.next_offset(progress.partition) {
                     progress.next_offset = next_offset;
                 }
             }
@@ -253,8 +236,8 @@ impl Scan {
             .map(|r| format!("{}: {}-{}", r.partition, r.start, r.end));
         let mut lines = vec![
             (c"Ranges", ranges.collect::<Vec<_>>().join(", ")),
-            (c"Records", open.reader.records().to_string()),
-            (c"Bytes", open.reader.bytes().to_string()),
+            (c"Records", open.counts().0.to_string()),
+            (c"Bytes", open.counts().1.to_string()),
         ];
         if timing {
             lines.push((
@@ -351,16 +334,60 @@ impl Refresh {
     }
 }
 
-fn start_reading(client: &Client, topic: String, ranges: Vec<PartitionRange>) -> Open {
-    let reader = client
-        .read(&topic, ranges.clone(), &ReadOptions::default())
-        .unwrap_or_else(|error| error::source(&format!("topic \"{topic}\""), &error).raise());
-    Open {
-        topic,
-        ranges,
-        reader,
-        client: None,
+impl Job {
+    fn open(&self, bounds: &Bounds) -> Open {
+        let topic = self.topic.clone();
+        match &self.input {
+            Input::Fetch(client) => {
+                let ranges: Vec<PartitionRange> =
+                    self.ranges.iter().filter_map(|range| within(*range, bounds)).collect();
+                let reader = start_reading(client, &topic, &ranges);
+                Open { topic, ranges, records: Records::Read(Box::new(reader), None) }
+            }
+            Input::Taken(records) => {
+                Open { topic, ranges: self.ranges.clone(), records: Records::Taken(Rc::clone(records), 0) }
+            }
+        }
     }
+}
+
+impl Open {
+    /// Waits for records; raises when the broker has been silent until `deadline`.
+    fn wait(&self, refresh: Option<&Refresh>, deadline: Instant) {
+        let Records::Read(reader, own_client) = &self.records else { return };
+        let client = match (own_client, refresh.map(|refresh| &refresh.job.input)) {
+            (Some(client), _) | (None, Some(Input::Fetch(client))) => client,
+            (None, _) => return,
+        };
+        if Instant::now() >= deadline {
+            let waiting_for = unfinished(reader, &self.ranges);
+            error::stalled(&self.topic, &waiting_for, client.last_broker_error()).raise();
+        }
+        // The reader has checks of its own to make when nothing arrives.
+        wait::readable(client.wake_fd(), deadline.min(Instant::now() + READER_CHECKS));
+        client.clear_wake();
+    }
+
+    fn next_offset(&self, partition: i32) -> Option<i64> {
+        match &self.records {
+            Records::Read(reader, _) => reader.next_offset(partition),
+            Records::Taken(..) => None,
+        }
+    }
+
+    /// Records and bytes read so far.
+    fn counts(&self) -> (u64, u64) {
+        match &self.records {
+            Records::Read(reader, _) => (reader.records(), reader.bytes()),
+            Records::Taken(records, at) => (*at as u64, records.bytes()),
+        }
+    }
+}
+
+fn start_reading(client: &Client, topic: &str, ranges: &[PartitionRange]) -> Reader {
+    client
+        .read(topic, ranges.to_vec(), &ReadOptions::default())
+        .unwrap_or_else(|error| error::source(&format!("topic \"{topic}\""), &error).raise())
 }
 
 /// The part of a range that the bounds leave.

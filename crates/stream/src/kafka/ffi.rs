@@ -874,16 +874,29 @@ impl Batch {
 
     /// Gives the messages back.
     pub fn clear(&mut self) {
-        for message in self.messages.drain(..) {
+        for message in self.messages.drain(..).filter(|message| !message.is_null()) {
             // SAFETY: ours since the fill; borrows of it ended, or this could not be borrowed mutably.
             unsafe { rd::rd_kafka_message_destroy(message) };
         }
     }
 
+    /// Moves one message to the end of another batch. It cannot be got from this one any more.
+    pub fn move_to(&mut self, index: usize, other: &mut Batch) {
+        if let Some(place) = self.messages.get_mut(index) {
+            other.messages.push(std::mem::replace(place, ptr::null_mut()));
+        }
+    }
+
+    /// Number of messages.
+    pub fn len(&self) -> usize {
+        self.messages.len()
+    }
+
     /// One message.
     #[inline]
     pub fn get(&self, index: usize) -> Option<Message<'_>> {
-        self.messages.get(index).map(|&message| Message {
+        let message = *self.messages.get(index)?;
+        (!message.is_null()).then_some(Message {
             message,
             batch: PhantomData,
         })

@@ -35,6 +35,45 @@ pub enum Next<'a> {
     End,
 }
 
+/// Records that were taken from a reader, to be read as often as needed.
+pub struct Records {
+    // Before the client.
+    batch: Batch,
+    bytes: u64,
+    _client: Client,
+}
+
+impl Records {
+    /// No records yet; they may come from any reader of this client.
+    pub fn new(client: &Client) -> Records {
+        Records {
+            batch: Batch::new(0),
+            bytes: 0,
+            _client: client.share(),
+        }
+    }
+
+    /// Number of records.
+    pub fn len(&self) -> usize {
+        self.batch.len()
+    }
+
+    /// Are there none?
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Bytes of keys and values.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// One of them.
+    pub fn get(&self, index: usize) -> Option<Record<'_>> {
+        self.batch.get(index).map(Record)
+    }
+}
+
 /// At most this many partitions are looked at when nothing has arrived; the others end by an event, a little later.
 const POSITIONS_AT_ONCE: usize = 64;
 
@@ -149,6 +188,26 @@ impl Reader {
             .batch
             .get(found)
             .map_or(Next::Wait, |message| Next::Record(Record(message))))
+    }
+
+    /// Moves what has arrived into `records`, until that holds so many records or bytes. Never waits.
+    pub fn take(
+        &mut self,
+        records: &mut Records,
+        max_records: usize,
+        max_bytes: u64,
+    ) -> Result<(), Error> {
+        while records.len() < max_records && records.bytes < max_bytes {
+            let before = self.bytes;
+            match self.next()? {
+                Next::Record(_) => {}
+                Next::Wait | Next::End => break,
+            }
+            // `next` has just passed it.
+            self.batch.move_to(self.at - 1, &mut records.batch);
+            records.bytes += self.bytes - before;
+        }
+        Ok(())
     }
 
     /// Where to resume a partition: one past its last record so far, or its range's end once that is reached. None if

@@ -1,0 +1,223 @@
+//! Background workers: how they are registered, started and connected, and how one transaction of theirs runs.
+
+use super::guard::{self, entry};
+use super::relation::Oid;
+use pgrx::pg_sys;
+use std::ffi::{CStr, c_char};
+use std::time::Duration;
+
+pub use super::guard::Failure;
+
+const LIBRARY: &CStr = c"redshift_streaming";
+
+/// A started worker.
+pub struct Handle(*mut pg_sys::BackgroundWorkerHandle);
+
+impl Handle {
+    /// Has it ended (or never started)?
+    pub fn has_ended(&self) -> bool {
+        let mut pid = 0;
+        // SAFETY: the handle is the one that registering gave.
+        let status = unsafe { pg_sys::GetBackgroundWorkerPid(self.0, &mut pid) };
+        matches!(
+            status,
+            pg_sys::BgwHandleStatus::BGWH_STOPPED | pg_sys::BgwHandleStatus::BGWH_POSTMASTER_DIED
+        )
+    }
+}
+
+/// Registers the launcher; called while shared_preload_libraries are loaded. Postgres starts it when recovery is over: at once on a primary,
+/// at promotion on a standby.
+pub(super) fn register_launcher() {
+    let mut worker = worker(c"redshift_streaming launcher", c"redshift_streaming launcher", c"redshift_launcher_main");
+    worker.bgw_restart_time = 5;
+    // SAFETY: the struct is copied.
+    unsafe { pg_sys::RegisterBackgroundWorker(&mut worker) }
+}
+
+/// Starts a worker for a database; `None` if all of max_worker_processes are taken.
+pub fn start_database_worker(database: Oid) -> Option<Handle> {
+    let name = format!("redshift_streaming worker for database {}", database.to_u32());
+    let name = super::relation::c_text(&name);
+    let mut worker = worker(&name, c"redshift_streaming worker", c"redshift_worker_main");
+    worker.bgw_restart_time = pg_sys::BGW_NEVER_RESTART;
+    worker.bgw_main_arg = pg_sys::Datum::from(database);
+    // SAFETY: the struct is copied; the handle lives in TopMemoryContext.
+    unsafe {
+        worker.bgw_notify_pid = pg_sys::MyProcPid;
+        let context = pg_sys::MemoryContextSwitchTo(pg_sys::TopMemoryContext);
+        let mut handle = std::ptr::null_mut();
+        let registered = pg_sys::RegisterDynamicBackgroundWorker(&mut worker, &mut handle);
+        pg_sys::MemoryContextSwitchTo(context);
+        registered.then_some(Handle(handle))
+    }
+}
+
+fn worker(name: &CStr, kind: &CStr, function: &CStr) -> pg_sys::BackgroundWorker {
+    let mut worker = pg_sys::BackgroundWorker {
+        bgw_flags: (pg_sys::BGWORKER_SHMEM_ACCESS | pg_sys::BGWORKER_BACKEND_DATABASE_CONNECTION) as i32,
+        bgw_start_time: pg_sys::BgWorkerStartTime::BgWorkerStart_RecoveryFinished,
+        ..Default::default()
+    };
+    put(&mut worker.bgw_name, name);
+    put(&mut worker.bgw_type, kind);
+    put(&mut worker.bgw_library_name, LIBRARY);
+    put(&mut worker.bgw_function_name, function);
+    worker
+}
+
+/// Copies a string into a field of fixed length, which stays NUL-terminated.
+fn put(field: &mut [c_char], text: &CStr) {
+    let room = field.len() - 1;
+    for (place, byte) in field[..room].iter_mut().zip(text.to_bytes()) {
+        *place = *byte as c_char;
+    }
+}
+
+/// The launcher's main function.
+#[unsafe(no_mangle)]
+unsafe extern "C-unwind" fn redshift_launcher_main(_argument: pg_sys::Datum) {
+    // SAFETY: Postgres calls it in a fresh process.
+    unsafe {
+        entry(|| {
+            handle_signals();
+            // Without a database only the shared catalogues can be read: the launcher stands in no database's way.
+            pg_sys::BackgroundWorkerInitializeConnection(std::ptr::null(), std::ptr::null(), 0);
+            crate::worker::launcher::run()
+        })
+    }
+}
+
+/// A database worker's main function.
+#[unsafe(no_mangle)]
+unsafe extern "C-unwind" fn redshift_worker_main(argument: pg_sys::Datum) {
+    // SAFETY: Postgres calls it in a fresh process; the argument is the database's OID.
+    unsafe {
+        entry(|| {
+            handle_signals();
+            let database = pg_sys::Oid::from(argument.value() as u32);
+            pg_sys::BackgroundWorkerInitializeConnectionByOid(database, pg_sys::InvalidOid, 0);
+            crate::worker::database::run(database)
+        })
+    }
+}
+
+/// SIGTERM ends the process at the next interruptible point, SIGHUP asks for the settings to be read again.
+unsafe fn handle_signals() {
+    // SAFETY: handlers of Postgres's own (interrupt.c, postgres.c).
+    unsafe {
+        pg_sys::pqsignal(pg_sys::SIGTERM as i32, Some(pg_sys::die));
+        pg_sys::pqsignal(pg_sys::SIGHUP as i32, Some(pg_sys::SignalHandlerForConfigReload));
+        pg_sys::BackgroundWorkerUnblockSignals();
+    }
+}
+
+/// Reads the configuration again if that was asked for.
+pub fn reload_settings() {
+    // SAFETY: reads and clears a flag of the signal handler's.
+    unsafe {
+        if pg_sys::ConfigReloadPending != 0 {
+            pg_sys::ConfigReloadPending = 0;
+            pg_sys::ProcessConfigFile(pg_sys::GucContext::PGC_SIGHUP);
+        }
+    }
+}
+
+/// Databases that take connections and are no templates. Reads pg_database itself: without a database there is no SQL.
+pub fn databases() -> Vec<Oid> {
+    let listed = transaction(|| {
+        let mut found = Vec::new();
+        // SAFETY: the pattern of get_database_list (autovacuum.c).
+        unsafe {
+            let relation = pg_sys::table_open(pg_sys::DatabaseRelationId, pg_sys::AccessShareLock as i32);
+            let scan = pg_sys::table_beginscan_catalog(relation, 0, std::ptr::null_mut());
+            loop {
+                let tuple = pg_sys::heap_getnext(scan, pg_sys::ScanDirection::ForwardScanDirection);
+                if tuple.is_null() {
+                    break;
+                }
+                let row = &*pg_sys::GETSTRUCT(tuple).cast::<pg_sys::FormData_pg_database>();
+                if row.datallowconn && !row.datistemplate {
+                    found.push(row.oid);
+                }
+            }
+            super::polyfill::end_scan(scan);
+            pg_sys::table_close(relation, pg_sys::AccessShareLock as i32);
+        }
+        found
+    });
+    listed.unwrap_or_default()
+}
+
+/// Runs one transaction; on an error it is aborted and the process goes on.
+pub fn transaction<T>(work: impl FnOnce() -> T) -> Result<T, Failure> {
+    let result = guard::catch(|| {
+        // SAFETY: the pattern of the main loops of Postgres's own workers.
+        unsafe {
+            pg_sys::SetCurrentStatementStartTimestamp();
+            pg_sys::StartTransactionCommand();
+            pg_sys::PushActiveSnapshot(pg_sys::GetTransactionSnapshot());
+        }
+        let value = work();
+        // SAFETY: pushed above.
+        unsafe {
+            if pg_sys::ActiveSnapshotSet() {
+                pg_sys::PopActiveSnapshot();
+            }
+            pg_sys::CommitTransactionCommand();
+        }
+        value
+    });
+    // SAFETY: abort is allowed in any state; statistics are reported outside transactions (without them autovacuum sleeps).
+    unsafe {
+        if result.is_err() {
+            pg_sys::error_context_stack = std::ptr::null_mut();
+            pg_sys::AbortOutOfAnyTransaction();
+        }
+        pg_sys::pgstat_report_stat(false);
+    }
+    result
+}
+
+/// Writes a line to the server's log.
+pub fn log(message: &str) {
+    pgrx::log!("redshift_streaming: {message}");
+}
+
+/// Sleeps until the latch is set, at most so long; interruptible.
+pub fn sleep(time: Duration) {
+    // SAFETY: waits as WaitLatch of every Postgres loop does.
+    unsafe {
+        let events = pg_sys::WL_LATCH_SET | pg_sys::WL_TIMEOUT | pg_sys::WL_EXIT_ON_PM_DEATH;
+        pg_sys::WaitLatch(
+            pg_sys::MyLatch,
+            events as i32,
+            time.as_millis() as _,
+            pg_sys::PG_WAIT_EXTENSION,
+        );
+        pg_sys::ResetLatch(pg_sys::MyLatch);
+    }
+    super::wait::interruption();
+}
+
+/// Wakes a process: SIGUSR1 sets the latch of any process that is connected to shared memory.
+pub fn wake(pid: i32) {
+    if pid > 0 {
+        // SAFETY: at worst the number is another process of this server's user by now, which Postgres's own notifications risk as well.
+        unsafe { libc::kill(pid, libc::SIGUSR1) };
+    }
+}
+
+/// Asks a process of the server to end.
+pub fn terminate(pid: i32) {
+    if pid > 0 {
+        // SAFETY: see `wake`.
+        unsafe { libc::kill(pid, libc::SIGTERM) };
+    }
+}
+
+/// This process.
+pub fn pid() -> i32 {
+    // SAFETY: reads a variable of the process.
+    unsafe { pg_sys::MyProcPid }
+}

@@ -1,0 +1,178 @@
+//! Shared memory: which worker serves which database, and who asks it to step aside.
+
+use super::background::{self, wake};
+use super::relation::Oid;
+use pgrx::prelude::*;
+use pgrx::{PGRXSharedMemory, PgLwLock, pg_shmem_init, pg_sys};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+/// Databases that can have a worker at a time.
+const SLOTS: usize = 64;
+/// A request to step aside ends by itself: the statement behind it has its locks by then, or has failed.
+const HOLD_MICROSECONDS: i64 = 10_000_000;
+
+#[derive(Clone, Copy, Default)]
+struct Slot {
+    database: u32,
+    /// The worker, 0 if there is none.
+    pid: i32,
+    /// There is something to do: a worker that ends must be replaced.
+    wanted: bool,
+    /// Somebody changed a view: look.
+    nudged: bool,
+    /// No worker may start before this moment.
+    held_until: i64,
+}
+
+#[derive(Clone, Copy)]
+struct Shared {
+    launcher: i32,
+    slots: [Slot; SLOTS],
+}
+
+impl Default for Shared {
+    fn default() -> Shared {
+        Shared { launcher: 0, slots: [Slot::default(); SLOTS] }
+    }
+}
+
+// SAFETY: plain values without pointers.
+unsafe impl PGRXSharedMemory for Shared {}
+
+// SAFETY: the name is unique to this extension.
+static SHARED: PgLwLock<Shared> = unsafe { PgLwLock::new(c"redshift_streaming") };
+static READY: AtomicBool = AtomicBool::new(false);
+
+/// Asks for the memory; called while shared_preload_libraries are loaded.
+pub(super) fn request() {
+    pg_shmem_init!(SHARED);
+    READY.store(true, Ordering::Relaxed);
+}
+
+/// Is the library in shared_preload_libraries, so that there are workers?
+pub fn is_ready() -> bool {
+    READY.load(Ordering::Relaxed)
+}
+
+fn with_slot<T>(database: Oid, change: impl FnOnce(&mut Slot) -> T) -> Option<T> {
+    if !is_ready() {
+        return None;
+    }
+    let number = database.to_u32();
+    let mut shared = SHARED.exclusive();
+    let taken = shared.slots.iter().position(|slot| slot.database == number);
+    let place = taken.or_else(|| shared.slots.iter().position(|slot| slot.database == 0))?;
+    let slot = &mut shared.slots[place];
+    slot.database = number;
+    Some(change(slot))
+}
+
+/// The launcher introduces itself.
+pub fn set_launcher() {
+    SHARED.exclusive().launcher = background::pid();
+}
+
+/// What the launcher needs to know of a database.
+pub struct Wish {
+    /// A worker has, or had when it ended, something to do.
+    pub wanted: bool,
+    /// Somebody changed a view since this was last asked.
+    pub nudged: bool,
+    /// No worker may start now.
+    pub held: bool,
+}
+
+/// Takes the wishes of a database.
+pub fn take_wish(database: Oid) -> Option<Wish> {
+    let now = super::time::now_utc();
+    with_slot(database, |slot| Wish {
+        wanted: slot.wanted,
+        nudged: std::mem::take(&mut slot.nudged),
+        held: slot.held_until > now,
+    })
+}
+
+/// Forgets databases that are gone.
+pub fn forget_other_databases(existing: &[Oid]) {
+    let mut shared = SHARED.exclusive();
+    for slot in &mut shared.slots {
+        if slot.database != 0 && !existing.iter().any(|database| database.to_u32() == slot.database) {
+            *slot = Slot::default();
+        }
+    }
+}
+
+/// A database worker introduces itself; taken back when the process ends.
+pub fn set_worker(database: Oid) {
+    with_slot(database, |slot| slot.pid = background::pid());
+    // SAFETY: called once a process, after the connection: runs before shared memory is detached.
+    unsafe { pg_sys::before_shmem_exit(Some(forget_worker), pg_sys::Datum::from(database)) };
+}
+
+#[pg_guard]
+unsafe extern "C-unwind" fn forget_worker(_code: i32, database: pg_sys::Datum) {
+    with_slot(pg_sys::Oid::from(database.value() as u32), |slot| {
+        if slot.pid == background::pid() {
+            slot.pid = 0;
+        }
+    });
+}
+
+/// Whether there is something to do in the database.
+pub fn set_wanted(database: Oid, wanted: bool) {
+    with_slot(database, |slot| slot.wanted = wanted);
+}
+
+/// Views of this database have changed: when the transaction commits, its worker looks (or is started).
+pub fn nudge_at_commit() {
+    static REGISTERED: AtomicBool = AtomicBool::new(false);
+    NUDGE.store(is_ready(), Ordering::Relaxed);
+    if is_ready() && !REGISTERED.swap(true, Ordering::Relaxed) {
+        // SAFETY: registered once a process.
+        unsafe { pg_sys::RegisterXactCallback(Some(at_end_of_transaction), std::ptr::null_mut()) };
+    }
+}
+
+static NUDGE: AtomicBool = AtomicBool::new(false);
+
+#[pg_guard]
+unsafe extern "C-unwind" fn at_end_of_transaction(event: pg_sys::XactEvent::Type, _argument: *mut std::ffi::c_void) {
+    use pg_sys::XactEvent::{XACT_EVENT_ABORT, XACT_EVENT_COMMIT};
+    if event == XACT_EVENT_COMMIT && NUDGE.swap(false, Ordering::Relaxed) {
+        // SAFETY: reads a variable of the backend.
+        let database = unsafe { pg_sys::MyDatabaseId };
+        let worker = with_slot(database, |slot| {
+            slot.nudged = true;
+            slot.pid
+        });
+        wake(worker.unwrap_or(0));
+        wake(SHARED.share().launcher);
+    } else if event == XACT_EVENT_ABORT {
+        NUDGE.store(false, Ordering::Relaxed);
+    }
+}
+
+/// Makes the worker of a database end and keeps it away for a moment, so that the database can be dropped, renamed or copied.
+pub(super) fn step_aside(database: Oid) {
+    let until = super::time::now_utc() + HOLD_MICROSECONDS;
+    let worker = with_slot(database, |slot| {
+        slot.held_until = until;
+        slot.pid
+    });
+    background::terminate(worker.unwrap_or(0));
+    let deadline = Instant::now() + Duration::from_secs(5);
+    while with_slot(database, |slot| slot.pid).unwrap_or(0) != 0 && Instant::now() < deadline {
+        background::sleep(Duration::from_millis(10));
+    }
+}
+
+/// Takes the nudge of this database, if there is one.
+pub fn take_nudge(database: Oid) -> bool {
+    with_slot(database, |slot| std::mem::take(&mut slot.nudged)).unwrap_or(false)
+}
+
+/// Puts a nudge back that could not be acted on.
+pub fn renudge(database: Oid) {
+    with_slot(database, |slot| slot.nudged = true);
+}

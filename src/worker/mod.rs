@@ -1,0 +1,14 @@
+//! Auto refresh: views that follow their topic without being asked.
+//!
+//! ```text
+//! launcher (one a cluster)      looks which databases need a worker, and starts it
+//!   database worker             holds the clients and readers (feed), one transaction a batch and view (ingest)
+//! ```
+//!
+//! A worker recovers from errors in the process: the transaction is aborted, the view waits a little longer each time, the others go on.
+
+pub mod database;
+pub mod feed;
+pub mod ingest;
+pub mod launcher;
+pub mod state;
