@@ -114,8 +114,7 @@ def test_if_the_preload_goes_away_a_view_is_not_silently_made_native(private_clu
     expected = kafka.produce(topic, [b"x"] * 10)
     stage.view(topic)
     stage.refresh()
-    cluster.administer("ALTER SYSTEM SET shared_preload_libraries = ''")
-    cluster.restart()
+    cluster.configure(shared_preload_libraries="")
     stage.db = Database(database.name, **cluster.connect)
     stage.db.run(f"SET search_path = {stage.path}")
     with pytest.raises(psycopg.Error):
