@@ -26,12 +26,11 @@ pub struct Plan {
 }
 
 /// One partition: from the position to the end that is fixed now.
-#[derive(Clone, Copy)]
 pub struct Planned {
     /// What to read.
     pub range: PartitionRange,
-    /// The position that is stored.
-    stored: Option<i64>,
+    /// What is stored.
+    stored: Option<Checkpoint>,
     leader_epoch: Option<i32>,
 }
 
@@ -53,39 +52,89 @@ pub fn plan(
         has_new: false,
         gone: Vec::new(),
     };
-    for checkpoint in checkpoints {
-        check_same_topic(&name, topic, checkpoint);
-        if !topic.partitions.contains(&checkpoint.partition) {
-            if checkpoint.position.is_some() {
-                let detail = format!("It has no partition {} any more.", checkpoint.partition);
-                error::topic_recreated(&name, &topic.name, detail).raise();
-            }
-            plan.gone.push(checkpoint.partition);
-        }
+    let recreated = difference(topic, checkpoints);
+    if let Some(detail) = &recreated {
+        accept_new_topic(view, topic, checkpoints, detail, &mut plan.lost);
     }
+    let in_topic = |checkpoint: &&Checkpoint| topic.partitions.contains(&checkpoint.partition);
+    plan.gone = checkpoints
+        .iter()
+        .filter(|c| !in_topic(c))
+        .map(|checkpoint| checkpoint.partition)
+        .collect();
     for partition in watermarks {
-        let checkpoint = checkpoints.iter().find(|c| c.partition == partition.partition);
+        let checkpoint = checkpoints
+            .iter()
+            .find(|c| c.partition == partition.partition);
         plan.has_new |= checkpoint.is_none();
-        // A partition that came later is read from its first record, which has offset 0.
-        let resume = checkpoint.map_or(Some(0), |checkpoint| checkpoint.position);
+        let resume = match checkpoint {
+            _ if recreated.is_some() => None,
+            Some(checkpoint) => checkpoint.position,
+            // A partition that came later is read from its first record, which has offset 0.
+            None => Some(0),
+        };
         let start = readable_start(view, &topic.name, partition, resume, &mut plan.lost);
         plan.partitions.push(Planned {
-            range: PartitionRange { partition: partition.partition, start, end: partition.latest },
-            stored: checkpoint.and_then(|checkpoint| checkpoint.position),
+            range: PartitionRange {
+                partition: partition.partition,
+                start,
+                end: partition.latest,
+            },
+            stored: checkpoint.cloned(),
             leader_epoch: partition.leader_epoch,
         });
     }
     plan
 }
 
-/// Raises an error if the broker says that this is another topic than the one the position belongs to. (Offsets alone would not tell: a new topic may
-/// well have more records than the old one.)
-fn check_same_topic(view: &str, topic: &TopicDescription, checkpoint: &Checkpoint) {
-    if let (Some(old), Some(new)) = (&checkpoint.topic_id, &topic.topic_id)
-        && old != new
-    {
-        let detail = format!("Its id was {old}, now it is {new}.");
-        error::topic_recreated(view, &topic.name, detail).raise();
+/// Why this is another topic than the one that the positions belong to, if it is. (Offsets alone would not tell: a new topic may well have more records
+/// than the old one.)
+fn difference(topic: &TopicDescription, checkpoints: &[Checkpoint]) -> Option<String> {
+    checkpoints
+        .iter()
+        .find_map(|checkpoint| match (&checkpoint.topic_id, &topic.topic_id) {
+            (Some(old), Some(new)) if old != new => {
+                Some(format!("Its id was {old}, now it is {new}."))
+            }
+            _ if checkpoint.position.is_some()
+                && !topic.partitions.contains(&checkpoint.partition) =>
+            {
+                Some(format!(
+                    "It has no partition {} any more.",
+                    checkpoint.partition
+                ))
+            }
+            _ => None,
+        })
+}
+
+/// Raises an error, or by `on_data_loss = 'continue'` logs what of the old topic may be lost.
+fn accept_new_topic(
+    view: &MaterializedView,
+    topic: &TopicDescription,
+    checkpoints: &[Checkpoint],
+    detail: &str,
+    lost: &mut Vec<Failure>,
+) {
+    if view.options.on_data_loss == OnDataLoss::Fail {
+        error::topic_recreated(&view.name(), &topic.name, detail.to_owned()).raise();
+    }
+    lost.extend(checkpoints.iter().filter_map(|checkpoint| {
+        Some(loss(
+            checkpoint.partition,
+            checkpoint.position?,
+            Reason::Recreated,
+        ))
+    }));
+}
+
+fn loss(partition: i32, position: i64, reason: Reason) -> Failure {
+    Failure {
+        partition,
+        position,
+        timestamp_type: "U",
+        timestamp: None,
+        reason,
     }
 }
 
@@ -97,31 +146,42 @@ fn readable_start(
     resume: Option<i64>,
     lost: &mut Vec<Failure>,
 ) -> i64 {
-    let Watermarks { partition, earliest, latest, .. } = *watermarks;
-    let Some(resume) = resume else { return earliest };
+    let Watermarks {
+        partition,
+        earliest,
+        latest,
+        ..
+    } = *watermarks;
+    let Some(resume) = resume else {
+        return earliest;
+    };
+    let goes_on = view.options.on_data_loss == OnDataLoss::Continue;
     if resume > latest {
-        error::position_past_end(&view.name(), topic, partition, resume, latest).raise();
+        if !goes_on {
+            error::position_past_end(&view.name(), topic, partition, resume, latest).raise();
+        }
+        // The broker lost records that were loaded already (its leader was elected uncleanly): what comes next is new.
+        lost.push(loss(partition, latest, Reason::Truncated { until: resume }));
+        return latest;
     }
     if resume >= earliest {
         return resume;
     }
-    if view.options.on_data_loss == OnDataLoss::Fail {
+    if !goes_on {
         error::position_passed(&view.name(), topic, partition, resume, earliest).raise();
     }
-    lost.push(Failure {
-        partition,
-        position: resume,
-        timestamp_type: "U",
-        timestamp: None,
-        reason: Reason::Lost { until: earliest },
-    });
+    lost.push(loss(partition, resume, Reason::Removed { until: earliest }));
     earliest
 }
 
 impl Plan {
     /// The ranges that hold something.
     pub fn ranges(&self) -> Vec<PartitionRange> {
-        self.partitions.iter().map(|planned| planned.range).filter(|range| range.start < range.end).collect()
+        self.partitions
+            .iter()
+            .map(|planned| planned.range)
+            .filter(|range| range.start < range.end)
+            .collect()
     }
 
     /// Stores where the next refresh resumes; `reached` says where this one stopped in a partition, if that is not the fixed end.
@@ -132,9 +192,12 @@ impl Plan {
         for planned in &self.partitions {
             let partition = planned.range.partition;
             let position = reached(partition).unwrap_or(planned.range.end);
-            if planned.stored != Some(position) {
-                let checkpoint =
-                    Checkpoint { partition, position: Some(position), topic_id: self.topic_id.clone() };
+            let checkpoint = Checkpoint {
+                partition,
+                position: Some(position),
+                topic_id: self.topic_id.clone(),
+            };
+            if planned.stored.as_ref() != Some(&checkpoint) {
                 checkpoint::store(mv_id, &checkpoint, planned.leader_epoch);
             }
         }

@@ -3,23 +3,7 @@
 //! Class RS is ours: states that only a streaming materialized view can be in. Messages name the view, topic, partition and position,
 //! never an option's value that may be a secret.
 
-use crate::pg::report::Report;
-
-/// Standard classes (errcodes.txt).
-const FEATURE_NOT_SUPPORTED: [u8; 5] = *b"0A000";
-const CONNECTION: [u8; 5] = *b"08001";
-const CONNECTION_LOST: [u8; 5] = *b"08006";
-const INVALID_VALUE: [u8; 5] = *b"22023";
-const NOT_OWNER: [u8; 5] = *b"42501";
-const UNDEFINED_OBJECT: [u8; 5] = *b"42704";
-const UNDEFINED_TABLE: [u8; 5] = *b"42P01";
-const WRONG_OBJECT: [u8; 5] = *b"42809";
-const DEPENDENT_OBJECTS: [u8; 5] = *b"2BP01";
-const INVALID_NAME: [u8; 5] = *b"42602";
-const OBJECT_IN_USE: [u8; 5] = *b"55006";
-const NOT_IN_STATE: [u8; 5] = *b"55000";
-const LIMIT_EXCEEDED: [u8; 5] = *b"54000";
-const FDW_OPTION_NAME: [u8; 5] = *b"HV00D";
+use crate::pg::report::{Report, sqlstate};
 
 /// The position is older than the earliest record: records are gone.
 const POSITION_PASSED: [u8; 5] = *b"RS001";
@@ -34,10 +18,10 @@ const RESTORED: [u8; 5] = *b"RS004";
 pub fn source(what: &str, error: &stream::Error) -> Report {
     use stream::Error::*;
     match error {
-        Config(text) => Report::new(INVALID_VALUE, format!("{what}: {text}")),
+        Config(text) => Report::new(sqlstate::INVALID_PARAMETER_VALUE, format!("{what}: {text}")),
         Timeout { request, cause } => {
             let request = capitalized(request);
-            let report = Report::new(CONNECTION, format!("{what}: no answer from the Kafka broker"))
+            let report = Report::new(sqlstate::SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION, format!("{what}: no answer from the Kafka broker"))
                 .hint("Check the uri of the external schema and that the broker can be reached from this host; redshift.connect_timeout_ms is how long we wait.");
             match cause {
                 Some(cause) => report.detail(format!("{request}: {cause}.")),
@@ -45,7 +29,7 @@ pub fn source(what: &str, error: &stream::Error) -> Report {
             }
         }
         UnknownTopic { topic } => {
-            Report::new(UNDEFINED_OBJECT, format!("{what}: topic \"{topic}\" does not exist"))
+            Report::new(sqlstate::UNDEFINED_OBJECT, format!("{what}: topic \"{topic}\" does not exist"))
                 .detail("The broker knows no topic of this name, or does not show it to this client.")
         }
         OffsetOutOfRange { topic, partition, offset } => Report::new(
@@ -54,17 +38,19 @@ pub fn source(what: &str, error: &stream::Error) -> Report {
         )
         .detail("Retention removed the record while it was about to be read."),
         Partition { topic, partition, offset, cause } => Report::new(
-            CONNECTION_LOST,
+            sqlstate::CONNECTION_FAILURE,
             format!("{what}: topic \"{topic}\", partition {partition} cannot be read at offset {offset}"),
         )
         .detail(format!("{cause}.")),
-        other => Report::new(CONNECTION, format!("{what}: {other}")),
+        other => Report::new(sqlstate::SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION, format!("{what}: {other}")),
     }
 }
 
 fn capitalized(text: &str) -> String {
     let mut characters = text.chars();
-    characters.next().map_or_else(String::new, |first| first.to_uppercase().chain(characters).collect())
+    characters.next().map_or_else(String::new, |first| {
+        first.to_uppercase().chain(characters).collect()
+    })
 }
 
 /// No record for `redshift.fetch_timeout_ms` although the end is not reached.
@@ -73,13 +59,19 @@ pub fn stalled(topic: &str, waiting_for: &str, cause: Option<String>) -> Report 
         Some(cause) => format!("Waiting for {waiting_for}. Last trouble: {cause}."),
         None => format!("Waiting for {waiting_for}."),
     };
-    Report::new(CONNECTION_LOST, format!("topic \"{topic}\": no records from the Kafka broker")).detail(detail).hint(
+    Report::new(sqlstate::CONNECTION_FAILURE, format!("topic \"{topic}\": no records from the Kafka broker")).detail(detail).hint(
         "Nothing was loaded and no position moved; try again when the broker answers. redshift.fetch_timeout_ms is how long we wait.",
     )
 }
 
 /// Records between the position and the earliest offset are gone.
-pub fn position_passed(view: &str, topic: &str, partition: i32, position: i64, earliest: i64) -> Report {
+pub fn position_passed(
+    view: &str,
+    topic: &str,
+    partition: i32,
+    position: i64,
+    earliest: i64,
+) -> Report {
     Report::new(
         POSITION_PASSED,
         format!("materialized view \"{view}\": records of topic \"{topic}\", partition {partition} are lost"),
@@ -94,7 +86,13 @@ pub fn position_passed(view: &str, topic: &str, partition: i32, position: i64, e
 }
 
 /// The position is after the last record.
-pub fn position_past_end(view: &str, topic: &str, partition: i32, position: i64, end: i64) -> Report {
+pub fn position_past_end(
+    view: &str,
+    topic: &str,
+    partition: i32,
+    position: i64,
+    end: i64,
+) -> Report {
     Report::new(
         POSITION_PAST_END,
         format!("materialized view \"{view}\": the position in topic \"{topic}\", partition {partition} is past its end"),
@@ -121,101 +119,151 @@ pub fn restored(view: &str) -> Report {
 
 /// The hidden definition is gone.
 pub fn definition_gone(view: &str, external_schema: &str, stream: &str) -> Report {
-    Report::new(NOT_IN_STATE, format!("materialized view \"{view}\" has lost its definition"))
+    Report::new(sqlstate::OBJECT_NOT_IN_PREREQUISITE_STATE, format!("materialized view \"{view}\" has lost its definition"))
         .detail(format!("Its definition over {external_schema}.\"{stream}\" was dropped, probably with the external schema. The rows are all here, in an ordinary table."))
         .hint(format!("To load again, create the external schema and a new materialized view; CALL redshift.set_position makes it go on where this one stood. DROP MATERIALIZED VIEW {view} removes the rows."))
 }
 
 /// Another user's view.
 pub fn not_owner(view: &str) -> Report {
-    Report::new(NOT_OWNER, format!("must be owner of materialized view {view}"))
+    Report::new(
+        sqlstate::INSUFFICIENT_PRIVILEGE,
+        format!("must be owner of materialized view {view}"),
+    )
 }
 
 /// Not one of ours.
 pub fn not_a_streaming_view(name: &str) -> Report {
-    Report::new(WRONG_OBJECT, format!("\"{name}\" is not a streaming materialized view"))
+    Report::new(
+        sqlstate::WRONG_OBJECT_TYPE,
+        format!("\"{name}\" is not a streaming materialized view"),
+    )
 }
 
 /// REFRESH inside a REFRESH of the same view.
 pub fn refresh_running(view: &str) -> Report {
-    Report::new(OBJECT_IN_USE, format!("materialized view \"{view}\" is being refreshed in this session"))
-        .hint("A trigger or function that a refresh runs cannot refresh the same view.")
+    Report::new(
+        sqlstate::OBJECT_IN_USE,
+        format!("materialized view \"{view}\" is being refreshed in this session"),
+    )
+    .hint("A trigger or function that a refresh runs cannot refresh the same view.")
 }
 
 /// REFRESH .. WITH NO DATA.
 pub fn refresh_without_data(view: &str) -> Report {
-    Report::new(FEATURE_NOT_SUPPORTED, format!("materialized view \"{view}\" over a stream cannot be refreshed WITH NO DATA"))
-        .hint(format!("TRUNCATE {view} removes its rows; the next refresh goes on with the records after them."))
+    Report::new(
+        sqlstate::FEATURE_NOT_SUPPORTED,
+        format!("materialized view \"{view}\" over a stream cannot be refreshed WITH NO DATA"),
+    )
+    .hint(format!(
+        "TRUNCATE {view} removes its rows; the next refresh goes on with the records after them."
+    ))
 }
 
 /// A definition that cannot be maintained record by record.
 pub fn not_incremental(what: &str, hint: &str) -> Report {
-    Report::new(FEATURE_NOT_SUPPORTED, format!("a streaming materialized view cannot have {what}"))
-        .detail("Each record is loaded once, when it arrives; earlier records are not read again.")
-        .hint(hint)
+    Report::new(
+        sqlstate::FEATURE_NOT_SUPPORTED,
+        format!("a streaming materialized view cannot have {what}"),
+    )
+    .detail("Each record is loaded once, when it arrives; earlier records are not read again.")
+    .hint(hint)
+}
+
+/// CREATE MATERIALIZED VIEW pg_temp.x.
+pub fn temporary_view() -> Report {
+    Report::new(sqlstate::FEATURE_NOT_SUPPORTED, "a streaming materialized view cannot be temporary")
+        .detail("Its definition runs in a security-restricted operation, where temporary tables cannot be written.")
 }
 
 /// EXPLAIN CREATE MATERIALIZED VIEW.
 pub fn explain_create() -> Report {
-    Report::new(FEATURE_NOT_SUPPORTED, "EXPLAIN of CREATE MATERIALIZED VIEW over a stream is not supported")
-        .hint("EXPLAIN the SELECT of its definition.")
+    Report::new(
+        sqlstate::FEATURE_NOT_SUPPORTED,
+        "EXPLAIN of CREATE MATERIALIZED VIEW over a stream is not supported",
+    )
+    .hint("EXPLAIN the SELECT of its definition.")
 }
 
 /// A native materialized view was about to read a stream.
 pub fn native_materialized_view(table: &str) -> Report {
-    Report::new(NOT_IN_STATE, format!("{table} cannot be read by a native materialized view"))
+    Report::new(sqlstate::OBJECT_NOT_IN_PREREQUISITE_STATE, format!("{table} cannot be read by a native materialized view"))
         .detail("PostgreSQL would read the whole topic again at every refresh.")
         .hint("Preload the library: shared_preload_libraries = 'redshift_streaming' (restart), or session_preload_libraries = 'redshift_streaming' (new sessions). A stream is read by one streaming materialized view directly, not through a view.")
 }
 
 /// CREATE EXTENSION without preloading.
 pub fn not_preloaded() -> Report {
-    Report::new(NOT_IN_STATE, "redshift_streaming must be preloaded")
+    Report::new(sqlstate::OBJECT_NOT_IN_PREREQUISITE_STATE, "redshift_streaming must be preloaded")
         .detail("Without it PostgreSQL would take CREATE and REFRESH MATERIALIZED VIEW over a stream for its own and read the topic again each time.")
         .hint("ALTER SYSTEM SET shared_preload_libraries = 'redshift_streaming'; and restart. Where that cannot be: ALTER DATABASE .. SET session_preload_libraries = 'redshift_streaming'; and reconnect.")
 }
 
 /// An option with a value that it cannot have.
 pub fn option_value(name: &str, value: &str, allowed: &str) -> Report {
-    Report::new(INVALID_VALUE, format!("invalid value for option \"{name}\": \"{value}\"")).hint(format!("Allowed: {allowed}."))
+    Report::new(
+        sqlstate::INVALID_PARAMETER_VALUE,
+        format!("invalid value for option \"{name}\": \"{value}\""),
+    )
+    .hint(format!("Allowed: {allowed}."))
 }
 
 /// An option of a later release.
 pub fn option_not_yet(name: &str, instead: &str) -> Report {
-    Report::new(FEATURE_NOT_SUPPORTED, format!("option \"{name}\" is not supported by this release")).hint(instead)
+    Report::new(
+        sqlstate::FEATURE_NOT_SUPPORTED,
+        format!("option \"{name}\" is not supported by this release"),
+    )
+    .hint(instead)
 }
 
 /// An option that is fixed when the view is created.
 pub fn option_fixed(name: &str) -> Report {
-    Report::new(FEATURE_NOT_SUPPORTED, format!("option \"{name}\" can only be given to CREATE MATERIALIZED VIEW"))
+    Report::new(
+        sqlstate::FEATURE_NOT_SUPPORTED,
+        format!("option \"{name}\" can only be given to CREATE MATERIALIZED VIEW"),
+    )
 }
 
 /// An unknown option of a server or foreign table.
 pub fn foreign_option(name: &str, allowed: &str) -> Report {
-    Report::new(FDW_OPTION_NAME, format!("invalid option \"{name}\"")).hint(format!("Valid options here: {allowed}."))
+    Report::new(
+        sqlstate::FDW_INVALID_OPTION_NAME,
+        format!("invalid option \"{name}\""),
+    )
+    .hint(format!("Valid options here: {allowed}."))
 }
 
 /// A required option is missing.
 pub fn foreign_option_missing(object: &str, name: &str) -> Report {
-    Report::new(INVALID_VALUE, format!("{object} has no option \"{name}\""))
+    Report::new(
+        sqlstate::INVALID_PARAMETER_VALUE,
+        format!("{object} has no option \"{name}\""),
+    )
 }
 
 /// A schema without a server of its name.
 pub fn not_an_external_schema(name: &str) -> Report {
-    Report::new(UNDEFINED_OBJECT, format!("external schema \"{name}\" does not exist"))
-        .hint("CALL redshift.create_external_schema(..) creates one.")
+    Report::new(
+        sqlstate::UNDEFINED_OBJECT,
+        format!("external schema \"{name}\" does not exist"),
+    )
+    .hint("CALL redshift.create_external_schema(..) creates one.")
 }
 
 /// More topics than anyone wants as tables.
 pub fn too_many_topics(server: &str, found: usize, limit: usize) -> Report {
-    Report::new(LIMIT_EXCEEDED, format!("external schema \"{server}\" would have {found} topics, more than {limit}"))
-        .hint("Give a pattern, for example topics => 'orders*,payments'.")
+    Report::new(
+        sqlstate::PROGRAM_LIMIT_EXCEEDED,
+        format!("external schema \"{server}\" would have {found} topics, more than {limit}"),
+    )
+    .hint("Give a pattern, for example topics => 'orders*,payments'.")
 }
 
 /// Two topics whose names are the same in their first 63 bytes.
 pub fn topic_name_clash(server: &str, name: &str, first: &str, second: &str) -> Report {
     Report::new(
-        INVALID_NAME,
+        sqlstate::INVALID_NAME,
         format!("topics \"{first}\" and \"{second}\" would both be relation \"{name}\""),
     )
     .detail("A relation's name has at most 63 bytes, so longer topic names are cut.")
@@ -227,7 +275,7 @@ pub fn topic_name_clash(server: &str, name: &str, first: &str, second: &str) -> 
 /// A column that the definition fills.
 pub fn column_is_mapped(view: &str, column: &str) -> Report {
     Report::new(
-        DEPENDENT_OBJECTS,
+        sqlstate::DEPENDENT_OBJECTS_STILL_EXIST,
         format!("cannot drop column \"{column}\" of materialized view \"{view}\": its definition fills it"),
     )
     .hint("Drop the materialized view and create it without the column, or rename the column.")
@@ -235,7 +283,7 @@ pub fn column_is_mapped(view: &str, column: &str) -> Report {
 
 /// The landing table lost columns of the definition, or has none of them.
 pub fn column_missing(view: &str, column: &str) -> Report {
-    Report::new(NOT_IN_STATE, format!("materialized view \"{view}\" has no column \"{column}\" any more")).hint(
+    Report::new(sqlstate::OBJECT_NOT_IN_PREREQUISITE_STATE, format!("materialized view \"{view}\" has no column \"{column}\" any more")).hint(
         "Add the column again with the type that it had, or drop the materialized view and create it anew.",
     )
 }
@@ -243,7 +291,7 @@ pub fn column_missing(view: &str, column: &str) -> Report {
 /// A deferrable constraint on a landing table.
 pub fn deferrable(view: &str, name: &str) -> Report {
     Report::new(
-        FEATURE_NOT_SUPPORTED,
+        sqlstate::FEATURE_NOT_SUPPORTED,
         format!("\"{name}\" on materialized view \"{view}\" cannot be deferrable"),
     )
     .detail("A refresh runs as the view's owner in a security-restricted operation, where PostgreSQL fires no deferred trigger.")
@@ -252,38 +300,52 @@ pub fn deferrable(view: &str, name: &str) -> Report {
 
 /// set_position with something that is no position.
 pub fn invalid_position(position: &str) -> Report {
-    Report::new(INVALID_VALUE, format!("invalid position \"{position}\""))
-        .hint("A position is the next offset to load (a whole number), or 'earliest'.")
+    Report::new(
+        sqlstate::INVALID_PARAMETER_VALUE,
+        format!("invalid position \"{position}\""),
+    )
+    .hint("A position is the next offset to load (a whole number), or 'earliest'.")
 }
 
 /// No checkpoint for the partition.
 pub fn unknown_partition(view: &str, partition: &str) -> Report {
-    Report::new(UNDEFINED_OBJECT, format!("materialized view \"{view}\" has read no partition \"{partition}\""))
-        .hint("redshift.checkpoint lists the partitions; NULL stands for all.")
+    Report::new(
+        sqlstate::UNDEFINED_OBJECT,
+        format!("materialized view \"{view}\" has read no partition \"{partition}\""),
+    )
+    .hint("redshift.checkpoint lists the partitions; NULL stands for all.")
 }
 
 /// No checkpoint rows at all: deleted by hand, or lost by a partial restore.
 pub fn no_checkpoint(view: &str) -> Report {
-    Report::new(NOT_IN_STATE, format!("materialized view \"{view}\" has no positions"))
+    Report::new(sqlstate::OBJECT_NOT_IN_PREREQUISITE_STATE, format!("materialized view \"{view}\" has no positions"))
         .detail("Its rows in redshift.checkpoint are missing, so it is not known which records it holds already.")
         .hint(format!("Restore them, or say where to go on: CALL redshift.set_position('{view}', NULL, 'earliest') loads the topic again from its start."))
 }
 
 /// A relation that does not exist.
 pub fn undefined_relation(name: &str) -> Report {
-    Report::new(UNDEFINED_TABLE, format!("relation \"{name}\" does not exist"))
+    Report::new(
+        sqlstate::UNDEFINED_TABLE,
+        format!("relation \"{name}\" does not exist"),
+    )
 }
 
 /// A topic read twice in one refresh's plan.
 pub fn rescan() -> Report {
-    Report::new(FEATURE_NOT_SUPPORTED, "the definition's plan reads the stream twice")
-        .hint("A function in FROM must use the record's columns (LATERAL).")
+    Report::new(
+        sqlstate::FEATURE_NOT_SUPPORTED,
+        "the definition's plan reads the stream twice",
+    )
+    .hint("A function in FROM must use the record's columns (LATERAL).")
 }
 
 /// More was skipped than is logged one by one.
 pub fn skips_not_logged(view: &str, logged: usize, skipped: u64) -> Report {
     Report::new(
-        *b"01000",
-        format!("materialized view \"{view}\": {skipped} records were skipped, {logged} of them are listed in sys_stream_scan_errors"),
+        sqlstate::WARNING,
+        format!(
+            "materialized view \"{view}\": {skipped} records were skipped, {logged} of them are listed in sys_stream_scan_errors"
+        ),
     )
 }

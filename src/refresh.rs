@@ -45,7 +45,8 @@ pub fn statement(table: Oid, with_no_data: bool) {
 
 /// Refreshes a view, reading at most so many records or bytes.
 pub fn run(table: Oid, max_records: u64, max_bytes: u64) {
-    let name = relation::name(table).unwrap_or_else(|| error::undefined_relation(&table.to_u32().to_string()).raise());
+    let name = relation::name(table)
+        .unwrap_or_else(|| error::undefined_relation(&table.to_u32().to_string()).raise());
     if !relation::is_owned_by_current_user(table) {
         error::not_owner(&name).raise();
     }
@@ -65,7 +66,11 @@ pub fn run(table: Oid, max_records: u64, max_bytes: u64) {
     let watermarks = source.watermarks(&client, &topic, &description.partitions);
     let plan = plan(&view, &description, &checkpoints, &watermarks);
 
-    let limits = Limits { max_records, max_bytes, max_record_bytes: view.options.max_record_bytes };
+    let limits = Limits {
+        max_records,
+        max_bytes,
+        max_record_bytes: view.options.max_record_bytes,
+    };
     let job = Job {
         table: stream,
         topic: topic.clone(),
@@ -74,7 +79,11 @@ pub fn run(table: Oid, max_records: u64, max_bytes: u64) {
         limits,
         refresh_time: started,
     };
-    let (rows, outcome) = if job.ranges.is_empty() { (0, None) } else { load(&view, definition, job) };
+    let (rows, outcome) = if job.ranges.is_empty() {
+        (0, None)
+    } else {
+        load(&view, definition, job)
+    };
     check_still_same_topic(&source, &view, &description);
 
     let summary = store(&view, plan, outcome, rows, limits, started, caller);
@@ -83,7 +92,8 @@ pub fn run(table: Oid, max_records: u64, max_bytes: u64) {
 
 /// The registered view; raises if it may not be loaded.
 fn find_loadable(table: Oid, name: &str) -> MaterializedView {
-    let view = materialized_view::find(table).unwrap_or_else(|| error::not_a_streaming_view(name).raise());
+    let view =
+        materialized_view::find(table).unwrap_or_else(|| error::not_a_streaming_view(name).raise());
     if view.restored {
         error::restored(name).raise();
     }
@@ -98,7 +108,9 @@ struct Locked {
 
 /// Locks stream and definition, in the order in which DROP .. CASCADE of the stream locks them.
 fn lock_source(view: &MaterializedView) -> Locked {
-    let gone = || error::definition_gone(&view.name(), &view.external_schema_name, &view.stream_name).raise();
+    let gone = || {
+        error::definition_gone(&view.name(), &view.external_schema_name, &view.stream_name).raise()
+    };
     let definition = view.definition.unwrap_or_else(gone);
     let stream = definition::stream_of(definition).unwrap_or_else(gone);
     relation::lock(stream, LockMode::AccessShare);
@@ -113,7 +125,10 @@ fn lock_source(view: &MaterializedView) -> Locked {
 }
 
 fn describe(source: &Source, client: &Client, topic: &str) -> TopicDescription {
-    source.answer(client, client.describe_topic(topic, settings::connect_timeout()))
+    source.answer(
+        client,
+        client.describe_topic(topic, settings::connect_timeout()),
+    )
 }
 
 /// Runs the definition into the table; returns the number of rows inserted and what was read.
@@ -121,7 +136,9 @@ fn load(view: &MaterializedView, definition: Oid, job: Job) -> (u64, Option<Outc
     let sql = insert_statement(view, definition);
     let running = Running::begin();
     let rows = spi::as_view_owner(relation::owner(view.table), || {
-        with_context(describe_current_record, || execute::insert(&sql, || job::offer(job)))
+        with_context(describe_current_record, || {
+            execute::insert(&sql, || job::offer(job))
+        })
     });
     let outcome = job::take_outcome();
     drop(running);
@@ -148,7 +165,9 @@ fn insert_statement(view: &MaterializedView, definition: Oid) -> String {
 fn describe_current_record() -> Option<String> {
     let (partition, offset) = scan::current_record()?;
     let topic = job::topic();
-    Some(format!("topic \"{topic}\", partition {partition}, offset {offset}"))
+    Some(format!(
+        "topic \"{topic}\", partition {partition}, offset {offset}"
+    ))
 }
 
 /// A topic that was re-created while it was read may have given records of both.
@@ -159,7 +178,8 @@ fn check_still_same_topic(source: &Source, view: &MaterializedView, before: &Top
     let client = source.connect(settings::memory_limit_bytes());
     let after = describe(source, &client, &before.name);
     if after.topic_id != before.topic_id {
-        let detail = "It was dropped and created again while it was read; nothing was loaded.".to_owned();
+        let detail =
+            "It was dropped and created again while it was read; nothing was loaded.".to_owned();
         error::topic_recreated(&view.name(), &before.name, detail).raise();
     }
 }
@@ -174,7 +194,11 @@ fn store(
     started: i64,
     caller: Oid,
 ) -> Summary {
-    let outcome = outcome.unwrap_or(Outcome { partitions: Vec::new(), skipped: Vec::new(), stopped_early: false });
+    let outcome = outcome.unwrap_or(Outcome {
+        partitions: Vec::new(),
+        skipped: Vec::new(),
+        stopped_early: false,
+    });
     let progress_of = |partition| outcome.partitions.iter().find(|p| p.partition == partition);
     let reached = |partition| {
         let progress = progress_of(partition).filter(|_| outcome.stopped_early)?;
@@ -197,7 +221,11 @@ fn store(
         let end = reached(range.partition).unwrap_or(range.end);
         let progress = progress_of(range.partition).copied().unwrap_or_default();
         if end > range.start {
-            ledger::insert(query_id, view.id, &entry(range.start, end, range.partition, &progress));
+            ledger::insert(
+                query_id,
+                view.id,
+                &entry(range.start, end, range.partition, &progress),
+            );
             summary.partitions += usize::from(progress.scanned > 0);
             summary.scanned += progress.scanned;
             summary.filtered += progress.filtered;
@@ -209,7 +237,11 @@ fn store(
         position: record.offset,
         timestamp_type: timestamp_type_letter(record.timestamp.map(|(kind, _)| kind)),
         timestamp: record.timestamp.and_then(|(_, time)| to_timestamp(time)),
-        reason: Reason::TooLarge { part: record.part, bytes: record.bytes, limit: limits.max_record_bytes },
+        reason: Reason::TooLarge {
+            part: record.part,
+            bytes: record.bytes,
+            limit: limits.max_record_bytes,
+        },
     });
     let failures: Vec<Failure> = skipped.chain(plan.lost).collect();
     ledger::insert_failures(query_id, view.id, &failures);
@@ -256,7 +288,9 @@ fn status(summary: &Summary) -> String {
 
 fn tell(name: &str, summary: &Summary) {
     if summary.scanned == 0 && summary.lost == 0 {
-        report::notice(format!("materialized view \"{name}\" is up to date: the stream has no new records"));
+        report::notice(format!(
+            "materialized view \"{name}\" is up to date: the stream has no new records"
+        ));
         return;
     }
     let mut text = format!(
@@ -265,8 +299,14 @@ fn tell(name: &str, summary: &Summary) {
     );
     for (count, what) in [
         (summary.filtered, "records filtered by the definition"),
-        (summary.skipped, "records skipped (see sys_stream_scan_errors)"),
-        (summary.lost as i64, "ranges of records lost (see sys_stream_scan_errors)"),
+        (
+            summary.skipped,
+            "records skipped (see sys_stream_scan_errors)",
+        ),
+        (
+            summary.lost as i64,
+            "ranges of records lost (see sys_stream_scan_errors)",
+        ),
     ] {
         if count > 0 {
             text += &format!(", {count} {what}");

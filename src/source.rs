@@ -47,7 +47,10 @@ impl Source {
 
     /// What error messages call it.
     pub fn label(&self) -> String {
-        format!("external schema \"{}\" ({})", self.server_name, self.bootstrap_servers)
+        format!(
+            "external schema \"{}\" ({})",
+            self.server_name, self.bootstrap_servers
+        )
     }
 
     /// A new client that buffers at most `memory_bytes`. It connects in the background.
@@ -62,11 +65,16 @@ impl Source {
 
     /// Waits for an answer; raises what went wrong.
     pub fn answer<T>(&self, client: &Client, pending: Pending<T>) -> T {
-        self.try_answer(client, pending).unwrap_or_else(|error| error::source(&self.label(), &error).raise())
+        self.try_answer(client, pending)
+            .unwrap_or_else(|error| error::source(&self.label(), &error).raise())
     }
 
     /// Waits for an answer. A request ends by itself after `redshift.connect_timeout_ms`; a little later we stop waiting for it.
-    pub fn try_answer<T>(&self, client: &Client, mut pending: Pending<T>) -> Result<T, stream::Error> {
+    pub fn try_answer<T>(
+        &self,
+        client: &Client,
+        mut pending: Pending<T>,
+    ) -> Result<T, stream::Error> {
         const GRACE: Duration = Duration::from_millis(500);
         let deadline = pending.deadline() + GRACE;
         loop {
@@ -87,7 +95,10 @@ impl Source {
 
 /// The value of an option.
 pub fn option(options: &[Definition], name: &str) -> Option<String> {
-    options.iter().find(|option| option.name == name).and_then(|option| option.value.clone())
+    options
+        .iter()
+        .find(|option| option.name == name)
+        .and_then(|option| option.value.clone())
 }
 
 /// One partition's bounds at a moment.
@@ -116,7 +127,9 @@ impl Source {
         let mut watermarks: Vec<Watermarks> = latest
             .iter()
             .filter_map(|latest| {
-                let earliest = earliest.iter().find(|earliest| earliest.partition == latest.partition)?;
+                let earliest = earliest
+                    .iter()
+                    .find(|earliest| earliest.partition == latest.partition)?;
                 Some(Watermarks {
                     partition: latest.partition,
                     earliest: earliest.offset?,
@@ -137,7 +150,10 @@ impl Source {
         partitions: &[i32],
         spec: OffsetSpec,
     ) -> Pending<Vec<ListedOffset>> {
-        let specs = partitions.iter().map(|partition| (*partition, spec)).collect();
+        let specs = partitions
+            .iter()
+            .map(|partition| (*partition, spec))
+            .collect();
         client.list_offsets(topic, specs, settings::connect_timeout())
     }
 
@@ -150,23 +166,40 @@ impl Source {
         watermarks: &[Watermarks],
         milliseconds: i64,
     ) -> Vec<(i32, i64)> {
-        let partitions: Vec<i32> = watermarks.iter().map(|watermarks| watermarks.partition).collect();
-        let found = self.ask_offsets(client, topic, &partitions, OffsetSpec::Timestamp(milliseconds));
+        let partitions: Vec<i32> = watermarks
+            .iter()
+            .map(|watermarks| watermarks.partition)
+            .collect();
+        let found = self.ask_offsets(
+            client,
+            topic,
+            &partitions,
+            OffsetSpec::Timestamp(milliseconds),
+        );
         let newest = self.ask_offsets(client, topic, &partitions, OffsetSpec::MaxTimestamp);
         // Brokers without timestamp look-up (librdkafka's mock cluster) answer "no such record", as others do for a time past the end. So
         // "none" is believed only of a broker that knows the newest record's time.
-        let (Ok(found), Ok(newest)) = (self.try_answer(client, found), self.try_answer(client, newest)) else {
+        let (Ok(found), Ok(newest)) = (
+            self.try_answer(client, found),
+            self.try_answer(client, newest),
+        ) else {
             return Vec::new();
         };
         let nothing_later = |partition| {
             let newest = newest.iter().find(|offset| offset.partition == partition);
-            newest.and_then(|offset| offset.timestamp_ms).is_some_and(|newest| newest < milliseconds)
+            newest
+                .and_then(|offset| offset.timestamp_ms)
+                .is_some_and(|newest| newest < milliseconds)
         };
         watermarks
             .iter()
             .filter_map(|watermarks| {
                 let partition = watermarks.partition;
-                match found.iter().find(|offset| offset.partition == partition)?.offset {
+                match found
+                    .iter()
+                    .find(|offset| offset.partition == partition)?
+                    .offset
+                {
                     Some(offset) => Some((partition, offset)),
                     None => nothing_later(partition).then_some((partition, watermarks.latest)),
                 }
@@ -177,9 +210,21 @@ impl Source {
 
 impl Source {
     /// The time (milliseconds since 1970) of the newest record of each partition that has records.
-    pub fn newest_times(&self, client: &Client, topic: &str, watermarks: &[Watermarks]) -> Vec<(i32, i64)> {
-        let filled: Vec<Watermarks> = watermarks.iter().filter(|w| w.earliest < w.latest).copied().collect();
-        let partitions: Vec<i32> = filled.iter().map(|watermarks| watermarks.partition).collect();
+    pub fn newest_times(
+        &self,
+        client: &Client,
+        topic: &str,
+        watermarks: &[Watermarks],
+    ) -> Vec<(i32, i64)> {
+        let filled: Vec<Watermarks> = watermarks
+            .iter()
+            .filter(|w| w.earliest < w.latest)
+            .copied()
+            .collect();
+        let partitions: Vec<i32> = filled
+            .iter()
+            .map(|watermarks| watermarks.partition)
+            .collect();
         if partitions.is_empty() {
             return Vec::new();
         }
@@ -190,20 +235,39 @@ impl Source {
             .iter()
             .filter_map(|offset| Some((offset.partition, offset.timestamp_ms?)))
             .collect();
-        if known.is_empty() { self.last_times(client, topic, &filled) } else { known }
+        if known.is_empty() {
+            self.last_times(client, topic, &filled)
+        } else {
+            known
+        }
     }
 
     /// The same for brokers that cannot tell: the last record is read.
-    fn last_times(&self, client: &Client, topic: &str, watermarks: &[Watermarks]) -> Vec<(i32, i64)> {
-        let range = |w: &Watermarks| PartitionRange { partition: w.partition, start: w.latest - 1, end: w.latest };
+    fn last_times(
+        &self,
+        client: &Client,
+        topic: &str,
+        watermarks: &[Watermarks],
+    ) -> Vec<(i32, i64)> {
+        let range = |w: &Watermarks| PartitionRange {
+            partition: w.partition,
+            start: w.latest - 1,
+            end: w.latest,
+        };
         let ranges = watermarks.iter().map(range).collect();
-        let Ok(mut reader) = client.read(topic, ranges, &ReadOptions::default()) else { return Vec::new() };
+        let Ok(mut reader) = client.read(topic, ranges, &ReadOptions::default()) else {
+            return Vec::new();
+        };
         let deadline = Instant::now() + settings::connect_timeout();
         let mut times = Vec::new();
         loop {
             match reader.next() {
                 Ok(Next::Record(record)) => {
-                    times.extend(record.timestamp().map(|(_, time)| (record.partition(), time)));
+                    times.extend(
+                        record
+                            .timestamp()
+                            .map(|(_, time)| (record.partition(), time)),
+                    );
                 }
                 Ok(Next::Wait) if Instant::now() < deadline => {
                     wait::readable(client.wake_fd(), deadline);

@@ -53,7 +53,7 @@ CREATE TABLE redshift.scan_error (
 );
 CREATE INDEX ON redshift.scan_error (mv_id, query_id);
 COMMENT ON TABLE redshift.scan_error IS 'Records that a refresh passed without loading them';
-COMMENT ON COLUMN redshift.scan_error.error_code IS '1: key or value longer than max_record_bytes; 2: removed by the broker before it was read (on_data_loss = continue)';
+COMMENT ON COLUMN redshift.scan_error.error_code IS '1: key or value longer than max_record_bytes. With on_data_loss = continue: 2: removed by the broker before it was read; 3: topic re-created; 4: partition ended before the position';
 
 -- pg_dump carries all of it: rows without their positions would be loaded twice.
 SELECT pg_catalog.pg_extension_config_dump('redshift.materialized_view', '');

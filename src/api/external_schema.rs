@@ -60,9 +60,11 @@ fn validate_uri(uri: &str) {
 fn validate_authentication(value: &str) {
     match value.to_ascii_lowercase().as_str() {
         "none" => {}
-        later @ ("iam" | "mtls") => {
-            error::option_not_yet(&format!("authentication {later}"), "Use authentication none.").raise()
-        }
+        later @ ("iam" | "mtls") => error::option_not_yet(
+            &format!("authentication {later}"),
+            "Use authentication none.",
+        )
+        .raise(),
         _ => error::option_value("authentication", value, "none").raise(),
     }
 }
@@ -70,7 +72,10 @@ fn validate_authentication(value: &str) {
 /// The statements of IMPORT FOREIGN SCHEMA: one foreign table for each topic of the server. (Postgres itself applies LIMIT TO and EXCEPT.)
 pub fn import_commands(server: &str) -> Vec<String> {
     let server = foreign::server_by_name(server);
-    topics(&server).iter().map(|(topic, name)| create_table(&server, topic, name)).collect()
+    topics(&server)
+        .iter()
+        .map(|(topic, name)| create_table(&server, topic, name))
+        .collect()
 }
 
 /// Topic and relation name of each topic that belongs to the schema, by name.
@@ -97,17 +102,26 @@ pub fn topics(server: &Server) -> Vec<(String, String)> {
             error::topic_name_clash(&server.name, &name, &first, topic).raise();
         }
     }
-    names.into_iter().map(|topic| (topic.clone(), cut_name(&topic))).collect()
+    names
+        .into_iter()
+        .map(|topic| (topic.clone(), cut_name(&topic)))
+        .collect()
 }
 
 /// Comma-separated names in which `*` stands for any characters.
 fn matches_pattern(pattern: &str, topic: &str) -> bool {
-    pattern.split(',').any(|part| matches_glob(part.trim(), topic))
+    pattern
+        .split(',')
+        .any(|part| matches_glob(part.trim(), topic))
 }
 
 fn matches_glob(glob: &str, text: &str) -> bool {
-    let Some((head, tail)) = glob.split_once('*') else { return glob == text };
-    let Some(mut rest) = text.strip_prefix(head) else { return false };
+    let Some((head, tail)) = glob.split_once('*') else {
+        return glob == text;
+    };
+    let Some(mut rest) = text.strip_prefix(head) else {
+        return false;
+    };
     let mut pieces: Vec<&str> = tail.split('*').collect();
     let last = pieces.pop().unwrap_or_default();
     for piece in pieces {
@@ -160,7 +174,8 @@ pub struct PartitionStatus {
 
 /// Every partition of every topic of an external schema.
 pub fn status(schema: &str) -> Vec<PartitionStatus> {
-    let server = foreign::find_server(schema).unwrap_or_else(|| error::not_an_external_schema(schema).raise());
+    let server = foreign::find_server(schema)
+        .unwrap_or_else(|| error::not_an_external_schema(schema).raise());
     let source = Source::of_server(&server);
     let client = source.connect(settings::memory_limit_bytes());
     let mapped = pg::spi::rows(
@@ -169,11 +184,17 @@ pub fn status(schema: &str) -> Vec<PartitionStatus> {
         &[server.oid.into()],
         |row| row.expect::<String>(1),
     );
-    mapped.iter().flat_map(|topic| topic_status(&source, &client, topic)).collect()
+    mapped
+        .iter()
+        .flat_map(|topic| topic_status(&source, &client, topic))
+        .collect()
 }
 
 fn topic_status(source: &Source, client: &Client, topic: &str) -> Vec<PartitionStatus> {
-    let description = match source.try_answer(client, client.describe_topic(topic, settings::connect_timeout())) {
+    let description = match source.try_answer(
+        client,
+        client.describe_topic(topic, settings::connect_timeout()),
+    ) {
         Ok(description) => description,
         // A topic that was dropped since the schema was synchronized has no partitions to show.
         Err(stream::Error::UnknownTopic { .. }) => return Vec::new(),
@@ -198,7 +219,9 @@ fn topic_status(source: &Source, client: &Client, topic: &str) -> Vec<PartitionS
 
 /// Ties the server of that name to the schema of that name, so that dropping the schema drops it too.
 pub fn bind(name: &str) {
-    let server = foreign::find_server(name).unwrap_or_else(|| error::not_an_external_schema(name).raise());
-    let schema = relation::find_schema(name).unwrap_or_else(|| error::not_an_external_schema(name).raise());
+    let server =
+        foreign::find_server(name).unwrap_or_else(|| error::not_an_external_schema(name).raise());
+    let schema =
+        relation::find_schema(name).unwrap_or_else(|| error::not_an_external_schema(name).raise());
     relation::server_depends_on_schema(server.oid, schema);
 }

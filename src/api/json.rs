@@ -1,69 +1,18 @@
 //! `json_parse` and `can_json_parse`. One function of the library serves varbyte, bytea and text: all three are the document's bytes.
 
-use std::cell::RefCell;
-
 use pgrx::prelude::*;
-use super_value::{JsonError, JsonErrorKind, Parser};
 
 use crate::pg::datum::{Bytes, Varlena};
-use crate::pg::raise;
+use crate::types::json_text;
 
-thread_local! {
-    /// One per backend. It remembers the last document, so that `can_json_parse(d)` and several `json_parse(d)` of one row cost one parse.
-    static PARSER: RefCell<Parser> = const { RefCell::new(Parser::new()) };
-}
-
-/// The document as SUPER.
-///
-/// # Errors
-/// 22P02 if it is not JSON or more than SUPER can hold, 53200 if there is no memory for it.
+/// The document as SUPER; an error if it is none.
 #[pg_extern]
 fn json_parse(document: Bytes<'_>) -> Varlena {
-    parse(document.as_slice(), None)
+    json_text::parse(document.as_slice(), None)
 }
 
 /// Whether [`json_parse`] would succeed; an empty document is no JSON.
 #[pg_extern]
 fn can_json_parse(document: Bytes<'_>) -> bool {
-    // Nothing in here raises an error while the parser is borrowed.
-    let result = PARSER.with_borrow_mut(|parser| {
-        let result = parser.validate(document.as_slice());
-        parser.trim();
-        result
-    });
-    match result {
-        Err(error) if error.kind == JsonErrorKind::OutOfMemory => {
-            refuse(error, document.as_slice().len(), None)
-        }
-        other => other.is_ok(),
-    }
-}
-
-/// As [`json_parse`], with a hint for the error.
-pub fn parse(document: &[u8], hint: Option<&str>) -> Varlena {
-    // An error while the parser is borrowed is a Rust panic, which gives the borrow back.
-    PARSER.with_borrow_mut(|parser| match parser.parse(document) {
-        Ok(image) => {
-            let parsed = Varlena::copy(image);
-            parser.trim();
-            parsed
-        }
-        Err(error) => refuse(error, document.len(), hint),
-    })
-}
-
-#[cold]
-fn refuse(error: JsonError, length: usize, hint: Option<&str>) -> ! {
-    let code = match error.kind {
-        JsonErrorKind::OutOfMemory => PgSqlErrorCode::ERRCODE_OUT_OF_MEMORY,
-        _ => PgSqlErrorCode::ERRCODE_INVALID_TEXT_REPRESENTATION,
-    };
-    let mut report = raise::error(code, format!("invalid JSON: {}", error.kind)).detail(format!(
-        "At byte {} of {length}, counted from 0.",
-        error.position
-    ));
-    if let Some(hint) = hint {
-        report = report.hint(hint);
-    }
-    report.raise()
+    json_text::can_parse(document.as_slice())
 }

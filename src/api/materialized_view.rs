@@ -13,10 +13,15 @@ pub fn refresh(table: Oid, max_records: Option<i64>, max_bytes: Option<i64>) {
         None => u64::MAX,
         Some(value) => match u64::try_from(value) {
             Ok(value) if value > 0 => value,
-            _ => error::option_value(name, &value.to_string(), "a number greater than 0, or null").raise(),
+            _ => error::option_value(name, &value.to_string(), "a number greater than 0, or null")
+                .raise(),
         },
     };
-    refresh::run(table, limit("max_records", max_records), limit("max_bytes", max_bytes));
+    refresh::run(
+        table,
+        limit("max_records", max_records),
+        limit("max_bytes", max_bytes),
+    );
 }
 
 /// `redshift.adopt`: a restored view is this database's own from now on.
@@ -42,14 +47,25 @@ pub fn set_position(table: Oid, partition_id: Option<&str>, position: &str) {
     }
     let chosen: Vec<Checkpoint> = match partition_id {
         None => checkpoints,
-        Some(id) => checkpoints.into_iter().filter(|c| c.partition.to_string() == id).collect(),
+        Some(id) => checkpoints
+            .into_iter()
+            .filter(|c| c.partition.to_string() == id)
+            .collect(),
     };
     if chosen.is_empty() {
         error::unknown_partition(&view.name(), partition_id.unwrap_or_default()).raise();
     }
     for old in chosen {
         // The topic's id is taken anew: this is how a re-created topic is accepted.
-        checkpoint::store(view.id, &Checkpoint { position, topic_id: None, ..old }, None);
+        checkpoint::store(
+            view.id,
+            &Checkpoint {
+                position,
+                topic_id: None,
+                ..old
+            },
+            None,
+        );
     }
 }
 
@@ -65,16 +81,19 @@ fn parse_position(position: &str) -> Option<i64> {
 
 /// The partitions that the topic has now, for a view whose checkpoints were lost.
 fn current_partitions(view: &MaterializedView) -> Vec<Checkpoint> {
-    let Some(stream) = view.definition.and_then(definition::stream_of) else { return Vec::new() };
+    let Some(stream) = view.definition.and_then(definition::stream_of) else {
+        return Vec::new();
+    };
     let (source, topic) = Source::of_stream(stream);
     start::checkpoints(&source, &topic, None)
 }
 
 /// The view, which must be the current user's.
 fn owned(table: Oid) -> MaterializedView {
-    let name =
-        relation::name(table).unwrap_or_else(|| error::undefined_relation(&table.to_u32().to_string()).raise());
-    let view = materialized_view::find(table).unwrap_or_else(|| error::not_a_streaming_view(&name).raise());
+    let name = relation::name(table)
+        .unwrap_or_else(|| error::undefined_relation(&table.to_u32().to_string()).raise());
+    let view = materialized_view::find(table)
+        .unwrap_or_else(|| error::not_a_streaming_view(&name).raise());
     if !relation::is_owned_by_current_user(table) {
         error::not_owner(&name).raise();
     }

@@ -3,7 +3,7 @@
 use crate::pg::spi::{self, as_extension_owner};
 
 /// One partition of one view.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Checkpoint {
     /// The partition.
     pub partition: i32,
@@ -28,7 +28,9 @@ pub fn lock(mv_id: i64) -> Vec<Checkpoint> {
             &[mv_id.into()],
             |row| Checkpoint {
                 partition: row.expect::<String>(1).parse().unwrap_or(-1),
-                position: row.get::<String>(2).and_then(|position| position.parse().ok()),
+                position: row
+                    .get::<String>(2)
+                    .and_then(|position| position.parse().ok()),
                 topic_id: row.get(3),
             },
         );

@@ -51,9 +51,16 @@ pub enum Reason {
         /// What was allowed.
         limit: u64,
     },
-    /// Records up to (and without) this offset were gone before they were read, and `on_data_loss = 'continue'`.
-    Lost {
+    /// Records up to (and without) an offset were removed before they were read, and `on_data_loss = 'continue'`.
+    Removed {
         /// The offset after the last lost one.
+        until: i64,
+    },
+    /// The topic was re-created, and `on_data_loss = 'continue'`: what the old one had from the position on.
+    Recreated,
+    /// The partition ends before the position, and `on_data_loss = 'continue'`: the broker lost records, loaded ones at least.
+    Truncated {
+        /// Where the view stood.
         until: i64,
     },
 }
@@ -62,7 +69,9 @@ impl Reason {
     fn code(&self) -> i32 {
         match self {
             Reason::TooLarge { .. } => 1,
-            Reason::Lost { .. } => 2,
+            Reason::Removed { .. } => 2,
+            Reason::Recreated => 3,
+            Reason::Truncated { .. } => 4,
         }
     }
 
@@ -71,8 +80,22 @@ impl Reason {
             Reason::TooLarge { part, bytes, limit } => {
                 format!("The record's {part} has {bytes} bytes, more than the limit of {limit}.")
             }
-            Reason::Lost { until } => {
-                format!("Offsets {position} to {} were removed by the broker before they were loaded.", until - 1)
+            Reason::Removed { until } => {
+                format!(
+                    "Offsets {position} to {} were removed by the broker before they were loaded.",
+                    until - 1
+                )
+            }
+            Reason::Recreated => {
+                format!(
+                    "The topic was re-created; what the old one had from offset {position} on is lost."
+                )
+            }
+            Reason::Truncated { until } => {
+                format!(
+                    "The broker lost offsets {position} to {}, which were loaded; loading goes on after them.",
+                    until - 1
+                )
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use crate::pg::relation::{self, Oid};
 use crate::pg::spi::{self, Row, as_extension_owner};
-use crate::view::options::{Options, OnDataLoss};
+use crate::view::options::{OnDataLoss, Options};
 
 /// A streaming materialized view.
 pub struct MaterializedView {
@@ -100,7 +100,11 @@ pub fn update_options(id: i64, options: &Options) {
     as_extension_owner(|| {
         spi::execute(
             "UPDATE redshift.materialized_view SET on_data_loss = $2, max_record_bytes = $3 WHERE mv_id = $1",
-            &[id.into(), options.on_data_loss.name().into(), (options.max_record_bytes as i64).into()],
+            &[
+                id.into(),
+                options.on_data_loss.name().into(),
+                (options.max_record_bytes as i64).into(),
+            ],
         )
     });
 }

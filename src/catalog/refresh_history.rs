@@ -8,13 +8,24 @@ use crate::pg::time::{now_utc, timestamp};
 /// A number for a refresh, in ascending order: `query_id` of the SYS_ views.
 pub fn next_query_id() -> i64 {
     as_extension_owner(|| {
-        spi::first("SELECT pg_catalog.nextval('redshift.query_id_seq')", &[], |row| row.expect(1))
-            .unwrap_or_else(|| panic!("nextval gave no row"))
+        spi::first(
+            "SELECT pg_catalog.nextval('redshift.query_id_seq')",
+            &[],
+            |row| row.expect(1),
+        )
+        .unwrap_or_else(|| panic!("nextval gave no row"))
     })
 }
 
 /// Writes the row of a finished refresh. `started` is a timestamp in UTC.
-pub fn insert(query_id: i64, view: &MaterializedView, user: Oid, started: i64, status: &str, rows_inserted: u64) {
+pub fn insert(
+    query_id: i64,
+    view: &MaterializedView,
+    user: Oid,
+    started: i64,
+    status: &str,
+    rows_inserted: u64,
+) {
     let schema = relation::schema_name(view.table).unwrap_or_default();
     as_extension_owner(|| {
         spi::execute(

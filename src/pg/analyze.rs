@@ -1,46 +1,83 @@
-//! Looks through each analysed statement for expressions over SUPER that Postgres resolved to something silently wrong, and refuses them. What is
-//! wrong is decided in [`crate::types::super_guard`].
+//! Looks through each analysed statement for expressions over SUPER, and refuses those that the [`Judge`] finds wrong.
 //!
 //! Not seen by this hook, because Postgres analyses them elsewhere: CHECK constraints, column defaults, index and partition expressions.
 
-use core::ffi::{c_int, c_void};
+use core::ffi::c_void;
+use std::sync::OnceLock;
 
 use pgrx::PgList;
 use pgrx::pg_sys::{self, NodeTag};
 use pgrx::prelude::*;
 
-use super::raise;
-use crate::types::super_guard::{self, JsonbOperator, Operand, Refusal};
-
-type Walker = unsafe extern "C-unwind" fn(*mut pg_sys::Node, *mut c_void) -> bool;
-
-// `nodes/nodeFuncs.h`; 16 renamed the functions behind the macros. pgrx does not bind them.
-unsafe extern "C-unwind" {
-    #[cfg_attr(
-        any(feature = "pg16", feature = "pg17", feature = "pg18"),
-        link_name = "expression_tree_walker_impl"
-    )]
-    fn expression_tree_walker(
-        node: *mut pg_sys::Node,
-        walker: Walker,
-        context: *mut c_void,
-    ) -> bool;
-    #[cfg_attr(
-        any(feature = "pg16", feature = "pg17", feature = "pg18"),
-        link_name = "query_tree_walker_impl"
-    )]
-    fn query_tree_walker(
-        query: *mut pg_sys::Query,
-        walker: Walker,
-        context: *mut c_void,
-        flags: c_int,
-    ) -> bool;
+use super::polyfill;
+use super::report::{Report, sqlstate};
+/// An operand as far as it matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Operand {
+    /// SUPER, possibly seen as jsonb through the implicit cast.
+    Super,
+    /// A constant of type super or jsonb that is not null: a literal, in all likelihood.
+    JsonLiteral,
+    /// Anything else, NULL included.
+    Other,
 }
 
+/// An operator of jsonb, by what the same sign means in Redshift.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum JsonbOperator {
+    /// `=`, `<>`: deep equality in both.
+    Equality,
+    /// `<`, `<=`, `>`, `>=`: of different types NULL in Redshift, an arbitrary order in jsonb.
+    Order,
+    /// `||`: strings in Redshift, arrays and objects in jsonb.
+    Concatenation,
+    /// `-`: a difference in Redshift, deletion in jsonb.
+    Deletion,
+}
+
+/// Why an expression is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Refusal {
+    /// The primary message.
+    pub message: &'static str,
+    /// What to write instead.
+    pub hint: &'static str,
+}
+
+/// An expression to be judged.
+#[derive(Debug)]
+pub enum Expression {
+    /// An operator of jsonb between two operands.
+    Binary {
+        /// Which one.
+        operator: JsonbOperator,
+        /// What stands before it.
+        left: Operand,
+        /// What stands after it.
+        right: Operand,
+    },
+    /// `scalar = ANY (array)` by an operator of jsonb, which is what an `IN` list becomes.
+    AnyOf {
+        /// What is compared.
+        scalar: Operand,
+        /// The array's elements.
+        elements: Vec<Operand>,
+    },
+    /// `COALESCE`, `CASE`, `GREATEST`, `LEAST`, `ARRAY[..]`, a column of a `UNION`, of type super: whatever has to agree on it.
+    Alternatives(Vec<Operand>),
+    /// Arguments of a function that takes values of any type and prints them.
+    Printed(Vec<Operand>),
+}
+
+/// Decides on an expression.
+pub type Judge = fn(&Expression) -> Option<Refusal>;
+
 static mut PREVIOUS: pg_sys::post_parse_analyze_hook_type = None;
+static JUDGE: OnceLock<Judge> = OnceLock::new();
 
 /// Installs the hook; to be called once, from `_PG_init`.
-pub fn install() {
+pub fn install(judge: Judge) {
+    JUDGE.get_or_init(|| judge);
     // SAFETY: `_PG_init` runs once, in the backend's only thread.
     unsafe {
         PREVIOUS = pg_sys::post_parse_analyze_hook;
@@ -80,7 +117,7 @@ unsafe extern "C-unwind" fn post_parse_analyze(
         }
         walk(query.cast(), (&raw mut refusal).cast());
         if let Some(refusal) = refusal {
-            raise::error(PgSqlErrorCode::ERRCODE_DATATYPE_MISMATCH, refusal.message)
+            Report::new(sqlstate::DATATYPE_MISMATCH, refusal.message)
                 .hint(refusal.hint)
                 .raise();
         }
@@ -95,21 +132,70 @@ unsafe extern "C-unwind" fn walk(node: *mut pg_sys::Node, context: *mut c_void) 
     }
     // SAFETY: a node of the tree that Postgres walks; `context` is the local of `post_parse_analyze`.
     unsafe {
-        let refusal = judge(node);
+        let refusal = expression(node).and_then(|expression| JUDGE.get()?(&expression));
         if refusal.is_some() {
             *context.cast::<Option<Refusal>>() = refusal;
             return true;
         }
         if (*node).type_ == NodeTag::T_Query {
-            return query_tree_walker(node.cast(), walk, context, 0);
+            let query = node.cast::<pg_sys::Query>();
+            let refusal = JUDGE
+                .get()
+                .and_then(|judge| columns(query).iter().find_map(judge));
+            if refusal.is_some() {
+                *context.cast::<Option<Refusal>>() = refusal;
+                return true;
+            }
+            return polyfill::walk_query(query, walk, context, false);
         }
-        expression_tree_walker(node, walk, context)
+        polyfill::walk_expression(node, walk, context)
+    }
+}
+
+/// The columns of type super of a UNION, INTERSECT or EXCEPT, each with what its branches put there.
+///
+/// # Safety
+/// `query` is an analysed query.
+unsafe fn columns(query: *mut pg_sys::Query) -> Vec<Expression> {
+    // SAFETY: as promised; each cast follows the node's tag. The branches are the subqueries of the range table.
+    unsafe {
+        if (*query).setOperations.is_null()
+            || (*(*query).setOperations).type_ != NodeTag::T_SetOperationStmt
+        {
+            return Vec::new();
+        }
+        let operation = &*(*query).setOperations.cast::<pg_sys::SetOperationStmt>();
+        let types = PgList::<pg_sys::Oid>::from_pg(operation.colTypes);
+        let entries = PgList::<pg_sys::RangeTblEntry>::from_pg((*query).rtable);
+        let branches: Vec<*mut pg_sys::List> = entries
+            .iter_ptr()
+            .filter(|&entry| {
+                (*entry).rtekind == pg_sys::RTEKind::RTE_SUBQUERY && !(*entry).subquery.is_null()
+            })
+            .map(|entry| (*(*entry).subquery).targetList)
+            .collect();
+        let column = |index: usize| {
+            let targets = branches.iter().filter_map(|&targets| {
+                PgList::<pg_sys::TargetEntry>::from_pg(targets).get_ptr(index)
+            });
+            Expression::Alternatives(
+                targets
+                    .map(|target| operand((*target).expr.cast()))
+                    .collect(),
+            )
+        };
+        types
+            .iter_oid()
+            .enumerate()
+            .filter(|&(_, oid)| is_super(oid))
+            .map(|(index, _)| column(index))
+            .collect()
     }
 }
 
 /// # Safety
 /// `node` is a node of an analysed tree.
-unsafe fn judge(node: *mut pg_sys::Node) -> Option<Refusal> {
+unsafe fn expression(node: *mut pg_sys::Node) -> Option<Expression> {
     // SAFETY: each cast follows the node's tag.
     unsafe {
         match (*node).type_ {
@@ -119,7 +205,11 @@ unsafe fn judge(node: *mut pg_sys::Node) -> Option<Refusal> {
                 let [left, right] = operands(expression.args)[..] else {
                     return None;
                 };
-                super_guard::binary(operator, left, right)
+                Some(Expression::Binary {
+                    operator,
+                    left,
+                    right,
+                })
             }
             NodeTag::T_ScalarArrayOpExpr => {
                 let expression = &*node.cast::<pg_sys::ScalarArrayOpExpr>();
@@ -127,20 +217,26 @@ unsafe fn judge(node: *mut pg_sys::Node) -> Option<Refusal> {
                 let args = PgList::<pg_sys::Node>::from_pg(expression.args);
                 let (scalar, array) = (args.get_ptr(0)?, uncast(args.get_ptr(1)?));
                 ((*array).type_ == NodeTag::T_ArrayExpr).then_some(())?;
-                super_guard::any_of(
-                    operand(scalar),
-                    &operands((*array.cast::<pg_sys::ArrayExpr>()).elements),
-                )
+                let elements = operands((*array.cast::<pg_sys::ArrayExpr>()).elements);
+                Some(Expression::AnyOf {
+                    scalar: operand(scalar),
+                    elements,
+                })
             }
             NodeTag::T_CoalesceExpr => {
                 let expression = &*node.cast::<pg_sys::CoalesceExpr>();
                 is_super(expression.coalescetype)
-                    .then(|| super_guard::alternatives(&operands(expression.args)))?
+                    .then(|| Expression::Alternatives(operands(expression.args)))
             }
             NodeTag::T_MinMaxExpr => {
                 let expression = &*node.cast::<pg_sys::MinMaxExpr>();
                 is_super(expression.minmaxtype)
-                    .then(|| super_guard::alternatives(&operands(expression.args)))?
+                    .then(|| Expression::Alternatives(operands(expression.args)))
+            }
+            NodeTag::T_ArrayExpr => {
+                let expression = &*node.cast::<pg_sys::ArrayExpr>();
+                is_super(expression.element_typeid)
+                    .then(|| Expression::Alternatives(operands(expression.elements)))
             }
             NodeTag::T_CaseExpr => {
                 let expression = &*node.cast::<pg_sys::CaseExpr>();
@@ -153,7 +249,7 @@ unsafe fn judge(node: *mut pg_sys::Node) -> Option<Refusal> {
                 if !expression.defresult.is_null() {
                     arms.push(operand(expression.defresult.cast()));
                 }
-                super_guard::alternatives(&arms)
+                Some(Expression::Alternatives(arms))
             }
             NodeTag::T_FuncExpr => {
                 let expression = &*node.cast::<pg_sys::FuncExpr>();
@@ -164,7 +260,7 @@ unsafe fn judge(node: *mut pg_sys::Node) -> Option<Refusal> {
                 ];
                 prints
                     .contains(&expression.funcid.to_u32())
-                    .then(|| super_guard::printed(&operands(expression.args)))?
+                    .then(|| Expression::Printed(operands(expression.args)))
             }
             _ => None,
         }
@@ -226,15 +322,27 @@ unsafe fn operand(node: *mut pg_sys::Node) -> Operand {
 /// # Safety
 /// `node` is a node of an analysed tree.
 unsafe fn uncast(mut node: *mut pg_sys::Node) -> *mut pg_sys::Node {
-    // SAFETY: as promised; a cast node always has an argument. An explicit cast says what the user means, so it is kept.
+    // SAFETY: as promised; each cast follows the node's tag, and a cast node always has an argument. An explicit cast says what the user means, so
+    // it is kept.
     unsafe {
-        while (*node).type_ == NodeTag::T_RelabelType
-            && (*node.cast::<pg_sys::RelabelType>()).relabelformat
-                == pg_sys::CoercionForm::COERCE_IMPLICIT_CAST
-        {
-            node = (*node.cast::<pg_sys::RelabelType>()).arg.cast();
+        loop {
+            let (format, argument) = match (*node).type_ {
+                NodeTag::T_RelabelType => {
+                    let cast = &*node.cast::<pg_sys::RelabelType>();
+                    (cast.relabelformat, cast.arg)
+                }
+                // What an IN list of SUPER becomes on its way to an array of jsonb.
+                NodeTag::T_ArrayCoerceExpr => {
+                    let cast = &*node.cast::<pg_sys::ArrayCoerceExpr>();
+                    (cast.coerceformat, cast.arg)
+                }
+                _ => return node,
+            };
+            if format != pg_sys::CoercionForm::COERCE_IMPLICIT_CAST {
+                return node;
+            }
+            node = argument.cast();
         }
-        node
     }
 }
 

@@ -23,6 +23,10 @@ pub fn timestamptz(text: &str) -> Option<i64> {
 mod imp {
     use super::pg_sys;
     use core::ffi::{c_char, c_int};
+    use std::panic::AssertUnwindSafe;
+
+    use pgrx::PgSqlErrorCode;
+    use pgrx::PgTryBuilder;
 
     const FIELDS: usize = pg_sys::MAXDATEFIELDS as usize;
     /// `MAXDATELEN`: longer text is refused by the input functions too.
@@ -62,29 +66,36 @@ mod imp {
             zone: 0,
         };
         let mut kind = 0;
-        // SAFETY: the buffers have the sizes that `timestamp_in` gives them, and the lengths are handed over.
-        let failed = unsafe {
-            pg_sys::ParseDateTime(
-                source.as_ptr().cast(),
-                work.as_mut_ptr(),
-                work.len(),
-                fields.as_mut_ptr(),
-                field_kinds.as_mut_ptr(),
-                FIELDS as c_int,
-                &mut count,
-            ) != 0
-                || pg_sys::DecodeDateTime(
+        let decode = || {
+            // SAFETY: the buffers have the sizes that `timestamp_in` gives them, and the lengths are handed over.
+            unsafe {
+                pg_sys::ParseDateTime(
+                    source.as_ptr().cast(),
+                    work.as_mut_ptr(),
+                    work.len(),
                     fields.as_mut_ptr(),
                     field_kinds.as_mut_ptr(),
-                    count,
-                    &mut kind,
-                    &mut decoded.tm,
-                    &mut decoded.fraction,
-                    &mut decoded.zone,
-                ) != 0
+                    FIELDS as c_int,
+                    &mut count,
+                ) == 0
+                    && pg_sys::DecodeDateTime(
+                        fields.as_mut_ptr(),
+                        field_kinds.as_mut_ptr(),
+                        count,
+                        &mut kind,
+                        &mut decoded.tm,
+                        &mut decoded.fraction,
+                        &mut decoded.zone,
+                    ) == 0
+            }
         };
+        // An unknown time zone is raised all the same. Nothing was locked, opened or written on the way there, so there is nothing that a
+        // subtransaction would have to undo.
+        let read = PgTryBuilder::new(AssertUnwindSafe(decode))
+            .catch_when(PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE, |_| false)
+            .execute();
         decoded.kind = kind as u32;
-        (!failed).then_some(decoded)
+        read.then_some(decoded)
     }
 
     pub(super) fn timestamp(text: &str, with_zone: bool) -> Option<i64> {

@@ -13,7 +13,7 @@ use pgrx::prelude::*;
 use pgrx::varlena::{varatt_is_1b, varatt_is_1b_e, varatt_is_4b_u, vardata_any, varsize_any_exhdr};
 use super_value::Value;
 
-use super::raise;
+use super::report::{Report, sqlstate};
 
 unsafe extern "C-unwind" {
     /// `palloc_extended` of `src/backend/utils/mmgr/mcxt.c`. With `MCXT_ALLOC_NO_OOM` and a size below `MaxAllocSize` it raises no error.
@@ -39,11 +39,7 @@ impl<'a> Bytes<'a> {
     /// The bytes as text; an error where they are not UTF-8, which a database in another encoding or a broken value may hold.
     pub fn as_str(&self) -> &'a str {
         std::str::from_utf8(self.0).unwrap_or_else(|_| {
-            raise::error(
-                PgSqlErrorCode::ERRCODE_CHARACTER_NOT_IN_REPERTOIRE,
-                "text is not UTF-8",
-            )
-            .raise()
+            Report::new(sqlstate::CHARACTER_NOT_IN_REPERTOIRE, "text is not UTF-8").raise()
         })
     }
 
@@ -151,11 +147,7 @@ impl<'a> Super<'a> {
         // SAFETY: the caller's promise.
         let body = unsafe { Bytes::from_raw(datum) };
         Super(Value::from_body(body.0).unwrap_or_else(|| {
-            raise::error(
-                PgSqlErrorCode::ERRCODE_DATA_CORRUPTED,
-                "malformed SUPER value",
-            )
-            .raise()
+            Report::new(sqlstate::DATA_CORRUPTED, "malformed SUPER value").raise()
         }))
     }
 }
@@ -241,7 +233,7 @@ fn allocate(length: usize, flags: core::ffi::c_int) -> NonNull<u8> {
         std::ptr::null_mut()
     };
     NonNull::new(memory.cast()).unwrap_or_else(|| {
-        raise::error(PgSqlErrorCode::ERRCODE_OUT_OF_MEMORY, "out of memory")
+        Report::new(sqlstate::OUT_OF_MEMORY, "out of memory")
             .detail(format!("Failed on request of size {length}."))
             .raise()
     })

@@ -3,6 +3,7 @@
 use super::guard::preserving;
 use super::node::pointers;
 use super::relation::c_text;
+use super::report::sqlstate;
 use pgrx::pg_sys;
 use std::ffi::{CStr, c_char, c_void};
 
@@ -77,7 +78,12 @@ pub fn insert(sql: &str, ready: impl FnOnce()) -> u64 {
     let inserted = unsafe {
         preserving(|| {
             unguarded::ExecutorStart(descriptor, 0);
-            unguarded::ExecutorRun(descriptor, pg_sys::ScanDirection::ForwardScanDirection, 0, true);
+            unguarded::ExecutorRun(
+                descriptor,
+                pg_sys::ScanDirection::ForwardScanDirection,
+                0,
+                true,
+            );
             let inserted = (*(*descriptor).estate).es_processed;
             unguarded::ExecutorFinish(descriptor);
             unguarded::ExecutorEnd(descriptor);
@@ -111,9 +117,14 @@ fn plan(sql: &CStr) -> *mut pg_sys::QueryDesc {
         });
         let queries = pointers::<pg_sys::Query>(queries);
         let [query] = queries[..] else {
-            super::report::Report::new(*b"0A000", "a streaming materialized view cannot have rules on INSERT").raise()
+            super::report::Report::new(
+                sqlstate::FEATURE_NOT_SUPPORTED,
+                "a streaming materialized view cannot have rules on INSERT",
+            )
+            .raise()
         };
-        let planned = preserving(|| unguarded::pg_plan_query(query, sql.as_ptr(), 0, std::ptr::null_mut()));
+        let planned =
+            preserving(|| unguarded::pg_plan_query(query, sql.as_ptr(), 0, std::ptr::null_mut()));
         pg_sys::CreateQueryDesc(
             planned,
             sql.as_ptr(),
@@ -147,12 +158,17 @@ fn with_internal_query<T>(sql: &CStr, work: impl FnOnce() -> T) -> T {
 /// The one statement of `sql`.
 fn parse(sql: &CStr) -> *mut pg_sys::RawStmt {
     // SAFETY: the list holds RawStmts.
-    let statements = unsafe { pointers::<pg_sys::RawStmt>(preserving(|| unguarded::pg_parse_query(sql.as_ptr()))) };
+    let statements = unsafe {
+        pointers::<pg_sys::RawStmt>(preserving(|| unguarded::pg_parse_query(sql.as_ptr())))
+    };
     match statements[..] {
         [statement] => statement,
-        _ => super::report::Report::new(*b"42601", "one statement was expected")
-            .detail(sql.to_string_lossy())
-            .raise(),
+        _ => super::report::Report::new(
+            super::report::sqlstate::SYNTAX_ERROR,
+            "one statement was expected",
+        )
+        .detail(sql.to_string_lossy())
+        .raise(),
     }
 }
 
@@ -166,7 +182,8 @@ fn run_subcommand(sql: &CStr) {
     let statement = parse(sql);
     // SAFETY: a utility statement needs no analysis before it runs; the node and the text outlive the call.
     unsafe {
-        let mut planned = pgrx::PgBox::<pg_sys::PlannedStmt>::alloc_node(pg_sys::NodeTag::T_PlannedStmt);
+        let mut planned =
+            pgrx::PgBox::<pg_sys::PlannedStmt>::alloc_node(pg_sys::NodeTag::T_PlannedStmt);
         planned.commandType = pg_sys::CmdType::CMD_UTILITY;
         planned.utilityStmt = (*statement).stmt;
         planned.stmt_location = (*statement).stmt_location;

@@ -12,15 +12,24 @@ pub fn schema() -> String {
 
 /// Is the library in one of the preload settings of this session? (That it is loaded says nothing: calling a function of it loads it.)
 pub fn is_preloaded() -> bool {
-    [c"shared_preload_libraries", c"session_preload_libraries", c"local_preload_libraries"]
-        .iter()
-        // SAFETY: the setting exists; its text belongs to Postgres and is copied.
-        .filter_map(|setting| text(unsafe { pg_sys::GetConfigOption(setting.as_ptr(), true, false) }))
-        .any(|libraries| libraries.split(',').any(is_this_library))
+    [
+        c"shared_preload_libraries",
+        c"session_preload_libraries",
+        c"local_preload_libraries",
+    ]
+    .iter()
+    // SAFETY: the setting exists; its text belongs to Postgres and is copied.
+    .filter_map(|setting| text(unsafe { pg_sys::GetConfigOption(setting.as_ptr(), true, false) }))
+    .any(|libraries| libraries.split(',').any(is_this_library))
 }
 
 fn is_this_library(entry: &str) -> bool {
-    let file = entry.trim().trim_matches('"').rsplit('/').next().unwrap_or_default();
+    let file = entry
+        .trim()
+        .trim_matches('"')
+        .rsplit('/')
+        .next()
+        .unwrap_or_default();
     let name = file.strip_suffix(".so").unwrap_or(file);
     Some(name) == EXTENSION.to_str().ok()
 }

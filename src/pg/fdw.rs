@@ -28,7 +28,8 @@ const PRIVATE_LIMIT: i32 = 2;
 pub(super) fn routine() -> *mut pg_sys::FdwRoutine {
     // SAFETY: a node of that tag, zeroed.
     unsafe {
-        let mut routine = pgrx::PgBox::<pg_sys::FdwRoutine>::alloc_node(pg_sys::NodeTag::T_FdwRoutine);
+        let mut routine =
+            pgrx::PgBox::<pg_sys::FdwRoutine>::alloc_node(pg_sys::NodeTag::T_FdwRoutine);
         routine.GetForeignRelSize = Some(estimate_size);
         routine.GetForeignPaths = Some(add_path);
         routine.GetForeignPlan = Some(make_plan);
@@ -163,9 +164,14 @@ unsafe fn limit_of(root: *mut pg_sys::PlannerInfo, clauses: *mut pg_sys::List) -
             && query.sortClause.is_null()
             && query.distinctClause.is_null()
             && !query.hasTargetSRFs
-            && pg_sys::bms_membership((*root).all_baserels) == pg_sys::BMS_Membership::BMS_SINGLETON;
+            && pg_sys::bms_membership((*root).all_baserels)
+                == pg_sys::BMS_Membership::BMS_SINGLETON;
         let limit = (*root).limit_tuples;
-        if one_to_one && limit >= 1.0 && limit < f64::from(i32::MAX) { limit.ceil() as i32 } else { 0 }
+        if one_to_one && limit >= 1.0 && limit < f64::from(i32::MAX) {
+            limit.ceil() as i32
+        } else {
+            0
+        }
     }
 }
 
@@ -182,20 +188,31 @@ unsafe fn bound_of(
         }
         let operation = &*clause.cast::<pg_sys::OpExpr>();
         let arguments = pointers::<pg_sys::Node>(operation.args);
-        let [left, right] = arguments[..] else { return None };
-        let (operator, column, operand) = match (column_of(left, relid, table), column_of(right, relid, table)) {
+        let [left, right] = arguments[..] else {
+            return None;
+        };
+        let (operator, column, operand) = match (
+            column_of(left, relid, table),
+            column_of(right, relid, table),
+        ) {
             (Some(column), None) => (operation.opno, column, right),
             (None, Some(column)) => (pg_sys::get_commutator(operation.opno), column, left),
             _ => return None,
         };
         let (family, operand_types): (Oid, &[Oid]) = match column {
-            BoundColumn::Partition | BoundColumn::Offset => {
-                (pg_sys::Oid::from(INTEGER_BTREE_FAMILY), &[pg_sys::INT8OID, pg_sys::INT4OID, pg_sys::INT2OID])
-            }
-            BoundColumn::Timestamp => (pg_sys::Oid::from(DATETIME_BTREE_FAMILY), &[pg_sys::TIMESTAMPOID]),
+            BoundColumn::Partition | BoundColumn::Offset => (
+                pg_sys::Oid::from(INTEGER_BTREE_FAMILY),
+                &[pg_sys::INT8OID, pg_sys::INT4OID, pg_sys::INT2OID],
+            ),
+            BoundColumn::Timestamp => (
+                pg_sys::Oid::from(DATETIME_BTREE_FAMILY),
+                &[pg_sys::TIMESTAMPOID],
+            ),
         };
-        let comparison = Comparison::of_btree_strategy(pg_sys::get_op_opfamily_strategy(operator, family))?;
-        let known_before = !pg_sys::contain_var_clause(operand) && !pg_sys::contain_volatile_functions(operand);
+        let comparison =
+            Comparison::of_btree_strategy(pg_sys::get_op_opfamily_strategy(operator, family))?;
+        let known_before =
+            !pg_sys::contain_var_clause(operand) && !pg_sys::contain_volatile_functions(operand);
         (known_before && operand_types.contains(&pg_sys::exprType(operand)))
             .then_some((Bound { column, comparison }, operand))
     }
@@ -205,7 +222,11 @@ unsafe fn bound_of(
 const INTEGER_BTREE_FAMILY: u32 = 1976;
 const DATETIME_BTREE_FAMILY: u32 = 434;
 
-unsafe fn column_of(node: *mut pg_sys::Node, relid: pg_sys::Index, table: Oid) -> Option<BoundColumn> {
+unsafe fn column_of(
+    node: *mut pg_sys::Node,
+    relid: pg_sys::Index,
+    table: Oid,
+) -> Option<BoundColumn> {
     // SAFETY: casts follow the tags.
     unsafe {
         if !is_a(node, pg_sys::NodeTag::T_Var) {
@@ -254,7 +275,11 @@ unsafe extern "C-unwind" fn begin(node: *mut pg_sys::ForeignScanState, flags: c_
             let descriptor = (*relation).rd_att;
             let columns = columns_read(descriptor, read);
             let state = State {
-                scan: Some(Scan::begin((*relation).rd_id, columns, u64::try_from(limit).unwrap_or(0))),
+                scan: Some(Scan::begin(
+                    (*relation).rd_id,
+                    columns,
+                    u64::try_from(limit).unwrap_or(0),
+                )),
                 writer: RowWriter::new((*descriptor).natts as usize),
                 quals,
                 bounds,
@@ -267,14 +292,19 @@ unsafe extern "C-unwind" fn begin(node: *mut pg_sys::ForeignScanState, flags: c_
 }
 
 /// The attributes (from 0) that are read, and which of the stream's columns each is.
-unsafe fn columns_read(descriptor: pg_sys::TupleDesc, read: *mut pg_sys::List) -> Vec<(usize, Column)> {
+unsafe fn columns_read(
+    descriptor: pg_sys::TupleDesc,
+    read: *mut pg_sys::List,
+) -> Vec<(usize, Column)> {
     // SAFETY: a valid tuple descriptor and an integer list.
     unsafe {
         let whole_row = pg_sys::list_member_int(read, 0);
         (0..(*descriptor).natts as usize)
             .filter_map(|i| {
                 let attribute = &*super::polyfill::attribute(descriptor, i);
-                let name = CStr::from_ptr(attribute.attname.data.as_ptr()).to_str().ok()?;
+                let name = CStr::from_ptr(attribute.attname.data.as_ptr())
+                    .to_str()
+                    .ok()?;
                 let wanted = whole_row || pg_sys::list_member_int(read, i as i32 + 1);
                 (wanted && !attribute.attisdropped).then_some((i, Column::of_name(name)?))
             })
@@ -290,22 +320,28 @@ unsafe fn drop_with_context(context: pg_sys::MemoryContext, state: *mut State) {
     }
     // SAFETY: the callback lives in the context that calls it.
     unsafe {
-        let callback =
-            pg_sys::MemoryContextAllocZero(context, std::mem::size_of::<pg_sys::MemoryContextCallback>())
-                .cast::<pg_sys::MemoryContextCallback>();
+        let callback = pg_sys::MemoryContextAllocZero(
+            context,
+            std::mem::size_of::<pg_sys::MemoryContextCallback>(),
+        )
+        .cast::<pg_sys::MemoryContextCallback>();
         (*callback).func = Some(drop_state);
         (*callback).arg = state.cast();
         pg_sys::MemoryContextRegisterResetCallback(context, callback);
     }
 }
 
-unsafe extern "C-unwind" fn iterate(node: *mut pg_sys::ForeignScanState) -> *mut pg_sys::TupleTableSlot {
+unsafe extern "C-unwind" fn iterate(
+    node: *mut pg_sys::ForeignScanState,
+) -> *mut pg_sys::TupleTableSlot {
     // SAFETY: the state is the Box of `begin`.
     unsafe {
         entry(|| {
             let state = &mut *(*node).fdw_state.cast::<State>();
             let slot = (*node).ss.ss_ScanTupleSlot;
-            let Some(scan) = state.scan.as_mut() else { return slot };
+            let Some(scan) = state.scan.as_mut() else {
+                return slot;
+            };
             let econtext = (*node).ss.ps.ps_ExprContext;
             if !scan.is_open() {
                 scan.open(evaluate_bounds(&state.bounds, econtext));
@@ -338,7 +374,9 @@ unsafe fn passes(quals: *mut pg_sys::ExprState, econtext: *mut pg_sys::ExprConte
     // SAFETY: an expression state of this node; the executor calls us in the per-tuple context.
     unsafe {
         let mut is_null = false;
-        let Some(evaluate) = (*quals).evalfunc else { return true };
+        let Some(evaluate) = (*quals).evalfunc else {
+            return true;
+        };
         preserving(|| evaluate(quals, econtext, &mut is_null)).value() != 0
     }
 }
@@ -353,7 +391,9 @@ unsafe fn evaluate_bounds(
         let mut is_null = false;
         // SAFETY: an expression state of this node.
         let datum = unsafe {
-            (**expression).evalfunc.map(|evaluate| preserving(|| evaluate(*expression, econtext, &mut is_null)))
+            (**expression)
+                .evalfunc
+                .map(|evaluate| preserving(|| evaluate(*expression, econtext, &mut is_null)))
         };
         // All are integers passed by value; narrower ones are sign-extended in their datum.
         let value = datum.filter(|_| !is_null).map(|datum| datum.value() as i64);
@@ -387,7 +427,10 @@ unsafe extern "C-unwind" fn end(node: *mut pg_sys::ForeignScanState) {
     }
 }
 
-unsafe extern "C-unwind" fn explain(node: *mut pg_sys::ForeignScanState, output: *mut pg_sys::ExplainState) {
+unsafe extern "C-unwind" fn explain(
+    node: *mut pg_sys::ForeignScanState,
+    output: *mut pg_sys::ExplainState,
+) {
     // SAFETY: arguments from EXPLAIN.
     unsafe {
         entry(|| {
@@ -396,14 +439,20 @@ unsafe extern "C-unwind" fn explain(node: *mut pg_sys::ForeignScanState, output:
             let topic = scan::topic_of(table);
             property(c"Topic", &topic, output);
             let names = (*output).deparse_cxt;
-            let context = pg_sys::set_deparse_context_plan(names, plan.cast(), std::ptr::null_mut());
+            let context =
+                pg_sys::set_deparse_context_plan(names, plan.cast(), std::ptr::null_mut());
             let prefix = pg_sys::list_length((*output).rtable) > 1 || (*output).verbose;
             let quals = pg_sys::list_nth((*plan).fdw_exprs, EXPRS_QUALS).cast::<pg_sys::List>();
             if !quals.is_null() {
                 let clause = pg_sys::make_ands_explicit(quals).cast();
-                show(c"Filter", pg_sys::deparse_expression(clause, context, prefix, false), output);
+                show(
+                    c"Filter",
+                    pg_sys::deparse_expression(clause, context, prefix, false),
+                    output,
+                );
             }
-            let codes = pg_sys::list_nth((*plan).fdw_private, PRIVATE_BOUNDS).cast::<pg_sys::List>();
+            let codes =
+                pg_sys::list_nth((*plan).fdw_private, PRIVATE_BOUNDS).cast::<pg_sys::List>();
             let operands =
                 pointers::<pg_sys::Node>(pg_sys::list_nth((*plan).fdw_exprs, EXPRS_BOUNDS).cast());
             let mut bounds: Vec<(Bound, String)> = Vec::new();
@@ -416,10 +465,16 @@ unsafe extern "C-unwind" fn explain(node: *mut pg_sys::ForeignScanState, output:
             for (label, value) in scan::bounds::explain(&bounds) {
                 property(label, &value, output);
             }
-            let limit =
-                (*pg_sys::list_nth((*plan).fdw_private, PRIVATE_LIMIT).cast::<pg_sys::Integer>()).ival;
+            let limit = (*pg_sys::list_nth((*plan).fdw_private, PRIVATE_LIMIT)
+                .cast::<pg_sys::Integer>())
+            .ival;
             if limit > 0 {
-                pg_sys::ExplainPropertyInteger(c"Limit".as_ptr(), std::ptr::null(), i64::from(limit), output);
+                pg_sys::ExplainPropertyInteger(
+                    c"Limit".as_ptr(),
+                    std::ptr::null(),
+                    i64::from(limit),
+                    output,
+                );
             }
             let state = (*node).fdw_state.cast::<State>();
             if (*output).analyze

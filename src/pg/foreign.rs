@@ -21,7 +21,10 @@ pub fn of_table(table: Oid) -> (Server, Vec<Definition>) {
     // SAFETY: both raise for what does not exist and return palloc'd copies.
     unsafe {
         let table = pg_sys::GetForeignTable(table);
-        (server(pg_sys::GetForeignServer((*table).serverid)), options((*table).options))
+        (
+            server(pg_sys::GetForeignServer((*table).serverid)),
+            options((*table).options),
+        )
     }
 }
 
@@ -54,7 +57,12 @@ unsafe fn server(server: *mut pg_sys::ForeignServer) -> Server {
 
 unsafe fn options(list: *mut pg_sys::List) -> Vec<Definition> {
     // SAFETY: option lists hold DefElems.
-    unsafe { pointers::<pg_sys::DefElem>(list).into_iter().map(|option| definition(option)).collect() }
+    unsafe {
+        pointers::<pg_sys::DefElem>(list)
+            .into_iter()
+            .map(|option| definition(option))
+            .collect()
+    }
 }
 
 /// What the option array of the validator function holds: `{name=value,..}` as stored in the catalogue.
@@ -62,8 +70,14 @@ pub fn parse_options(array: &[String]) -> Vec<Definition> {
     array
         .iter()
         .map(|option| match option.split_once('=') {
-            Some((name, value)) => Definition { name: name.to_owned(), value: Some(value.to_owned()) },
-            None => Definition { name: option.clone(), value: None },
+            Some((name, value)) => Definition {
+                name: name.to_owned(),
+                value: Some(value.to_owned()),
+            },
+            None => Definition {
+                name: option.clone(),
+                value: None,
+            },
         })
         .collect()
 }

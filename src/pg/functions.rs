@@ -1,6 +1,6 @@
 //! The functions of schema redshift, as Postgres calls them. What they do is in `crate::api`.
 
-use super::guard::{entry, for_pgrx};
+use super::guard::entry;
 use super::relation::Oid;
 use super::{extension, fdw, foreign, relation, time};
 use crate::api::external_schema::{self, OptionsOf};
@@ -45,7 +45,8 @@ impl Call {
     }
 
     fn expect<T: FromDatum>(&self, index: usize, name: &str) -> T {
-        self.get(index).unwrap_or_else(|| error::option_value(name, "null", "anything but null").raise())
+        self.get(index)
+            .unwrap_or_else(|| error::option_value(name, "null", "anything but null").raise())
     }
 }
 
@@ -116,14 +117,13 @@ unsafe extern "C-unwind" fn redshift_fdw_handler(_call: pg_sys::FunctionCallInfo
 
 /// `redshift.topics(schema text)`: the topics that the broker has for an external schema, and the relation name of each.
 #[pg_extern]
-fn topics(schema: &str) -> TableIterator<'static, (name!(topic, String), name!(table_name, String))> {
-    let rows = for_pgrx(|| {
-        let server = foreign::find_server(schema)
-            .unwrap_or_else(|| error::not_an_external_schema(schema).raise());
-        relation::require_server_usage(server.oid, &server.name);
-        external_schema::topics(&server)
-    });
-    TableIterator::new(rows)
+fn topics(
+    schema: &str,
+) -> TableIterator<'static, (name!(topic, String), name!(table_name, String))> {
+    let server = foreign::find_server(schema)
+        .unwrap_or_else(|| error::not_an_external_schema(schema).raise());
+    relation::require_server_usage(server.oid, &server.name);
+    TableIterator::new(external_schema::topics(&server))
 }
 
 /// `redshift.source_status(schema text)`
@@ -140,10 +140,8 @@ fn source_status(
         name!(last_record_time, Option<Timestamp>),
     ),
 > {
-    let rows = for_pgrx(|| {
-        relation::require_schema_usage(schema);
-        external_schema::status(schema)
-    });
+    relation::require_schema_usage(schema);
+    let rows = external_schema::status(schema);
     let row = |status: external_schema::PartitionStatus| {
         (
             status.topic,

@@ -50,7 +50,9 @@ pub(super) unsafe fn preserving<T>(call: impl FnOnce() -> T) -> T {
         let exception_stack = pg_sys::PG_exception_stack;
         let context_stack = pg_sys::error_context_stack;
         let jumped = cee_scape::call_with_sigsetjmp(false, |buffer| {
-            pg_sys::PG_exception_stack = (buffer as *const cee_scape::SigJmpBufFields).cast_mut().cast();
+            pg_sys::PG_exception_stack = (buffer as *const cee_scape::SigJmpBufFields)
+                .cast_mut()
+                .cast();
             result.write(call());
             0
         });
@@ -98,33 +100,4 @@ fn raise_payload(payload: Box<dyn Any + Send>) -> ! {
             pgrx::pg_sys::panic::pgrx_extern_c_guard(move || -> ! { resume_unwind(payload) })
         },
     }
-}
-
-/// For the body of a `#[pg_extern]`: a whole error of ours becomes one of pgrx's, which knows text and SQLSTATEs of Postgres's own.
-pub(super) fn for_pgrx<T>(body: impl FnOnce() -> T) -> T {
-    let payload = match catch_unwind(AssertUnwindSafe(body)) {
-        Ok(value) => return value,
-        Err(payload) => payload,
-    };
-    let error = match payload.downcast::<PostgresError>() {
-        Ok(error) => error.0,
-        Err(payload) => resume_unwind(payload),
-    };
-    let text = super::relation::text;
-    // SAFETY: a copy made by CopyErrorData in this transaction.
-    let (code, message, detail, hint) =
-        unsafe { ((*error).sqlerrcode, text((*error).message), text((*error).detail), text((*error).hint)) };
-    let mut report = pgrx::pg_sys::panic::ErrorReport::new(
-        pgrx::PgSqlErrorCode::from(code),
-        message.unwrap_or_default(),
-        "redshift_streaming",
-    );
-    if let Some(detail) = detail {
-        report = report.set_detail(detail);
-    }
-    if let Some(hint) = hint {
-        report = report.set_hint(hint);
-    }
-    report.report(pgrx::PgLogLevel::ERROR);
-    unreachable!("an ERROR does not return")
 }

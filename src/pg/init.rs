@@ -8,6 +8,6 @@ use pgrx::prelude::*;
 #[pg_guard]
 pub extern "C-unwind" fn _PG_init() {
     crate::settings::define();
-    super::analyze::install();
+    super::analyze::install(crate::types::super_guard::judge);
     super::utility::install();
 }

@@ -20,7 +20,6 @@ mod init;
 pub mod node;
 mod polyfill;
 pub mod query;
-pub mod raise;
 pub mod relation;
 pub mod report;
 pub mod spi;

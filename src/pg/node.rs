@@ -40,7 +40,10 @@ pub(super) unsafe fn definition(element: *mut pg_sys::DefElem) -> Definition {
         let value = (!(*element).arg.is_null())
             .then(|| text(pg_sys::defGetString(element)))
             .flatten();
-        Definition { name: text((*element).defname).unwrap_or_default(), value }
+        Definition {
+            name: text((*element).defname).unwrap_or_default(),
+            value,
+        }
     }
 }
 

@@ -21,7 +21,7 @@ pub(super) unsafe fn owns_relation(relation: pg_sys::Oid, user: pg_sys::Oid) -> 
 }
 
 /// A function that Postgres calls on each node of a tree.
-type Walker = unsafe extern "C-unwind" fn(*mut pg_sys::Node, *mut c_void) -> bool;
+pub(super) type Walker = unsafe extern "C-unwind" fn(*mut pg_sys::Node, *mut c_void) -> bool;
 
 mod unbound {
     //! Exported by Postgres, not bound by pgrx.
@@ -30,13 +30,23 @@ mod unbound {
     use std::ffi::{c_int, c_void};
     #[cfg(any(feature = "pg14", feature = "pg15"))]
     unsafe extern "C-unwind" {
-        pub fn query_tree_walker(q: *mut pg_sys::Query, w: Walker, c: *mut c_void, flags: c_int) -> bool;
+        pub fn query_tree_walker(
+            q: *mut pg_sys::Query,
+            w: Walker,
+            c: *mut c_void,
+            flags: c_int,
+        ) -> bool;
         pub fn expression_tree_walker(n: *mut pg_sys::Node, w: Walker, c: *mut c_void) -> bool;
     }
     #[cfg(not(any(feature = "pg14", feature = "pg15")))]
     unsafe extern "C-unwind" {
         #[link_name = "query_tree_walker_impl"]
-        pub fn query_tree_walker(q: *mut pg_sys::Query, w: Walker, c: *mut c_void, flags: c_int) -> bool;
+        pub fn query_tree_walker(
+            q: *mut pg_sys::Query,
+            w: Walker,
+            c: *mut c_void,
+            flags: c_int,
+        ) -> bool;
         #[link_name = "expression_tree_walker_impl"]
         pub fn expression_tree_walker(n: *mut pg_sys::Node, w: Walker, c: *mut c_void) -> bool;
     }
@@ -45,22 +55,34 @@ mod unbound {
     }
 }
 
-/// `query_tree_walker`, range table entries first.
+/// `query_tree_walker`; with `entries` the walker is called for each range table entry too, before what is in it.
 ///
 /// # Safety
-/// `query` is a query; `walker` does not raise over values that need dropping.
-pub(super) unsafe fn walk_query(query: *mut pg_sys::Query, walker: Walker, context: *mut c_void) -> bool {
+/// `query` is a query; an error in the walker jumps over no value that needs dropping.
+pub(super) unsafe fn walk_query(
+    query: *mut pg_sys::Query,
+    walker: Walker,
+    context: *mut c_void,
+    entries: bool,
+) -> bool {
+    let flags = if entries {
+        pg_sys::QTW_EXAMINE_RTES_BEFORE as i32
+    } else {
+        0
+    };
     // SAFETY: the caller's promise.
-    unsafe {
-        unbound::query_tree_walker(query, walker, context, pg_sys::QTW_EXAMINE_RTES_BEFORE as i32)
-    }
+    unsafe { unbound::query_tree_walker(query, walker, context, flags) }
 }
 
 /// `expression_tree_walker`.
 ///
 /// # Safety
 /// As [`walk_query`].
-pub(super) unsafe fn walk_expression(node: *mut pg_sys::Node, walker: Walker, context: *mut c_void) -> bool {
+pub(super) unsafe fn walk_expression(
+    node: *mut pg_sys::Node,
+    walker: Walker,
+    context: *mut c_void,
+) -> bool {
     // SAFETY: the caller's promise.
     unsafe { unbound::expression_tree_walker(node, walker, context) }
 }
@@ -94,14 +116,21 @@ pub(super) unsafe fn string_value(node: *mut pg_sys::Node) -> *const std::ffi::c
 /// The four-byte header of an uncompressed varlena of `len` bytes, header included (SET_VARSIZE_4B of varatt.h).
 pub(super) fn varlena_header(len: usize) -> [u8; 4] {
     let len = u32::try_from(len).unwrap_or(u32::MAX);
-    if cfg!(target_endian = "little") { (len << 2).to_ne_bytes() } else { len.to_ne_bytes() }
+    if cfg!(target_endian = "little") {
+        (len << 2).to_ne_bytes()
+    } else {
+        len.to_ne_bytes()
+    }
 }
 
 /// Attribute `i` (from 0) of a tuple descriptor; PostgreSQL 18 moved them behind the compact ones.
 ///
 /// # Safety
 /// `i` is less than the descriptor's `natts`.
-pub(super) unsafe fn attribute(descriptor: pg_sys::TupleDesc, i: usize) -> *const pg_sys::FormData_pg_attribute {
+pub(super) unsafe fn attribute(
+    descriptor: pg_sys::TupleDesc,
+    i: usize,
+) -> *const pg_sys::FormData_pg_attribute {
     #[cfg(not(feature = "pg18"))]
     // SAFETY: the caller's promise.
     unsafe {
@@ -138,11 +167,17 @@ pub(super) unsafe fn owns_server(server: pg_sys::Oid, user: pg_sys::Oid) -> bool
 pub(super) unsafe fn may_use_server(server: pg_sys::Oid, user: pg_sys::Oid) -> bool {
     #[cfg(any(feature = "pg14", feature = "pg15"))]
     // SAFETY: the caller's promise.
-    let result = unsafe { pg_sys::pg_foreign_server_aclcheck(server, user, pg_sys::ACL_USAGE as _) };
+    let result =
+        unsafe { pg_sys::pg_foreign_server_aclcheck(server, user, pg_sys::ACL_USAGE as _) };
     #[cfg(not(any(feature = "pg14", feature = "pg15")))]
     // SAFETY: the caller's promise.
     let result = unsafe {
-        pg_sys::object_aclcheck(pg_sys::ForeignServerRelationId, server, user, pg_sys::ACL_USAGE as _)
+        pg_sys::object_aclcheck(
+            pg_sys::ForeignServerRelationId,
+            server,
+            user,
+            pg_sys::ACL_USAGE as _,
+        )
     };
     result == pg_sys::AclResult::ACLCHECK_OK
 }

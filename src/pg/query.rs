@@ -108,22 +108,36 @@ impl Query {
         unsafe {
             let targets = pointers::<pg_sys::TargetEntry>((*self.0).targetList);
             let visible = targets.into_iter().filter(|target| !(**target).resjunk);
-            visible.enumerate().map(|(i, target)| self.output_column(&*target, names.get(i))).collect()
+            visible
+                .enumerate()
+                .map(|(i, target)| self.output_column(&*target, names.get(i)))
+                .collect()
         }
     }
 
-    unsafe fn output_column(self, target: &pg_sys::TargetEntry, name: Option<&String>) -> OutputColumn {
+    unsafe fn output_column(
+        self,
+        target: &pg_sys::TargetEntry,
+        name: Option<&String>,
+    ) -> OutputColumn {
         // SAFETY: `target` belongs to this query.
         unsafe {
             let expression = target.expr.cast::<pg_sys::Node>();
             let type_oid = pg_sys::exprType(expression);
             let flags = pg_sys::FORMAT_TYPE_TYPEMOD_GIVEN | pg_sys::FORMAT_TYPE_FORCE_QUALIFY;
-            let type_name =
-                text(pg_sys::format_type_extended(type_oid, pg_sys::exprTypmod(expression), flags as _));
+            let type_name = text(pg_sys::format_type_extended(
+                type_oid,
+                pg_sys::exprTypmod(expression),
+                flags as _,
+            ));
             let collation = pg_sys::exprCollation(expression);
-            let differs = collation != pg_sys::InvalidOid && collation != pg_sys::get_typcollation(type_oid);
+            let differs =
+                collation != pg_sys::InvalidOid && collation != pg_sys::get_typcollation(type_oid);
             OutputColumn {
-                name: name.cloned().or_else(|| text(target.resname)).unwrap_or_default(),
+                name: name
+                    .cloned()
+                    .or_else(|| text(target.resname))
+                    .unwrap_or_default(),
                 type_name: type_name.unwrap_or_default(),
                 collation: if differs {
                     text(pg_sys::generate_collation_name(collation))
@@ -159,7 +173,10 @@ impl Query {
             let query = copy(self.0);
             let targets = pointers::<pg_sys::TargetEntry>((*query).targetList);
             let mut definitions = std::ptr::null_mut();
-            for (column, target) in columns.iter().zip(targets.into_iter().filter(|t| !(**t).resjunk)) {
+            for (column, target) in columns
+                .iter()
+                .zip(targets.into_iter().filter(|t| !(**t).resjunk))
+            {
                 let column_name = pg_sys::pstrdup(relation::c_text(&column.name).as_ptr());
                 (*target).resname = column_name;
                 let expression = (*target).expr.cast::<pg_sys::Node>();
@@ -171,7 +188,8 @@ impl Query {
                 );
                 definitions = super::node::append(definitions, definition);
             }
-            let mut statement = pgrx::PgBox::<pg_sys::CreateStmt>::alloc_node(pg_sys::NodeTag::T_CreateStmt);
+            let mut statement =
+                pgrx::PgBox::<pg_sys::CreateStmt>::alloc_node(pg_sys::NodeTag::T_CreateStmt);
             statement.relation = pg_sys::makeRangeVar(
                 pg_sys::get_namespace_name(pg_sys::get_rel_namespace(beside)),
                 pg_sys::pstrdup(name.as_ptr()),
@@ -207,7 +225,9 @@ impl Query {
 impl Shape {
     unsafe fn judge_from_item(&mut self, entry: &pg_sys::RangeTblEntry) {
         match entry.rtekind {
-            pg_sys::RTEKind::RTE_SUBQUERY | pg_sys::RTEKind::RTE_VALUES => self.subquery_in_from = true,
+            pg_sys::RTEKind::RTE_SUBQUERY | pg_sys::RTEKind::RTE_VALUES => {
+                self.subquery_in_from = true
+            }
             pg_sys::RTEKind::RTE_FUNCTION | pg_sys::RTEKind::RTE_TABLEFUNC => {
                 self.uncorrelated_function |= !entry.lateral
             }
@@ -235,7 +255,7 @@ unsafe extern "C-unwind" fn collect_relations(node: *mut pg_sys::Node, found: *m
             return false;
         }
         if is_a(node, pg_sys::NodeTag::T_Query) {
-            return polyfill::walk_query(node.cast(), collect_relations, found);
+            return polyfill::walk_query(node.cast(), collect_relations, found, true);
         }
         !node.is_null() && polyfill::walk_expression(node, collect_relations, found)
     }
@@ -247,6 +267,9 @@ unsafe fn is_rule_entry(entry: &pg_sys::RangeTblEntry) -> bool {
         entry.relkind as u8 == pg_sys::RELKIND_VIEW
             && !entry.inFromCl
             && !entry.alias.is_null()
-            && matches!(CStr::from_ptr((*entry.alias).aliasname).to_bytes(), b"old" | b"new")
+            && matches!(
+                CStr::from_ptr((*entry.alias).aliasname).to_bytes(),
+                b"old" | b"new"
+            )
     }
 }

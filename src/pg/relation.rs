@@ -1,5 +1,6 @@
 //! Relations, schemas and servers by OID: names, owners, locks and dependencies.
 
+use super::report::sqlstate;
 use pgrx::pg_sys;
 use std::ffi::{CStr, CString, c_char};
 
@@ -22,7 +23,11 @@ pub enum LockMode {
 /// Copies a C string of Postgres's; `None` for a null pointer.
 pub(super) fn text(pointer: *const c_char) -> Option<String> {
     // SAFETY: Postgres's names are NUL-terminated; a null pointer is checked for.
-    (!pointer.is_null()).then(|| unsafe { CStr::from_ptr(pointer) }.to_string_lossy().into_owned())
+    (!pointer.is_null()).then(|| {
+        unsafe { CStr::from_ptr(pointer) }
+            .to_string_lossy()
+            .into_owned()
+    })
 }
 
 /// `CString` of a name that came from Postgres and so has no NUL inside.
@@ -79,7 +84,10 @@ pub fn schema_name(relation: Oid) -> Option<String> {
 
 /// `schema.name`, quoted where SQL needs it.
 pub fn qualified_name(relation: Oid) -> Option<String> {
-    Some(pgrx::spi::quote_qualified_identifier(schema_name(relation)?, name(relation)?))
+    Some(pgrx::spi::quote_qualified_identifier(
+        schema_name(relation)?,
+        name(relation)?,
+    ))
 }
 
 /// The relation's owner.
@@ -141,14 +149,24 @@ pub fn free_name(relation: Oid, label: &CStr) -> String {
     unsafe {
         let namespace = pg_sys::get_rel_namespace(relation);
         let base = pg_sys::get_rel_name(relation);
-        text(pg_sys::ChooseRelationName(base, std::ptr::null(), label.as_ptr(), namespace, false))
-            .unwrap_or_default()
+        text(pg_sys::ChooseRelationName(
+            base,
+            std::ptr::null(),
+            label.as_ptr(),
+            namespace,
+            false,
+        ))
+        .unwrap_or_default()
     }
 }
 
 /// Makes `dependent` go when `referenced` is dropped.
 pub fn depend_automatically(dependent: Oid, referenced: Oid) {
-    record(address(dependent), address(referenced), pg_sys::DependencyType::DEPENDENCY_AUTO);
+    record(
+        address(dependent),
+        address(referenced),
+        pg_sys::DependencyType::DEPENDENCY_AUTO,
+    );
 }
 
 /// Is there already a dependency of one relation on another as a whole?
@@ -164,15 +182,25 @@ pub fn depends_automatically(dependent: Oid, referenced: Oid) -> bool {
 
 /// Makes the server go with the schema (and stand in the way of dropping it without CASCADE).
 pub fn server_depends_on_schema(server: Oid, schema: Oid) {
-    let server =
-        pg_sys::ObjectAddress { classId: pg_sys::ForeignServerRelationId, objectId: server, objectSubId: 0 };
-    let schema =
-        pg_sys::ObjectAddress { classId: pg_sys::NamespaceRelationId, objectId: schema, objectSubId: 0 };
+    let server = pg_sys::ObjectAddress {
+        classId: pg_sys::ForeignServerRelationId,
+        objectId: server,
+        objectSubId: 0,
+    };
+    let schema = pg_sys::ObjectAddress {
+        classId: pg_sys::NamespaceRelationId,
+        objectId: schema,
+        objectSubId: 0,
+    };
     record(server, schema, pg_sys::DependencyType::DEPENDENCY_NORMAL);
 }
 
 fn address(relation: Oid) -> pg_sys::ObjectAddress {
-    pg_sys::ObjectAddress { classId: pg_sys::RelationRelationId, objectId: relation, objectSubId: 0 }
+    pg_sys::ObjectAddress {
+        classId: pg_sys::RelationRelationId,
+        objectId: relation,
+        objectSubId: 0,
+    }
 }
 
 fn record(
@@ -186,7 +214,10 @@ fn record(
 
 /// Is this an ordinary or partitioned table?
 pub fn is_table(relation: Oid) -> bool {
-    matches!(kind(relation), pg_sys::RELKIND_RELATION | pg_sys::RELKIND_PARTITIONED_TABLE)
+    matches!(
+        kind(relation),
+        pg_sys::RELKIND_RELATION | pg_sys::RELKIND_PARTITIONED_TABLE
+    )
 }
 
 /// Is this a view?
@@ -204,6 +235,12 @@ pub fn find(schema: &str, name: &str) -> Option<Oid> {
     (oid != pg_sys::InvalidOid).then_some(oid)
 }
 
+/// Is this a schema of temporary objects?
+pub fn is_temporary_schema(name: &str) -> bool {
+    // SAFETY: InvalidOid for what does not exist, which is no temporary schema.
+    unsafe { pg_sys::isAnyTempNamespace(pg_sys::get_namespace_oid(c_text(name).as_ptr(), true)) }
+}
+
 /// The schema of that name, if it exists.
 pub fn find_schema(name: &str) -> Option<Oid> {
     // SAFETY: InvalidOid for what does not exist.
@@ -219,10 +256,16 @@ pub fn role_name(role: Oid) -> String {
 
 /// Raises an error unless the current user owns the server.
 pub fn require_server_ownership(name: &str) {
-    let Some(server) = super::foreign::find_server(name) else { return };
+    let Some(server) = super::foreign::find_server(name) else {
+        return;
+    };
     // SAFETY: permission check without side effects.
     if !unsafe { super::polyfill::owns_server(server.oid, pg_sys::GetUserId()) } {
-        super::report::Report::new(*b"42501", format!("must be owner of foreign server {name}")).raise();
+        super::report::Report::new(
+            super::report::sqlstate::INSUFFICIENT_PRIVILEGE,
+            format!("must be owner of foreign server {name}"),
+        )
+        .raise();
     }
 }
 
@@ -230,7 +273,11 @@ pub fn require_server_ownership(name: &str) {
 pub fn require_server_usage(server: Oid, name: &str) {
     // SAFETY: permission check without side effects.
     if !unsafe { super::polyfill::may_use_server(server, pg_sys::GetUserId()) } {
-        super::report::Report::new(*b"42501", format!("permission denied for foreign server {name}")).raise();
+        super::report::Report::new(
+            sqlstate::INSUFFICIENT_PRIVILEGE,
+            format!("permission denied for foreign server {name}"),
+        )
+        .raise();
     }
 }
 

@@ -1,7 +1,8 @@
 //! Messages to the client and the log: errors with SQLSTATE, DETAIL and HINT, notices and warnings.
 
 use super::guard::{self, unguarded};
-use pgrx::pg_sys;
+use pgrx::pg_sys::panic::ErrorReport;
+use pgrx::{PgLogLevel, PgSqlErrorCode, pg_sys};
 use std::ffi::{CString, c_char, c_int};
 
 /// A five-character SQLSTATE, as `ERRCODE_..` in errcodes.h packs it.
@@ -34,7 +35,12 @@ pub struct Report {
 impl Report {
     /// A report without detail and hint.
     pub fn new(sqlstate: [u8; 5], message: impl Into<String>) -> Report {
-        Report { sqlstate: SqlState(sqlstate), message: message.into(), detail: None, hint: None }
+        Report {
+            sqlstate: SqlState(sqlstate),
+            message: message.into(),
+            detail: None,
+            hint: None,
+        }
     }
 
     /// Adds the DETAIL line.
@@ -49,23 +55,40 @@ impl Report {
         self
     }
 
-    /// Raises this as an ERROR.
+    /// Raises this as an ERROR: it unwinds to the function that Postgres called. pgrx carries the errors that it knows the SQLSTATE of, so that they
+    /// pass its entry points as well as ours; with a SQLSTATE of class RS only [`guard::entry`] may be above.
+    #[cold]
+    #[track_caller]
     pub fn raise(self) -> ! {
-        self.send(pgrx::PgLogLevel::ERROR as c_int);
-        unreachable!("errfinish of an ERROR does not return")
+        let packed = self.sqlstate.packed();
+        let known = PgSqlErrorCode::from(packed);
+        if known as c_int == packed {
+            let mut error = ErrorReport::new(known, self.message, "redshift_streaming");
+            if let Some(detail) = self.detail {
+                error = error.set_detail(detail);
+            }
+            if let Some(hint) = self.hint {
+                error = error.set_hint(hint);
+            }
+            error.report(PgLogLevel::ERROR);
+        } else {
+            self.send(PgLogLevel::ERROR);
+        }
+        unreachable!("an ERROR does not return")
     }
 
     /// Sends this as a WARNING.
     pub fn warn(self) {
-        self.send(pgrx::PgLogLevel::WARNING as c_int);
+        self.send(PgLogLevel::WARNING);
     }
 
     /// Sends this as a NOTICE.
     pub fn notice(self) {
-        self.send(pgrx::PgLogLevel::NOTICE as c_int);
+        self.send(PgLogLevel::NOTICE);
     }
 
-    fn send(self, level: c_int) {
+    fn send(self, level: PgLogLevel) {
+        let level = level as c_int;
         let sqlstate = self.sqlstate.packed();
         // The error may jump: the texts move into Postgres's memory, and nothing of ours is left when it does.
         let message = palloc_text(&self.message);
@@ -102,4 +125,34 @@ fn palloc_text(text: &str) -> *const c_char {
     let owned = CString::new(bytes).unwrap_or_default();
     // SAFETY: pstrdup copies a NUL-terminated string.
     unsafe { pg_sys::pstrdup(owned.as_ptr()) }
+}
+
+/// SQLSTATEs of Postgres's own that we raise (errcodes.txt).
+pub mod sqlstate {
+    #![allow(missing_docs)]
+    pub const SUCCESSFUL_COMPLETION: [u8; 5] = *b"00000";
+    pub const WARNING: [u8; 5] = *b"01000";
+    pub const SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION: [u8; 5] = *b"08001";
+    pub const CONNECTION_FAILURE: [u8; 5] = *b"08006";
+    pub const FEATURE_NOT_SUPPORTED: [u8; 5] = *b"0A000";
+    pub const STRING_DATA_RIGHT_TRUNCATION: [u8; 5] = *b"22001";
+    pub const NUMERIC_VALUE_OUT_OF_RANGE: [u8; 5] = *b"22003";
+    pub const CHARACTER_NOT_IN_REPERTOIRE: [u8; 5] = *b"22021";
+    pub const INVALID_PARAMETER_VALUE: [u8; 5] = *b"22023";
+    pub const INVALID_TEXT_REPRESENTATION: [u8; 5] = *b"22P02";
+    pub const DEPENDENT_OBJECTS_STILL_EXIST: [u8; 5] = *b"2BP01";
+    pub const INSUFFICIENT_PRIVILEGE: [u8; 5] = *b"42501";
+    pub const SYNTAX_ERROR: [u8; 5] = *b"42601";
+    pub const INVALID_NAME: [u8; 5] = *b"42602";
+    pub const UNDEFINED_OBJECT: [u8; 5] = *b"42704";
+    pub const DATATYPE_MISMATCH: [u8; 5] = *b"42804";
+    pub const WRONG_OBJECT_TYPE: [u8; 5] = *b"42809";
+    pub const UNDEFINED_TABLE: [u8; 5] = *b"42P01";
+    pub const DUPLICATE_TABLE: [u8; 5] = *b"42P07";
+    pub const OUT_OF_MEMORY: [u8; 5] = *b"53200";
+    pub const PROGRAM_LIMIT_EXCEEDED: [u8; 5] = *b"54000";
+    pub const OBJECT_NOT_IN_PREREQUISITE_STATE: [u8; 5] = *b"55000";
+    pub const OBJECT_IN_USE: [u8; 5] = *b"55006";
+    pub const FDW_INVALID_OPTION_NAME: [u8; 5] = *b"HV00D";
+    pub const DATA_CORRUPTED: [u8; 5] = *b"XX001";
 }

@@ -18,12 +18,15 @@ pub struct Row<'a>(SpiHeapTupleData<'a>);
 impl Row<'_> {
     /// Column `number` (from 1); `None` for SQL NULL.
     pub fn get<T: IntoDatum + FromDatum>(&self, number: usize) -> Option<T> {
-        self.0.get(number).unwrap_or_else(|error| panic!("column {number} of our own query: {error}"))
+        self.0
+            .get(number)
+            .unwrap_or_else(|error| panic!("column {number} of our own query: {error}"))
     }
 
     /// Column `number` (from 1), which the query never leaves NULL.
     pub fn expect<T: IntoDatum + FromDatum>(&self, number: usize) -> T {
-        self.get(number).unwrap_or_else(|| panic!("column {number} of our own query is NULL"))
+        self.get(number)
+            .unwrap_or_else(|| panic!("column {number} of our own query is NULL"))
     }
 }
 
@@ -31,7 +34,9 @@ impl Row<'_> {
 pub fn rows<T>(sql: &str, args: &[Arg], make: impl FnMut(Row) -> T) -> Vec<T> {
     let mut make = make;
     Spi::connect_mut(|client| {
-        let table = client.update(sql, None, args).unwrap_or_else(|error| panic!("{sql}: {error}"));
+        let table = client
+            .update(sql, None, args)
+            .unwrap_or_else(|error| panic!("{sql}: {error}"));
         table.map(|row| make(Row(row))).collect()
     })
 }
@@ -44,7 +49,10 @@ pub fn first<T>(sql: &str, args: &[Arg], make: impl FnMut(Row) -> T) -> Option<T
 /// Runs `sql` and returns the number of rows that it touched.
 pub fn execute(sql: &str, args: &[Arg]) -> usize {
     Spi::connect_mut(|client| {
-        client.update(sql, None, args).unwrap_or_else(|error| panic!("{sql}: {error}")).len()
+        client
+            .update(sql, None, args)
+            .unwrap_or_else(|error| panic!("{sql}: {error}"))
+            .len()
     })
 }
 
@@ -52,7 +60,11 @@ pub fn execute(sql: &str, args: &[Arg]) -> usize {
 /// the catalogue tables of schema redshift are read and written. If `work` raises, the abort of the (sub)transaction restores user
 /// and settings.
 pub fn as_extension_owner<T>(work: impl FnOnce() -> T) -> T {
-    as_user(relation::extension_owner(), pg_sys::SECURITY_LOCAL_USERID_CHANGE as i32, work)
+    as_user(
+        relation::extension_owner(),
+        pg_sys::SECURITY_LOCAL_USERID_CHANGE as i32,
+        work,
+    )
 }
 
 /// Runs `work` as `owner` in a security-restricted operation: the definition of a view and what the table's triggers do.

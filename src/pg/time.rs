@@ -17,5 +17,6 @@ pub fn statement_start_utc() -> i64 {
 /// As an argument of type `timestamp`: the UTC time, whatever the session's zone.
 pub fn timestamp(microseconds: i64) -> pgrx::datum::Timestamp {
     // Out of range cannot come: values are clocks and checked record times.
-    pgrx::datum::Timestamp::try_from(microseconds).unwrap_or(pgrx::datum::Timestamp::positive_infinity())
+    pgrx::datum::Timestamp::try_from(microseconds)
+        .unwrap_or(pgrx::datum::Timestamp::positive_infinity())
 }

@@ -8,7 +8,9 @@ mod unguarded {
     unsafe extern "C-unwind" {
         #[link_name = "ExecClearTuple__pgrx_cshim"]
         pub fn ExecClearTuple(slot: *mut pg_sys::TupleTableSlot) -> *mut pg_sys::TupleTableSlot;
-        pub fn ExecStoreVirtualTuple(slot: *mut pg_sys::TupleTableSlot) -> *mut pg_sys::TupleTableSlot;
+        pub fn ExecStoreVirtualTuple(
+            slot: *mut pg_sys::TupleTableSlot,
+        ) -> *mut pg_sys::TupleTableSlot;
     }
 }
 
@@ -28,7 +30,12 @@ pub struct RowWriter {
 impl RowWriter {
     /// A writer of rows with `attributes` columns.
     pub(super) fn new(attributes: usize) -> RowWriter {
-        RowWriter { slot: std::ptr::null_mut(), attributes, buffer: Vec::new(), used: 0 }
+        RowWriter {
+            slot: std::ptr::null_mut(),
+            attributes,
+            buffer: Vec::new(),
+            used: 0,
+        }
     }
 
     /// Empties `slot` for the next row.

@@ -75,7 +75,10 @@ impl Call {
 
     /// Runs a statement of ours instead of the user's, from Rust frames. Event triggers see the user's: this one is a part of it.
     fn run(self, statement: *mut pg_sys::PlannedStmt) {
-        let part = Call { context: pg_sys::ProcessUtilityContext::PROCESS_UTILITY_SUBCOMMAND, ..self };
+        let part = Call {
+            context: pg_sys::ProcessUtilityContext::PROCESS_UTILITY_SUBCOMMAND,
+            ..self
+        };
         // SAFETY: nothing in the closure has a destructor.
         unsafe { preserving(|| part.pass_on(statement, false)) }
     }
@@ -91,7 +94,14 @@ unsafe extern "C-unwind" fn process_utility(
     destination: *mut pg_sys::DestReceiver,
     completion: *mut pg_sys::QueryCompletion,
 ) {
-    let call = Call { text, context, parameters, environment, destination, completion };
+    let call = Call {
+        text,
+        context,
+        parameters,
+        environment,
+        destination,
+        completion,
+    };
     // SAFETY: arguments come from Postgres; `entry` is the frame that errors leave from.
     unsafe {
         if !may_concern_us((*(*planned).utilityStmt).type_) || !entry(|| handle(call, planned)) {
@@ -172,7 +182,9 @@ unsafe fn create_statement(call: Call, statement: *mut pg_sys::CreateTableAsStmt
     // SAFETY: the query of a CREATE MATERIALIZED VIEW is analysed when it reaches the hook.
     unsafe {
         let stmt = &*statement;
-        if stmt.objtype != pg_sys::ObjectType::OBJECT_MATVIEW || !is_a(stmt.query, pg_sys::NodeTag::T_Query) {
+        if stmt.objtype != pg_sys::ObjectType::OBJECT_MATVIEW
+            || !is_a(stmt.query, pg_sys::NodeTag::T_Query)
+        {
             return false;
         }
         let query = Query(stmt.query.cast());
@@ -182,20 +194,26 @@ unsafe fn create_statement(call: Call, statement: *mut pg_sys::CreateTableAsStmt
         check_allowed(c"CREATE MATERIALIZED VIEW");
         let into = &*stmt.into;
         let options = pointers::<pg_sys::DefElem>(into.options);
-        let (ours, storage): (Vec<_>, Vec<_>) =
-            options.into_iter().partition(|option| create::is_view_option(&definition(*option).name));
+        let (ours, storage): (Vec<_>, Vec<_>) = options
+            .into_iter()
+            .partition(|option| create::is_view_option(&definition(*option).name));
         let request = create::Request {
-            schema: text(pg_sys::get_namespace_name(pg_sys::RangeVarGetAndCheckCreationNamespace(
-                into.rel,
-                pg_sys::NoLock as i32,
-                std::ptr::null_mut(),
-            )))
+            schema: text(pg_sys::get_namespace_name(
+                pg_sys::RangeVarGetAndCheckCreationNamespace(
+                    into.rel,
+                    pg_sys::NoLock as i32,
+                    std::ptr::null_mut(),
+                ),
+            ))
             .unwrap_or_default(),
             name: text((*into.rel).relname).unwrap_or_default(),
             column_names: names(into.colNames),
             if_not_exists: stmt.if_not_exists,
             options: ours.into_iter().map(|option| definition(option)).collect(),
-            storage_options: storage.into_iter().map(|option| definition(option)).collect(),
+            storage_options: storage
+                .into_iter()
+                .map(|option| definition(option))
+                .collect(),
             access_method: text(into.accessMethod),
             tablespace: text(into.tableSpaceName),
             query,
@@ -238,10 +256,14 @@ unsafe fn with_event_triggers(
 unsafe fn refresh_statement(call: Call, statement: *mut pg_sys::RefreshMatViewStmt) -> bool {
     // SAFETY: by the tag.
     unsafe {
-        let Some(view) = view_of((*statement).relation) else { return false };
+        let Some(view) = view_of((*statement).relation) else {
+            return false;
+        };
         check_allowed(c"REFRESH MATERIALIZED VIEW");
         let skip_data = (*statement).skipData;
-        with_event_triggers(call.context, statement.cast(), || crate::refresh::statement(view, skip_data));
+        with_event_triggers(call.context, statement.cast(), || {
+            crate::refresh::statement(view, skip_data)
+        });
         true
     }
 }
@@ -286,7 +308,9 @@ unsafe fn alter_statement(call: Call, planned: *mut pg_sys::PlannedStmt) -> bool
     // SAFETY: by the tags.
     unsafe {
         let stmt = (*planned).utilityStmt.cast::<pg_sys::AlterTableStmt>();
-        let Some(view) = view_of((*stmt).relation) else { return false };
+        let Some(view) = view_of((*stmt).relation) else {
+            return false;
+        };
         let (copied, stmt) = editable::<pg_sys::AlterTableStmt>(planned);
         check_allowed(c"ALTER MATERIALIZED VIEW");
         with_event_triggers(call.context, (*planned).utilityStmt, || {
@@ -326,7 +350,8 @@ unsafe fn keep_after_our_part(view: Oid, command: *mut pg_sys::AlterTableCmd) ->
                     .into_iter()
                     .partition(|option| create::is_view_option(&definition(*option).name));
                 if !ours.is_empty() {
-                    let ours: Vec<Definition> = ours.into_iter().map(|option| definition(option)).collect();
+                    let ours: Vec<Definition> =
+                        ours.into_iter().map(|option| definition(option)).collect();
                     alter::set_options(view, &ours, reset);
                 }
                 let mut rest = std::ptr::null_mut();
@@ -345,14 +370,19 @@ unsafe fn rename_statement(call: Call, planned: *mut pg_sys::PlannedStmt) -> boo
     // SAFETY: by the tag.
     unsafe {
         let stmt = (*planned).utilityStmt.cast::<pg_sys::RenameStmt>();
-        let Some(view) = view_of((*stmt).relation) else { return false };
+        let Some(view) = view_of((*stmt).relation) else {
+            return false;
+        };
         let (copied, stmt) = editable::<pg_sys::RenameStmt>(planned);
         for kind in [&mut (*stmt).renameType, &mut (*stmt).relationType] {
             if *kind == pg_sys::ObjectType::OBJECT_MATVIEW {
                 *kind = pg_sys::ObjectType::OBJECT_TABLE;
             }
         }
-        let (kind, old) = ((*stmt).renameType, text((*stmt).subname).unwrap_or_default());
+        let (kind, old) = (
+            (*stmt).renameType,
+            text((*stmt).subname).unwrap_or_default(),
+        );
         let new = text((*stmt).newname).unwrap_or_default();
         check_allowed(c"ALTER MATERIALIZED VIEW");
         with_event_triggers(call.context, (*planned).utilityStmt, || {
@@ -370,8 +400,12 @@ unsafe fn rename_statement(call: Call, planned: *mut pg_sys::PlannedStmt) -> boo
 unsafe fn set_schema_statement(call: Call, planned: *mut pg_sys::PlannedStmt) -> bool {
     // SAFETY: by the tag.
     unsafe {
-        let stmt = (*planned).utilityStmt.cast::<pg_sys::AlterObjectSchemaStmt>();
-        let Some(view) = view_of((*stmt).relation) else { return false };
+        let stmt = (*planned)
+            .utilityStmt
+            .cast::<pg_sys::AlterObjectSchemaStmt>();
+        let Some(view) = view_of((*stmt).relation) else {
+            return false;
+        };
         let (copied, stmt) = editable::<pg_sys::AlterObjectSchemaStmt>(planned);
         if (*stmt).objectType == pg_sys::ObjectType::OBJECT_MATVIEW {
             (*stmt).objectType = pg_sys::ObjectType::OBJECT_TABLE;
@@ -405,7 +439,9 @@ unsafe fn trigger_statement(call: Call, planned: *mut pg_sys::PlannedStmt) -> bo
     // SAFETY: by the tag.
     unsafe {
         let stmt = (*planned).utilityStmt.cast::<pg_sys::CreateTrigStmt>();
-        let Some(view) = view_of((*stmt).relation) else { return false };
+        let Some(view) = view_of((*stmt).relation) else {
+            return false;
+        };
         check_allowed(c"CREATE TRIGGER");
         with_event_triggers(call.context, (*planned).utilityStmt, || {
             call.run(copy(planned));
@@ -443,7 +479,8 @@ unsafe fn names(list: *mut pg_sys::List) -> Vec<String> {
         pointers::<pg_sys::Node>(list)
             .into_iter()
             .map(|name| {
-                let owned: CString = std::ffi::CStr::from_ptr(super::polyfill::string_value(name)).into();
+                let owned: CString =
+                    std::ffi::CStr::from_ptr(super::polyfill::string_value(name)).into();
                 owned.to_string_lossy().into_owned()
             })
             .collect()

@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 
 /// Waits until `fd` is readable, the latch is set or `deadline` has come; cancels and terminations are acted on.
 pub fn readable(fd: RawFd, deadline: Instant) {
-    let left = deadline.saturating_duration_since(Instant::now()).min(Duration::from_secs(60));
+    let left = deadline
+        .saturating_duration_since(Instant::now())
+        .min(Duration::from_secs(60));
     // Rounded up: a wait of 0 ms would spin through the last millisecond.
     let timeout_ms = left.as_millis() as i64 + 1;
     let events = pg_sys::WL_LATCH_SET

@@ -65,7 +65,10 @@ impl Comparison {
     }
 
     fn symbol(self) -> &'static str {
-        COMPARISONS.iter().find(|(comparison, _)| *comparison == self).map_or("", |(_, symbol)| symbol)
+        COMPARISONS
+            .iter()
+            .find(|(comparison, _)| *comparison == self)
+            .map_or("", |(_, symbol)| symbol)
     }
 }
 
@@ -81,8 +84,14 @@ pub struct Bound {
 impl Bound {
     /// As an integer, which a plan can carry.
     pub fn to_code(self) -> i32 {
-        let column = COLUMNS.iter().position(|(column, _)| *column == self.column).unwrap_or(0);
-        let comparison = COMPARISONS.iter().position(|(c, _)| *c == self.comparison).unwrap_or(0);
+        let column = COLUMNS
+            .iter()
+            .position(|(column, _)| *column == self.column)
+            .unwrap_or(0);
+        let comparison = COMPARISONS
+            .iter()
+            .position(|(c, _)| *c == self.comparison)
+            .unwrap_or(0);
         (column * COMPARISONS.len() + comparison) as i32
     }
 
@@ -99,15 +108,25 @@ impl Bound {
 pub fn explain(operands: &[(Bound, String)]) -> Vec<(&'static CStr, String)> {
     let conditions = |column| {
         let of_column = operands.iter().filter(|(bound, _)| bound.column == column);
-        let texts: Vec<String> =
-            of_column.map(|(bound, operand)| format!("{} {operand}", bound.comparison.symbol())).collect();
+        let texts: Vec<String> = of_column
+            .map(|(bound, operand)| format!("{} {operand}", bound.comparison.symbol()))
+            .collect();
         texts.join(" and ")
     };
     COLUMNS
         .iter()
         .map(|(column, label)| (*column, *label, conditions(*column)))
         .filter(|(column, _, text)| *column == BoundColumn::Partition || !text.is_empty())
-        .map(|(_, label, text)| (label, if text.is_empty() { "all".to_owned() } else { text }))
+        .map(|(_, label, text)| {
+            (
+                label,
+                if text.is_empty() {
+                    "all".to_owned()
+                } else {
+                    text
+                },
+            )
+        })
         .collect()
 }
 
@@ -125,7 +144,11 @@ pub struct Bounds {
 
 impl Default for Bounds {
     fn default() -> Bounds {
-        Bounds { partitions: (0, i64::MAX), offsets: (0, i64::MAX), timestamp_from: None }
+        Bounds {
+            partitions: (0, i64::MAX),
+            offsets: (0, i64::MAX),
+            timestamp_from: None,
+        }
     }
 }
 

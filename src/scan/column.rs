@@ -31,18 +31,33 @@ pub enum Column {
 pub const COLUMNS: [(&str, &str, Column); 8] = [
     ("kafka_partition", "bigint", Column::Partition),
     ("kafka_offset", "bigint", Column::Offset),
-    ("kafka_timestamp_type", "character(1)", Column::TimestampType),
-    ("kafka_timestamp", "timestamp without time zone", Column::Timestamp),
+    (
+        "kafka_timestamp_type",
+        "character(1)",
+        Column::TimestampType,
+    ),
+    (
+        "kafka_timestamp",
+        "timestamp without time zone",
+        Column::Timestamp,
+    ),
     ("kafka_key", "varbyte", Column::Key),
     ("kafka_value", "varbyte", Column::Value),
     ("kafka_headers", "super", Column::Headers),
-    ("refresh_time", "timestamp without time zone", Column::RefreshTime),
+    (
+        "refresh_time",
+        "timestamp without time zone",
+        Column::RefreshTime,
+    ),
 ];
 
 impl Column {
     /// The column of that name.
     pub fn of_name(name: &str) -> Option<Column> {
-        COLUMNS.iter().find(|(column, ..)| *column == name).map(|(.., column)| *column)
+        COLUMNS
+            .iter()
+            .find(|(column, ..)| *column == name)
+            .map(|(.., column)| *column)
     }
 }
 
@@ -55,13 +70,19 @@ const FIRST_TIMESTAMP_US: i64 = -211_813_488_000_000_000;
 
 /// A record's time as a Postgres timestamp in UTC; `None` if no timestamp can hold it.
 pub fn to_timestamp(milliseconds: i64) -> Option<i64> {
-    let microseconds = milliseconds.checked_mul(1000)?.checked_sub(EPOCH_DIFFERENCE_US)?;
-    (FIRST_TIMESTAMP_US..=LAST_TIMESTAMP_US).contains(&microseconds).then_some(microseconds)
+    let microseconds = milliseconds
+        .checked_mul(1000)?
+        .checked_sub(EPOCH_DIFFERENCE_US)?;
+    (FIRST_TIMESTAMP_US..=LAST_TIMESTAMP_US)
+        .contains(&microseconds)
+        .then_some(microseconds)
 }
 
 /// A Postgres timestamp in UTC as milliseconds since 1970, rounded down.
 pub fn to_milliseconds(timestamp: i64) -> i64 {
-    timestamp.saturating_add(EPOCH_DIFFERENCE_US).div_euclid(1000)
+    timestamp
+        .saturating_add(EPOCH_DIFFERENCE_US)
+        .div_euclid(1000)
 }
 
 /// The letter of a record's timestamp type.
@@ -84,17 +105,28 @@ pub struct RowFiller {
 impl RowFiller {
     /// Fills `columns`; `refresh_time` is a timestamp in UTC.
     pub fn new(columns: Vec<(usize, Column)>, refresh_time: i64) -> RowFiller {
-        RowFiller { columns, refresh_time, headers: super_value::Parser::new() }
+        RowFiller {
+            columns,
+            refresh_time,
+            headers: super_value::Parser::new(),
+        }
     }
 
     /// Writes one record as a row.
     pub fn fill(&mut self, record: &Record, row: &mut RowWriter) {
         let key = record.key();
         let value = record.value();
-        let headers =
-            if self.columns.iter().any(|(_, c)| *c == Column::Headers) { headers_json(record) } else { None };
+        let headers = if self.columns.iter().any(|(_, c)| *c == Column::Headers) {
+            headers_json(record)
+        } else {
+            None
+        };
         let headers = headers.and_then(|json| self.headers.parse(json.as_bytes()).ok());
-        let bytes = [key, value, headers].iter().flatten().map(|bytes| bytes.len()).sum();
+        let bytes = [key, value, headers]
+            .iter()
+            .flatten()
+            .map(|bytes| bytes.len())
+            .sum();
         row.begin(self.columns.len(), bytes);
         for &(attribute, column) in &self.columns {
             match column {

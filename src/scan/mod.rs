@@ -42,7 +42,8 @@ fn forget_current_record() {
 /// Refuses to be planned inside a native CREATE or REFRESH MATERIALIZED VIEW: it would read the topic again each time.
 pub fn check_allowed_here(table: Oid) {
     if !job::is_running() {
-        error::native_materialized_view(&relation::qualified_name(table).unwrap_or_default()).raise();
+        error::native_materialized_view(&relation::qualified_name(table).unwrap_or_default())
+            .raise();
     }
 }
 
@@ -92,8 +93,11 @@ impl Scan {
     /// Prepares a scan; the broker is asked when the first record is.
     pub fn begin(table: Oid, columns: Vec<(usize, Column)>, limit: u64) -> Scan {
         let refresh = job::take(table).map(Refresh::new);
-        let refresh_time =
-            refresh.as_ref().map_or_else(time::statement_start_utc, |refresh| refresh.job.refresh_time);
+        let refresh_time = refresh
+            .as_ref()
+            .map_or_else(time::statement_start_utc, |refresh| {
+                refresh.job.refresh_time
+            });
         Scan {
             table,
             filler: RowFiller::new(columns, refresh_time),
@@ -126,10 +130,17 @@ impl Scan {
                 let (source, topic) = Source::of_stream(self.table);
                 let few = (1..=SMALL_PEEK_RECORDS).contains(&self.limit);
                 let memory = settings::memory_limit_bytes();
-                let client = source.connect(if few { memory.min(SMALL_PEEK_BYTES) } else { memory });
+                let client = source.connect(if few {
+                    memory.min(SMALL_PEEK_BYTES)
+                } else {
+                    memory
+                });
                 let ranges = peek_ranges(&source, &client, &topic, &bounds);
                 let open = start_reading(&client, topic, ranges);
-                Open { client: Some(client), ..open }
+                Open {
+                    client: Some(client),
+                    ..open
+                }
             }
         });
     }
@@ -140,16 +151,27 @@ impl Scan {
         if self.refresh.is_some() && self.open.is_some() {
             error::rescan().raise();
         }
-        if let Some(Open { topic, ranges, reader, client: Some(client) }) = self.open.take() {
+        if let Some(Open {
+            topic,
+            ranges,
+            reader,
+            client: Some(client),
+        }) = self.open.take()
+        {
             drop(reader);
             let open = start_reading(&client, topic, ranges);
-            self.open = Some(Open { client: Some(client), ..open });
+            self.open = Some(Open {
+                client: Some(client),
+                ..open
+            });
         }
     }
 
     /// Writes the next record as a row; false at the end.
     pub fn next(&mut self, row: &mut RowWriter) -> bool {
-        let Some(open) = self.open.as_mut() else { return false };
+        let Some(open) = self.open.as_mut() else {
+            return false;
+        };
         if self.limit > 0 && self.returned >= self.limit {
             return false;
         }
@@ -182,7 +204,8 @@ impl Scan {
                     let deadline = *stalled_at.get_or_insert(began + settings::fetch_timeout());
                     if began >= deadline {
                         let waiting_for = unfinished(&open.reader, &open.ranges);
-                        error::stalled(&open.topic, &waiting_for, client.last_broker_error()).raise();
+                        error::stalled(&open.topic, &waiting_for, client.last_broker_error())
+                            .raise();
                     }
                     wait::readable(client.wake_fd(), deadline);
                     client.clear_wake();
@@ -202,7 +225,9 @@ impl Scan {
 
     /// Ends the scan; a refresh's outcome is laid down for it.
     pub fn end(mut self) {
-        let Some(refresh) = &mut self.refresh else { return };
+        let Some(refresh) = &mut self.refresh else {
+            return;
+        };
         if let Some(open) = &self.open {
             for progress in &mut refresh.progress {
                 if let Some(next_offset) = open.reader.next_offset(progress.partition) {
@@ -219,15 +244,23 @@ impl Scan {
 
     /// For EXPLAIN ANALYZE: what was read, and how long records were waited for.
     pub fn statistics(&self, timing: bool) -> Vec<(&'static CStr, String)> {
-        let Some(open) = &self.open else { return Vec::new() };
-        let ranges = open.ranges.iter().map(|r| format!("{}: {}-{}", r.partition, r.start, r.end));
+        let Some(open) = &self.open else {
+            return Vec::new();
+        };
+        let ranges = open
+            .ranges
+            .iter()
+            .map(|r| format!("{}: {}-{}", r.partition, r.start, r.end));
         let mut lines = vec![
             (c"Ranges", ranges.collect::<Vec<_>>().join(", ")),
-            (c"Records Read", open.reader.records().to_string()),
-            (c"Bytes Read", open.reader.bytes().to_string()),
+            (c"Records", open.reader.records().to_string()),
+            (c"Bytes", open.reader.bytes().to_string()),
         ];
         if timing {
-            lines.push((c"Wait Time", format!("{:.3} ms", self.waited.as_secs_f64() * 1000.0)));
+            lines.push((
+                c"Wait",
+                format!("{:.3} ms", self.waited.as_secs_f64() * 1000.0),
+            ));
         }
         lines
     }
@@ -244,7 +277,12 @@ impl Refresh {
                 ..Progress::default()
             })
             .collect();
-        let highest = job.ranges.iter().map(|range| range.partition).max().unwrap_or(0);
+        let highest = job
+            .ranges
+            .iter()
+            .map(|range| range.partition)
+            .max()
+            .unwrap_or(0);
         let mut places = vec![0; usize::try_from(highest).unwrap_or(0) + 1];
         for (place, range) in job.ranges.iter().enumerate() {
             if let Ok(partition) = usize::try_from(range.partition) {
@@ -273,7 +311,10 @@ impl Refresh {
     fn accept(&mut self, record: &Record) -> bool {
         let (partition, offset) = (record.partition(), record.offset());
         CURRENT.set(Some((partition, offset)));
-        self.current = usize::try_from(partition).ok().and_then(|p| self.places.get(p).copied()).unwrap_or(0);
+        self.current = usize::try_from(partition)
+            .ok()
+            .and_then(|p| self.places.get(p).copied())
+            .unwrap_or(0);
         let key = record.key().map_or(0, <[u8]>::len) as u64;
         let value = record.value().map_or(0, <[u8]>::len) as u64;
         self.scanned += 1;
@@ -293,8 +334,18 @@ impl Refresh {
         }
         progress.skipped += 1;
         if self.skipped.len() < MAX_LISTED_SKIPS {
-            let (bytes, part) = if value > limit { (value, "value") } else { (key, "key") };
-            self.skipped.push(SkippedRecord { partition, offset, timestamp, bytes, part });
+            let (bytes, part) = if value > limit {
+                (value, "value")
+            } else {
+                (key, "key")
+            };
+            self.skipped.push(SkippedRecord {
+                partition,
+                offset,
+                timestamp,
+                bytes,
+                part,
+            });
         }
         false
     }
@@ -304,31 +355,60 @@ fn start_reading(client: &Client, topic: String, ranges: Vec<PartitionRange>) ->
     let reader = client
         .read(&topic, ranges.clone(), &ReadOptions::default())
         .unwrap_or_else(|error| error::source(&format!("topic \"{topic}\""), &error).raise());
-    Open { topic, ranges, reader, client: None }
+    Open {
+        topic,
+        ranges,
+        reader,
+        client: None,
+    }
 }
 
 /// The part of a range that the bounds leave.
 fn within(range: PartitionRange, bounds: &Bounds) -> Option<PartitionRange> {
     let start = range.start.max(bounds.offsets.0);
     let end = range.end.min(bounds.offsets.1.saturating_add(1));
-    (bounds.has_partition(range.partition) && start < end).then_some(PartitionRange { start, end, ..range })
+    (bounds.has_partition(range.partition) && start < end).then_some(PartitionRange {
+        start,
+        end,
+        ..range
+    })
 }
 
 /// Everything that is in the topic now, within the bounds.
-fn peek_ranges(source: &Source, client: &Client, topic: &str, bounds: &Bounds) -> Vec<PartitionRange> {
-    let description = source.answer(client, client.describe_topic(topic, settings::connect_timeout()));
-    let partitions: Vec<i32> =
-        description.partitions.into_iter().filter(|partition| bounds.has_partition(*partition)).collect();
+fn peek_ranges(
+    source: &Source,
+    client: &Client,
+    topic: &str,
+    bounds: &Bounds,
+) -> Vec<PartitionRange> {
+    let description = source.answer(
+        client,
+        client.describe_topic(topic, settings::connect_timeout()),
+    );
+    let partitions: Vec<i32> = description
+        .partitions
+        .into_iter()
+        .filter(|partition| bounds.has_partition(*partition))
+        .collect();
     let watermarks = source.watermarks(client, topic, &partitions);
     let from_time = match bounds.timestamp_from {
-        Some(timestamp) => source.offsets_at(client, topic, &watermarks, to_milliseconds(timestamp)),
+        Some(timestamp) => {
+            source.offsets_at(client, topic, &watermarks, to_milliseconds(timestamp))
+        }
         None => Vec::new(),
     };
     let range = |watermarks: &Watermarks| {
-        let at_time = from_time.iter().find(|(partition, _)| *partition == watermarks.partition);
-        let start = at_time.map_or(watermarks.earliest, |(_, offset)| watermarks.earliest.max(*offset));
-        let range =
-            PartitionRange { partition: watermarks.partition, start, end: watermarks.latest };
+        let at_time = from_time
+            .iter()
+            .find(|(partition, _)| *partition == watermarks.partition);
+        let start = at_time.map_or(watermarks.earliest, |(_, offset)| {
+            watermarks.earliest.max(*offset)
+        });
+        let range = PartitionRange {
+            partition: watermarks.partition,
+            start,
+            end: watermarks.latest,
+        };
         within(range, bounds)
     };
     watermarks.iter().filter_map(range).collect()
@@ -340,8 +420,12 @@ fn unfinished(reader: &Reader, ranges: &[PartitionRange]) -> String {
         .iter()
         .filter_map(|range| {
             let next = reader.next_offset(range.partition)?;
-            (next < range.end)
-                .then(|| format!("partition {} offset {next} (end {})", range.partition, range.end))
+            (next < range.end).then(|| {
+                format!(
+                    "partition {} offset {next} (end {})",
+                    range.partition, range.end
+                )
+            })
         })
         .collect();
     waiting.join(", ")

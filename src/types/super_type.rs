@@ -5,10 +5,10 @@ use core::ffi::CStr;
 use pgrx::prelude::*;
 use super_value::{Value, cast, number};
 
-use crate::api::json;
 use crate::pg::datetime;
 use crate::pg::datum::{Bytes, Super, Varlena};
-use crate::pg::raise;
+use crate::pg::report::{Report, sqlstate};
+use crate::types::json_text;
 
 /// A literal beside a SUPER becomes SUPER wherever Postgres looks for a common type, and is read here.
 const LITERAL_HINT: &str = "A literal of type super is JSON text. To compare with or fall back to a string, cast the SUPER value: path::varchar.";
@@ -16,7 +16,7 @@ const LITERAL_HINT: &str = "A literal of type super is JSON text. To compare wit
 /// Text input: JSON, by the same parser as `json_parse`.
 #[pg_extern]
 fn super_in(text: &CStr) -> Varlena {
-    json::parse(text.to_bytes(), Some(LITERAL_HINT))
+    json_text::parse(text.to_bytes(), Some(LITERAL_HINT))
 }
 
 #[pg_extern]
@@ -98,7 +98,7 @@ fn text_to_super(text: Bytes<'_>) -> Varlena {
                 "a string in SUPER has at most {} bytes",
                 super_value::limits::MAX_STRING_BYTES
             );
-            raise::error(PgSqlErrorCode::ERRCODE_PROGRAM_LIMIT_EXCEEDED, message).raise()
+            Report::new(sqlstate::PROGRAM_LIMIT_EXCEEDED, message).raise()
         }
     }
 }
@@ -134,8 +134,8 @@ fn numeric_to_super(value: Bytes<'_>) -> Varlena {
 fn number_to_super(numeric: Option<Vec<u8>>) -> Varlena {
     match numeric.as_deref().and_then(Value::number) {
         Some(value) => Varlena::of_value(value),
-        None => raise::error(
-            PgSqlErrorCode::ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE,
+        None => Report::new(
+            sqlstate::NUMERIC_VALUE_OUT_OF_RANGE,
             "SUPER cannot hold NaN or infinity",
         )
         .raise(),

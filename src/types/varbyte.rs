@@ -5,7 +5,7 @@ use core::ffi::CStr;
 use pgrx::prelude::*;
 
 use crate::pg::datum::{Bytes, Received, Varlena};
-use crate::pg::raise;
+use crate::pg::report::{Report, sqlstate};
 
 /// Largest n of varbyte(n): 16 MB.
 const MAX_LENGTH: i32 = 16_777_216;
@@ -16,7 +16,7 @@ const HEX_INPUT_HINT: &str = "A varbyte literal is hexadecimal. For the bytes of
 fn varbyte_in(text: &CStr, _type: pg_sys::Oid, typmod: i32) -> Varlena {
     let bytes = decode_hex(text.to_bytes()).unwrap_or_else(|reason| {
         let message = format!("invalid input syntax for type varbyte: {reason}");
-        raise::error(PgSqlErrorCode::ERRCODE_INVALID_TEXT_REPRESENTATION, message)
+        Report::new(sqlstate::INVALID_TEXT_REPRESENTATION, message)
             .hint(HEX_INPUT_HINT)
             .raise()
     });
@@ -52,7 +52,7 @@ fn varbyte_typmod_in(typmods: pgrx::Array<'_, &CStr>) -> i32 {
         .filter(|length| (1..=MAX_LENGTH).contains(length))
         .unwrap_or_else(|| {
             let message = format!("length for type varbyte must be between 1 and {MAX_LENGTH}");
-            raise::error(PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE, message).raise()
+            Report::new(sqlstate::INVALID_PARAMETER_VALUE, message).raise()
         })
 }
 
@@ -80,11 +80,7 @@ fn varbyte_length_cast(value: Bytes<'_>, typmod: i32, explicit: bool) -> Varlena
 fn check_length(length: usize, typmod: i32) {
     if usize::try_from(typmod).is_ok_and(|most| length > most) {
         let message = format!("value too long for type varbyte({typmod})");
-        raise::error(
-            PgSqlErrorCode::ERRCODE_STRING_DATA_RIGHT_TRUNCATION,
-            message,
-        )
-        .raise()
+        Report::new(sqlstate::STRING_DATA_RIGHT_TRUNCATION, message).raise()
     }
 }
 
@@ -103,7 +99,7 @@ fn varbyte_to_text(value: Bytes<'_>) -> Varlena {
             "varbyte is not text in UTF-8: byte 0x{:02x} at position {position}",
             bytes[position]
         );
-        raise::error(PgSqlErrorCode::ERRCODE_CHARACTER_NOT_IN_REPERTOIRE, message)
+        Report::new(sqlstate::CHARACTER_NOT_IN_REPERTOIRE, message)
             .hint("is_utf8(value) tells beforehand; from_varbyte(value, 'hex') shows any bytes.")
             .raise()
     }
@@ -130,8 +126,8 @@ impl Format {
             "hex" => Format::Hex,
             "binary" => Format::Binary,
             "utf-8" | "utf8" => Format::Utf8,
-            _ => raise::error(
-                PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
+            _ => Report::new(
+                sqlstate::INVALID_PARAMETER_VALUE,
                 format!("unknown varbyte format \"{name}\""),
             )
             .hint("The formats are hex, binary, utf-8 and utf8.")
@@ -170,7 +166,7 @@ fn to_varbyte(text: Bytes<'_>, format: Bytes<'_>) -> Varlena {
         Ok(decoded) => Varlena::of_payload(&decoded),
         Err(reason) => {
             let message = format!("cannot make varbyte from text: {reason}");
-            raise::error(PgSqlErrorCode::ERRCODE_INVALID_TEXT_REPRESENTATION, message).raise()
+            Report::new(sqlstate::INVALID_TEXT_REPRESENTATION, message).raise()
         }
     }
 }

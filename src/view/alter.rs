@@ -10,7 +10,9 @@ use pgrx::spi::quote_identifier;
 
 /// What must hold after any ALTER: the definition follows the table, and no trigger is deferrable.
 pub fn after(table: Oid) {
-    let Some(view) = materialized_view::find(table) else { return };
+    let Some(view) = materialized_view::find(table) else {
+        return;
+    };
     if let Some(definition) = view.definition {
         definition::follow(table, definition);
     }
@@ -19,11 +21,16 @@ pub fn after(table: Oid) {
 
 /// The table has a new name, or one of its columns has.
 pub fn renamed(table: Oid, column: Option<(&str, &str)>) {
-    let Some(definition) = materialized_view::find(table).and_then(|view| view.definition) else { return };
+    let Some(definition) = materialized_view::find(table).and_then(|view| view.definition) else {
+        return;
+    };
     match column {
         None => definition::rename_after(table, definition),
         Some((old, new)) => {
-            if definition::column_names(definition).iter().any(|column| column == old) {
+            if definition::column_names(definition)
+                .iter()
+                .any(|column| column == old)
+            {
                 let view = relation::qualified_name(definition).unwrap_or_default();
                 let (old, new) = (quote_identifier(old), quote_identifier(new));
                 execute::subcommand(&format!("ALTER VIEW {view} RENAME COLUMN {old} TO {new}"));
@@ -34,8 +41,14 @@ pub fn renamed(table: Oid, column: Option<(&str, &str)>) {
 
 /// A column that the definition fills cannot be dropped.
 pub fn check_drop_column(table: Oid, column: &str) {
-    let Some(view) = materialized_view::find(table) else { return };
-    let mapped = view.definition.is_some_and(|d| definition::column_names(d).iter().any(|name| name == column));
+    let Some(view) = materialized_view::find(table) else {
+        return;
+    };
+    let mapped = view.definition.is_some_and(|d| {
+        definition::column_names(d)
+            .iter()
+            .any(|name| name == column)
+    });
     if mapped {
         error::column_is_mapped(&view.name(), column).raise();
     }
@@ -43,7 +56,9 @@ pub fn check_drop_column(table: Oid, column: &str) {
 
 /// SET (..) or RESET (..) of our options.
 pub fn set_options(table: Oid, options: &[Definition], reset: bool) {
-    let Some(mut view) = materialized_view::find(table) else { return };
+    let Some(mut view) = materialized_view::find(table) else {
+        return;
+    };
     if !relation::is_owned_by_current_user(table) {
         error::not_owner(&view.name()).raise();
     }

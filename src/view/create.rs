@@ -5,10 +5,11 @@ use super::{check, definition, start};
 use crate::catalog::{checkpoint, materialized_view};
 use crate::error;
 use crate::pg::error_context::with_context;
+use crate::pg::execute;
 use crate::pg::node::Definition;
 use crate::pg::query::{OutputColumn, Query};
 use crate::pg::relation::{self, LockMode, Oid};
-use crate::pg::{execute, report};
+use crate::pg::report::{Report, sqlstate};
 use crate::source::Source;
 use pgrx::spi::{quote_identifier, quote_literal, quote_qualified_identifier};
 
@@ -40,8 +41,15 @@ pub struct Request {
 pub fn run(request: Request) {
     let stream = check::incremental(&request.query.shape());
     let options = CreateOptions::parse(&request.options);
+    if relation::is_temporary_schema(&request.schema) {
+        error::temporary_view().raise();
+    }
     if relation::find(&request.schema, &request.name).is_some() && request.if_not_exists {
-        report::Report::new(*b"42P07", format!("relation \"{}\" already exists, skipping", request.name)).notice();
+        Report::new(
+            sqlstate::DUPLICATE_TABLE,
+            format!("relation \"{}\" already exists, skipping", request.name),
+        )
+        .notice();
         return;
     }
     relation::lock(stream, LockMode::AccessShare);
@@ -49,7 +57,11 @@ pub fn run(request: Request) {
     let checkpoints = start::checkpoints(&source, &topic, options.start.as_deref());
     let columns = request.query.output_columns(&request.column_names);
     if request.column_names.len() > columns.len() {
-        report::Report::new(*b"42601", "too many column names were specified").raise();
+        Report::new(
+            sqlstate::SYNTAX_ERROR,
+            "too many column names were specified",
+        )
+        .raise();
     }
     let table = create_table(&request, &columns, options.partition_by.as_deref());
     let view = definition::create(request.query, &columns, table);
@@ -69,8 +81,16 @@ pub fn refuse_explain() -> ! {
 fn create_table(request: &Request, columns: &[OutputColumn], partition_by: Option<&str>) -> Oid {
     let name = quote_qualified_identifier(&request.schema, &request.name);
     let column = |column: &OutputColumn| {
-        let collation = column.collation.as_ref().map(|name| format!(" COLLATE {name}")).unwrap_or_default();
-        format!("{} {}{collation}", quote_identifier(&column.name), column.type_name)
+        let collation = column
+            .collation
+            .as_ref()
+            .map(|name| format!(" COLLATE {name}"))
+            .unwrap_or_default();
+        format!(
+            "{} {}{collation}",
+            quote_identifier(&column.name),
+            column.type_name
+        )
     };
     let list: Vec<String> = columns.iter().map(column).collect();
     let mut sql = format!("CREATE TABLE {name} ({})", list.join(", "));
@@ -82,7 +102,11 @@ fn create_table(request: &Request, columns: &[OutputColumn], partition_by: Optio
     }
     if !request.storage_options.is_empty() {
         let parameter = |option: &Definition| match &option.value {
-            Some(value) => format!("{} = {}", quote_identifier(&option.name), quote_literal(value)),
+            Some(value) => format!(
+                "{} = {}",
+                quote_identifier(&option.name),
+                quote_literal(value)
+            ),
             None => quote_identifier(&option.name),
         };
         let list: Vec<String> = request.storage_options.iter().map(parameter).collect();
@@ -92,37 +116,55 @@ fn create_table(request: &Request, columns: &[OutputColumn], partition_by: Optio
         sql += &format!(" TABLESPACE {}", quote_identifier(tablespace));
     }
     match partition_by {
-        Some(_) => with_context(|| Some("option \"partition_by\"".to_owned()), || execute::subcommand(&sql)),
+        Some(_) => with_context(
+            || Some("option \"partition_by\"".to_owned()),
+            || execute::subcommand(&sql),
+        ),
         None => execute::subcommand(&sql),
     }
     let table = relation::find(&request.schema, &request.name)
         .unwrap_or_else(|| error::undefined_relation(&request.name).raise());
     if partition_by.is_some() {
         // Every record must have a partition to land in.
-        let default = quote_qualified_identifier(&request.schema, &relation::free_name(table, c"default"));
-        execute::subcommand(&format!("CREATE TABLE {default} PARTITION OF {name} DEFAULT"));
+        let default =
+            quote_qualified_identifier(&request.schema, &relation::free_name(table, c"default"));
+        execute::subcommand(&format!(
+            "CREATE TABLE {default} PARTITION OF {name} DEFAULT"
+        ));
     }
     table
 }
 
 fn create_offset_index(table: Oid, columns: &[OutputColumn], kind: OffsetIndex) {
     let passed_on = |source: &str| {
-        columns.iter().find(|column| column.source_column.as_deref() == Some(source)).map(|column| &column.name)
+        columns
+            .iter()
+            .find(|column| column.source_column.as_deref() == Some(source))
+            .map(|column| &column.name)
     };
     let name = relation::qualified_name(table).unwrap_or_default();
-    let (Some(partition), Some(offset)) = (passed_on("kafka_partition"), passed_on("kafka_offset")) else {
-        report::Report::new(
-            *b"00000",
+    let (Some(partition), Some(offset)) = (passed_on("kafka_partition"), passed_on("kafka_offset"))
+    else {
+        Report::new(
+            sqlstate::SUCCESSFUL_COMPLETION,
             format!("materialized view {name} does not keep kafka_partition and kafka_offset"),
         )
         .detail("Its rows cannot be traced to their records, and queries cannot find what is new since they last looked.")
         .notice();
         return;
     };
-    let columns = format!("({}, {})", quote_identifier(partition), quote_identifier(offset));
+    let columns = format!(
+        "({}, {})",
+        quote_identifier(partition),
+        quote_identifier(offset)
+    );
     match kind {
-        OffsetIndex::Brin => execute::subcommand(&format!("CREATE INDEX ON {name} USING brin {columns}")),
-        OffsetIndex::Btree => execute::subcommand(&format!("CREATE UNIQUE INDEX ON {name} {columns}")),
+        OffsetIndex::Brin => {
+            execute::subcommand(&format!("CREATE INDEX ON {name} USING brin {columns}"))
+        }
+        OffsetIndex::Btree => {
+            execute::subcommand(&format!("CREATE UNIQUE INDEX ON {name} {columns}"))
+        }
         OffsetIndex::None => {}
     }
 }

@@ -18,7 +18,10 @@ pub fn create(query: Query, columns: &[crate::pg::query::OutputColumn], table: O
     if let Some(name) = relation::qualified_name(view) {
         let of = relation::name(table).unwrap_or_default();
         let comment = format!("Definition of streaming materialized view {of}");
-        execute::subcommand(&format!("COMMENT ON VIEW {name} IS {}", pgrx::spi::quote_literal(comment)));
+        execute::subcommand(&format!(
+            "COMMENT ON VIEW {name} IS {}",
+            pgrx::spi::quote_literal(comment)
+        ));
     }
     view
 }
@@ -57,12 +60,20 @@ pub fn follow(table: Oid, definition: Oid) {
     let qualified = |relation| relation::qualified_name(relation).unwrap_or_default();
     if relation::owner(definition) != relation::owner(table) {
         let owner = relation::role_name(relation::owner(table));
-        let sql = format!("ALTER VIEW {} OWNER TO {}", qualified(definition), quote_identifier(owner));
+        let sql = format!(
+            "ALTER VIEW {} OWNER TO {}",
+            qualified(definition),
+            quote_identifier(owner)
+        );
         spi::as_extension_owner(|| execute::subcommand(&sql));
     }
     let schema = relation::schema_name(table).unwrap_or_default();
     if relation::schema_name(definition).as_deref() != Some(schema.as_str()) {
-        let sql = format!("ALTER VIEW {} SET SCHEMA {}", qualified(definition), quote_identifier(schema));
+        let sql = format!(
+            "ALTER VIEW {} SET SCHEMA {}",
+            qualified(definition),
+            quote_identifier(schema)
+        );
         spi::as_extension_owner(|| execute::subcommand(&sql));
     }
 }

@@ -48,7 +48,10 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Options {
-        Options { on_data_loss: OnDataLoss::default(), max_record_bytes: DEFAULT_MAX_RECORD_BYTES }
+        Options {
+            on_data_loss: OnDataLoss::default(),
+            max_record_bytes: DEFAULT_MAX_RECORD_BYTES,
+        }
     }
 }
 
@@ -130,8 +133,9 @@ impl Options {
                 _ => error::option_value("on_error", &value, "fail").raise(),
             },
             "on_data_loss" => {
-                self.on_data_loss = OnDataLoss::of_name(&value)
-                    .unwrap_or_else(|| error::option_value("on_data_loss", &value, "fail, continue").raise())
+                self.on_data_loss = OnDataLoss::of_name(&value).unwrap_or_else(|| {
+                    error::option_value("on_data_loss", &value, "fail, continue").raise()
+                })
             }
             "max_record_bytes" => {
                 self.max_record_bytes = value

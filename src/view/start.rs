@@ -14,7 +14,10 @@ const ALLOWED: &str = "earliest, latest, a timestamp, or positions such as {\"0\
 /// refresh, so that records which expire until then are no loss; the other starts are fixed now.
 pub fn checkpoints(source: &Source, topic: &str, start: Option<&str>) -> Vec<Checkpoint> {
     let client = source.connect(settings::memory_limit_bytes());
-    let description = source.answer(&client, client.describe_topic(topic, settings::connect_timeout()));
+    let description = source.answer(
+        &client,
+        client.describe_topic(topic, settings::connect_timeout()),
+    );
     let positions = match start.map(str::trim) {
         None | Some("earliest") => HashMap::new(),
         Some(start) => {
@@ -31,7 +34,12 @@ pub fn checkpoints(source: &Source, topic: &str, start: Option<&str>) -> Vec<Che
         position: positions.get(&partition).copied(),
         topic_id: description.topic_id.clone(),
     };
-    description.partitions.iter().copied().map(checkpoint).collect()
+    description
+        .partitions
+        .iter()
+        .copied()
+        .map(checkpoint)
+        .collect()
 }
 
 /// `{"partition": offset, ..}`; partitions that are not named start at the earliest record.
@@ -57,9 +65,12 @@ fn at_time(
     watermarks: &[Watermarks],
     start: &str,
 ) -> HashMap<i32, i64> {
-    let time = spi::utc_timestamp(start).unwrap_or_else(|| error::option_value("start", start, ALLOWED).raise());
-    let positions: HashMap<i32, i64> =
-        source.offsets_at(client, topic, watermarks, to_milliseconds(time)).into_iter().collect();
+    let time = spi::utc_timestamp(start)
+        .unwrap_or_else(|| error::option_value("start", start, ALLOWED).raise());
+    let positions: HashMap<i32, i64> = source
+        .offsets_at(client, topic, watermarks, to_milliseconds(time))
+        .into_iter()
+        .collect();
     if positions.len() < watermarks.len() {
         error::option_not_yet(
             "start = timestamp (with this broker)",

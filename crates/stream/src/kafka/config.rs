@@ -129,7 +129,8 @@ fn memory(bytes: usize) -> [(&'static str, String); 6] {
         ("queued.max.messages.kbytes", queue / KIB),
         ("queued.min.messages", queue / RECORD_OVERHEAD),
         ("fetch.max.bytes", answer),
-        ("fetch.message.max.bytes", answer.min(4 * MIB)),
+        // Of one partition. An answer is unpacked as a whole: the smaller it is, the less a well compressed one can grow.
+        ("fetch.message.max.bytes", (bytes / 64).min(MIB)),
         ("receive.message.max.bytes", LARGEST_ANSWER),
         // A limit for producers, but it must not exceed the answer's.
         ("message.max.bytes", answer.min(MIB)),
