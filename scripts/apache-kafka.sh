@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Apache Kafka, one node in KRaft mode: apache-kafka.sh fetch|start|stop. Fetched by Maven.
+# Apache Kafka, one node in KRaft mode: apache-kafka.sh fetch|start|stop|create-topic NAME PARTITIONS. Fetched by Maven.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 open_run_dir
@@ -72,9 +72,15 @@ stop() {
   rm -f "$RUN/apache.bootstrap"
 }
 
+create_topic() {
+  java_class org.apache.kafka.tools.TopicCommand --bootstrap-server "$(cat "$RUN/apache.bootstrap")" \
+    --create --if-not-exists --topic "$1" --partitions "$2" >"$RUN/log/create-topic.log" 2>&1 || { cat "$RUN/log/create-topic.log" >&2; die "no topic $1"; }
+}
+
 case ${1:-} in
   fetch) fetch ;;
   start) start ;;
   stop) stop ;;
-  *) die "usage: apache-kafka.sh fetch|start|stop" ;;
+  create-topic) create_topic "$2" "$3" ;;
+  *) die "usage: apache-kafka.sh fetch|start|stop|create-topic NAME PARTITIONS" ;;
 esac
