@@ -133,7 +133,8 @@ def private_cluster():
         environment = os.environ | {"RUN_DIR": str(run), "PGPORT_WANTED": "54600"}
         script = str(ROOT / "scripts" / "cluster.sh")
         started.append((script, environment))
-        subprocess.run([script, "start"], env=environment, check=True, capture_output=True)
+        started_cluster = subprocess.run([script, "start"], env=environment, capture_output=True, text=True)
+        assert started_cluster.returncode == 0, started_cluster.stdout + started_cluster.stderr
         made = Cluster(run)
         made.restart = lambda: subprocess.run([script, "restart"], env=environment, check=True, capture_output=True)
         made.configure = lambda **values: configure(made, values)
