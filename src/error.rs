@@ -185,6 +185,16 @@ pub fn temporary_view() -> Report {
         .detail("Its definition runs in a security-restricted operation, where temporary tables cannot be written.")
 }
 
+/// auto_refresh without shared_preload_libraries.
+pub fn no_workers() -> Report {
+    Report::new(
+        sqlstate::WARNING,
+        "auto_refresh has no effect yet: there are no background workers",
+    )
+    .detail("The library is not in shared_preload_libraries.")
+    .hint("ALTER SYSTEM SET shared_preload_libraries = 'redshift_streaming'; and restart.")
+}
+
 /// EXPLAIN CREATE MATERIALIZED VIEW.
 pub fn explain_create() -> Report {
     Report::new(

@@ -28,3 +28,4 @@ pub mod settings;
 pub mod source;
 pub mod types;
 pub mod view;
+pub mod worker;

@@ -209,6 +209,7 @@ fn store(
         let progress = progress_of(partition).filter(|_| outcome.stopped_early)?;
         Some(progress.next_offset)
     };
+    checkpoint::flush(view);
     plan.store(view.id, reached);
 
     let query_id = refresh_history::next_query_id();
@@ -237,7 +238,27 @@ fn store(
             summary.skipped += progress.skipped;
         }
     }
-    let skipped = outcome.skipped.iter().map(|record| Failure {
+    let failures: Vec<Failure> = skipped_records(&outcome, limits.max_record_bytes)
+        .chain(plan.lost)
+        .collect();
+    ledger::insert_failures(query_id, view.id, &failures);
+    if summary.skipped > outcome.skipped.len() as i64 {
+        error::skips_not_logged(&view.name(), outcome.skipped.len(), summary.skipped as u64).warn();
+    }
+    refresh_history::insert(
+        query_id,
+        view,
+        caller,
+        started,
+        &status(&summary),
+        rows,
+        "Manual",
+    );
+    summary
+}
+
+fn skipped_records(outcome: &Outcome, limit: u64) -> impl Iterator<Item = Failure> + '_ {
+    outcome.skipped.iter().map(move |record| Failure {
         partition: record.partition,
         position: record.offset,
         timestamp_type: timestamp_type_letter(record.timestamp.map(|(kind, _)| kind)),
@@ -245,16 +266,18 @@ fn store(
         reason: Reason::TooLarge {
             part: record.part,
             bytes: record.bytes,
-            limit: limits.max_record_bytes,
+            limit,
         },
-    });
-    let failures: Vec<Failure> = skipped.chain(plan.lost).collect();
-    ledger::insert_failures(query_id, view.id, &failures);
-    if summary.skipped > outcome.skipped.len() as i64 {
-        error::skips_not_logged(&view.name(), outcome.skipped.len(), summary.skipped as u64).warn();
+    })
+}
+
+/// Logs what a batch of auto refresh could not load.
+pub fn log_skipped(view: &MaterializedView, outcome: &Outcome) {
+    if !outcome.skipped.is_empty() {
+        let failures: Vec<Failure> =
+            skipped_records(outcome, view.options.max_record_bytes).collect();
+        ledger::insert_failures(checkpoint::pending_query_id(view.id), view.id, &failures);
     }
-    refresh_history::insert(query_id, view, caller, started, &status(&summary), rows);
-    summary
 }
 
 /// The ledger entry of one partition.
@@ -278,13 +301,18 @@ pub fn entry(first_position: i64, end_position: i64, partition: i32, progress: &
 
 /// The status text of SYS_MV_REFRESH_HISTORY, with its qualifier after a blank.
 fn status(summary: &Summary) -> String {
-    let qualifier = if summary.scanned == 0 {
+    status_text(summary.scanned, summary.skipped, summary.stopped_early)
+}
+
+/// The same from the counts.
+pub fn status_text(scanned: i64, skipped: i64, stopped_early: bool) -> String {
+    let qualifier = if scanned == 0 {
         " Stream returned no new data"
-    } else if summary.skipped == summary.scanned {
+    } else if skipped == scanned {
         " All records received from the stream were skipped"
-    } else if summary.skipped > 0 {
+    } else if skipped > 0 {
         " Some stream records were skipped"
-    } else if summary.stopped_early {
+    } else if stopped_early {
         " The stream may contain more data"
     } else {
         ""

@@ -7,6 +7,10 @@ static MEMORY_LIMIT_KB: GucSetting<i32> = GucSetting::<i32>::new(64 * 1024);
 static CONNECT_TIMEOUT_MS: GucSetting<i32> = GucSetting::<i32>::new(10_000);
 static FETCH_TIMEOUT_MS: GucSetting<i32> = GucSetting::<i32>::new(30_000);
 
+static COMMIT_WINDOW_MS: GucSetting<i32> = GucSetting::<i32>::new(10);
+static BATCH_RECORDS: GucSetting<i32> = GucSetting::<i32>::new(10_000);
+static BATCH_KB: GucSetting<i32> = GucSetting::<i32>::new(8 * 1024);
+
 /// Defines the settings; called once, when the library is loaded.
 pub fn define() {
     GucRegistry::define_int_guc(
@@ -39,6 +43,47 @@ pub fn define() {
         GucContext::Userset,
         GucFlags::UNIT_MS,
     );
+    GucRegistry::define_int_guc(
+        c"redshift.commit_window_ms",
+        c"Auto refresh commits at most once in this time per view, in milliseconds.",
+        c"Each commit costs a transaction id. The first record after a pause is committed at once.",
+        &COMMIT_WINDOW_MS,
+        0,
+        3_600_000,
+        GucContext::Sighup,
+        GucFlags::UNIT_MS,
+    );
+    GucRegistry::define_int_guc(
+        c"redshift.batch_records",
+        c"How many records auto refresh loads in one transaction at most.",
+        c"",
+        &BATCH_RECORDS,
+        1,
+        10_000_000,
+        GucContext::Sighup,
+        GucFlags::default(),
+    );
+    GucRegistry::define_int_guc(
+        c"redshift.batch_size",
+        c"How much auto refresh loads in one transaction at most.",
+        c"",
+        &BATCH_KB,
+        1,
+        1024 * 1024,
+        GucContext::Sighup,
+        GucFlags::UNIT_KB,
+    );
+}
+
+/// `redshift.commit_window_ms`.
+pub fn commit_window() -> Duration {
+    milliseconds(COMMIT_WINDOW_MS.get())
+}
+
+/// `redshift.batch_records`, and `redshift.batch_size` in bytes.
+pub fn batch_limits() -> (usize, u64) {
+    let records = usize::try_from(BATCH_RECORDS.get()).unwrap_or(1);
+    (records, u64::try_from(BATCH_KB.get()).unwrap_or(1) * 1024)
 }
 
 /// `redshift.memory_limit`, in bytes.

@@ -45,6 +45,11 @@ impl Source {
         (Source::of_server(&server), topic)
     }
 
+    /// `uri` of CREATE SERVER.
+    pub fn bootstrap_servers(&self) -> &str {
+        &self.bootstrap_servers
+    }
+
     /// What error messages call it.
     pub fn label(&self) -> String {
         format!(
@@ -114,16 +119,9 @@ pub struct Watermarks {
     pub leader_epoch: Option<i32>,
 }
 
-impl Source {
-    /// The watermarks of the partitions, in their order.
-    pub fn watermarks(&self, client: &Client, topic: &str, partitions: &[i32]) -> Vec<Watermarks> {
-        if partitions.is_empty() {
-            return Vec::new();
-        }
-        let earliest = self.ask_offsets(client, topic, partitions, OffsetSpec::Earliest);
-        let latest = self.ask_offsets(client, topic, partitions, OffsetSpec::Latest);
-        let earliest = self.answer(client, earliest);
-        let latest = self.answer(client, latest);
+impl Watermarks {
+    /// Pairs the answers for earliest and latest, in the order of the partitions.
+    pub fn pair(earliest: &[ListedOffset], latest: &[ListedOffset]) -> Vec<Watermarks> {
         let mut watermarks: Vec<Watermarks> = latest
             .iter()
             .filter_map(|latest| {
@@ -140,6 +138,20 @@ impl Source {
             .collect();
         watermarks.sort_by_key(|watermarks| watermarks.partition);
         watermarks
+    }
+}
+
+impl Source {
+    /// The watermarks of the partitions, in their order.
+    pub fn watermarks(&self, client: &Client, topic: &str, partitions: &[i32]) -> Vec<Watermarks> {
+        if partitions.is_empty() {
+            return Vec::new();
+        }
+        let earliest = self.ask_offsets(client, topic, partitions, OffsetSpec::Earliest);
+        let latest = self.ask_offsets(client, topic, partitions, OffsetSpec::Latest);
+        let earliest = self.answer(client, earliest);
+        let latest = self.answer(client, latest);
+        Watermarks::pair(&earliest, &latest)
     }
 
     /// Asks for one offset of each partition.

@@ -5,6 +5,18 @@ CREATE TABLE redshift.checkpoint (
     leader_epoch integer,
     source_id text,
     updated_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+    -- What auto refresh has loaded since it last wrote the ledger.
+    pending_query_id bigint,
+    pending_since timestamp,
+    pending_first text,
+    pending_latest text,
+    pending_scanned bigint NOT NULL DEFAULT 0,
+    pending_filtered bigint NOT NULL DEFAULT 0,
+    pending_skipped bigint NOT NULL DEFAULT 0,
+    pending_bytes bigint NOT NULL DEFAULT 0,
+    pending_rows bigint NOT NULL DEFAULT 0,
+    pending_time_min timestamp,
+    pending_time_max timestamp,
     PRIMARY KEY (mv_id, partition_id)
 ) WITH (fillfactor = 50);
 COMMENT ON TABLE redshift.checkpoint IS 'Where each streaming materialized view resumes; written in the transaction that loads the rows';

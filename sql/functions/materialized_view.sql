@@ -13,7 +13,15 @@ COMMENT ON PROCEDURE redshift.adopt(regclass) IS 'Lets a restored streaming mate
 
 -- The ledger of the views that the caller may read. (A view, so that redshift.verify needs no rights of its own.)
 CREATE VIEW redshift.visible_ledger WITH (security_barrier) AS
-    SELECT v.mv, l.* FROM redshift.scan_ledger AS l JOIN redshift.materialized_view AS v USING (mv_id)
+    SELECT v.mv, l.*
+    FROM (SELECT query_id, mv_id, partition_id, first_position, end_position, scanned, loaded, filtered, skipped, record_time_max, logged_at
+          FROM redshift.scan_ledger
+          UNION ALL
+          -- What auto refresh has loaded since it last wrote the ledger.
+          SELECT 9223372036854775807, mv_id, partition_id, pending_first, position, pending_scanned,
+                 pending_scanned - pending_filtered - pending_skipped, pending_filtered, pending_skipped, pending_time_max, pending_since
+          FROM redshift.checkpoint WHERE pending_since IS NOT NULL) AS l
+    JOIN redshift.materialized_view AS v USING (mv_id)
     WHERE pg_catalog.has_table_privilege(v.mv, 'SELECT');
 COMMENT ON VIEW redshift.visible_ledger IS 'redshift.scan_ledger, as far as the current user may read the materialized view';
 GRANT SELECT ON redshift.visible_ledger TO PUBLIC;

@@ -7,7 +7,7 @@ SELECT pg_catalog.current_database()::character(128) AS database_name,
        'u'::character(1) AS is_stale,
        CASE WHEN d.oid IS NULL THEN 101 ELSE 1 END AS state,
        'f'::character(1) AS autorewrite,
-       'f'::character(1) AS autorefresh
+       CASE WHEN v.auto_refresh THEN 't' ELSE 'f' END::character(1) AS autorefresh
 FROM redshift.materialized_view AS v
 JOIN pg_catalog.pg_class AS c ON c.oid OPERATOR(pg_catalog.=) v.mv
 JOIN pg_catalog.pg_namespace AS n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace

@@ -3,9 +3,10 @@
 use crate::catalog::checkpoint::{self, Checkpoint};
 use crate::catalog::materialized_view::{self, MaterializedView};
 use crate::pg::relation::{self, Oid};
+use crate::pg::{shared, spi};
 use crate::source::Source;
 use crate::view::{definition, start};
-use crate::{error, refresh};
+use crate::{error, refresh, settings};
 
 /// `redshift.refresh`: as REFRESH MATERIALIZED VIEW, reading at most so many records and about so many bytes.
 pub fn refresh(table: Oid, max_records: Option<i64>, max_bytes: Option<i64>) {
@@ -31,6 +32,7 @@ pub fn adopt(table: Oid) {
     if let Some(definition) = view.definition {
         definition::follow(view.table, definition);
     }
+    shared::nudge_at_commit();
 }
 
 /// `redshift.set_position`: where the next refresh begins, in one partition or (null) in all. Refused while a refresh runs.
@@ -54,6 +56,8 @@ pub fn set_position(table: Oid, partition_id: Option<&str>, position: &str) {
     if chosen.is_empty() {
         error::unknown_partition(&view.name(), partition_id.unwrap_or_default()).raise();
     }
+    checkpoint::flush(&view);
+    shared::nudge_at_commit();
     for old in chosen {
         // The topic's id is taken anew: this is how a re-created topic is accepted.
         checkpoint::store(
@@ -97,4 +101,30 @@ fn owned(table: Oid) -> MaterializedView {
         error::not_owner(&name).raise();
     }
     view
+}
+
+/// The end of each partition of the topic of each view that the current user may read, for redshift.stream_lag.
+pub fn high_watermarks() -> Vec<(Oid, String, i64)> {
+    let views = spi::rows(
+        "SELECT DISTINCT mv::oid, definition::oid FROM redshift.visible_definition",
+        &[],
+        |row| (row.expect::<Oid>(1), row.expect::<Oid>(2)),
+    );
+    let mut found = Vec::new();
+    for (view, definition) in views {
+        let Some(stream) = definition::stream_of(definition) else {
+            continue;
+        };
+        let (source, topic) = Source::of_stream(stream);
+        let client = source.connect(settings::memory_limit_bytes());
+        let asked = client.describe_topic(&topic, settings::connect_timeout());
+        let description = source.answer(&client, asked);
+        let watermarks = source.watermarks(&client, &topic, &description.partitions);
+        found.extend(
+            watermarks
+                .iter()
+                .map(|w| (view, w.partition.to_string(), w.latest)),
+        );
+    }
+    found
 }

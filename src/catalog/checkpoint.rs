@@ -1,6 +1,10 @@
 //! redshift.checkpoint: where each view resumes in each partition. (The stream's position, not a checkpoint of WAL.)
 
+use crate::catalog::ledger::Entry;
+use crate::catalog::materialized_view::MaterializedView;
+use crate::catalog::refresh_history;
 use crate::pg::spi::{self, as_extension_owner};
+use crate::pg::{relation, time};
 
 /// One partition of one view.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -88,4 +92,107 @@ pub fn remove(mv_id: i64, partition: i32) {
             &[mv_id.into(), partition.to_string().into()],
         )
     });
+}
+
+/// What auto refresh loaded of one partition.
+pub struct Advance<'a> {
+    /// The view.
+    pub mv_id: i64,
+    /// From where to where, and the counts.
+    pub entry: &'a Entry,
+    /// Rows inserted (by the whole batch: given for one of its partitions).
+    pub rows: u64,
+}
+
+/// Moves a position and adds to the counters beside it: the ledger is written from them once a second at most.
+pub fn advance(advance: &Advance) {
+    let entry = advance.entry;
+    let time = |time: Option<i64>| time.map(time::timestamp);
+    as_extension_owner(|| {
+        spi::execute(
+            "UPDATE redshift.checkpoint
+             SET position = $3, updated_at = pg_catalog.clock_timestamp(),
+                 pending_since = coalesce(pending_since, pg_catalog.timezone('UTC', pg_catalog.clock_timestamp())),
+                 pending_first = coalesce(pending_first, $4), pending_latest = coalesce($5, pending_latest),
+                 pending_scanned = pending_scanned + $6, pending_filtered = pending_filtered + $7,
+                 pending_skipped = pending_skipped + $8, pending_bytes = pending_bytes + $9,
+                 pending_rows = pending_rows + $10,
+                 pending_time_min = LEAST(pending_time_min, $11), pending_time_max = GREATEST(pending_time_max, $12)
+             WHERE mv_id = $1 AND partition_id = $2",
+            &[
+                advance.mv_id.into(),
+                entry.partition.to_string().into(),
+                entry.end_position.to_string().into(),
+                entry.first_position.to_string().into(),
+                entry.latest_position.map(|position| position.to_string()).into(),
+                entry.scanned.into(),
+                entry.filtered.into(),
+                entry.skipped.into(),
+                entry.bytes.into(),
+                (advance.rows as i64).into(),
+                time(entry.times.map(|times| times.0)).into(),
+                time(entry.times.map(|times| times.1)).into(),
+            ],
+        )
+    });
+}
+
+/// The number under which the pending counters will be written.
+pub fn pending_query_id(mv_id: i64) -> i64 {
+    let known = as_extension_owner(|| {
+        spi::first(
+            "SELECT max(pending_query_id) FROM redshift.checkpoint WHERE mv_id = $1",
+            &[mv_id.into()],
+            |row| row.get::<i64>(1),
+        )
+    });
+    known.flatten().unwrap_or_else(|| {
+        let query_id = refresh_history::next_query_id();
+        as_extension_owner(|| {
+            spi::execute(
+                "UPDATE redshift.checkpoint SET pending_query_id = $2 WHERE mv_id = $1",
+                &[mv_id.into(), query_id.into()],
+            )
+        });
+        query_id
+    })
+}
+
+/// Writes the pending counters into ledger and history, as one refresh.
+pub fn flush(view: &MaterializedView) {
+    let pending = as_extension_owner(|| {
+        spi::first(
+            "SELECT (extract(epoch FROM min(pending_since)) * 1000000)::pg_catalog.int8 - 946684800000000,
+                    sum(pending_rows)::pg_catalog.int8, sum(pending_scanned)::pg_catalog.int8, sum(pending_skipped)::pg_catalog.int8
+             FROM redshift.checkpoint WHERE mv_id = $1 AND pending_since IS NOT NULL HAVING count(*) > 0",
+            &[view.id.into()],
+            |row| (row.expect::<i64>(1), row.expect::<i64>(2), row.expect::<i64>(3), row.expect::<i64>(4)),
+        )
+    });
+    let Some((since, rows, scanned, skipped)) = pending else {
+        return;
+    };
+    let query_id = pending_query_id(view.id);
+    as_extension_owner(|| {
+        spi::execute(
+            "INSERT INTO redshift.scan_ledger (query_id, mv_id, partition_id, first_position, end_position, latest_position,
+                 scanned, loaded, filtered, skipped, bytes, record_time_min, record_time_max)
+             SELECT $2, mv_id, partition_id, pending_first, position, pending_latest, pending_scanned,
+                    pending_scanned - pending_filtered - pending_skipped, pending_filtered, pending_skipped, pending_bytes,
+                    pending_time_min, pending_time_max
+             FROM redshift.checkpoint WHERE mv_id = $1 AND pending_since IS NOT NULL",
+            &[view.id.into(), query_id.into()],
+        );
+        spi::execute(
+            "UPDATE redshift.checkpoint
+             SET pending_query_id = NULL, pending_since = NULL, pending_first = NULL, pending_latest = NULL, pending_scanned = 0,
+                 pending_filtered = 0, pending_skipped = 0, pending_bytes = 0, pending_rows = 0, pending_time_min = NULL,
+                 pending_time_max = NULL
+             WHERE mv_id = $1",
+            &[view.id.into()],
+        );
+    });
+    let status = crate::refresh::status_text(scanned, skipped, false);
+    let owner = relation::owner(view.table);
+    refresh_history::insert(query_id, view, owner, since, &status, rows as u64, "Auto");
 }

@@ -20,6 +20,8 @@ pub struct MaterializedView {
     pub options: Options,
     /// It came from a backup or another database and was not adopted.
     pub restored: bool,
+    /// A worker loads it.
+    pub auto_refresh: bool,
 }
 
 impl MaterializedView {
@@ -30,7 +32,7 @@ impl MaterializedView {
 }
 
 const COLUMNS: &str = "mv_id, mv::oid, definition::oid, external_schema_name, stream_name, on_data_loss, max_record_bytes,
-    origin IS DISTINCT FROM redshift.origin()";
+    origin IS DISTINCT FROM redshift.origin(), auto_refresh";
 
 fn read(row: Row) -> MaterializedView {
     let definition: Oid = row.expect(3);
@@ -45,6 +47,7 @@ fn read(row: Row) -> MaterializedView {
             max_record_bytes: u64::try_from(row.expect::<i64>(7)).unwrap_or(0),
         },
         restored: row.expect(8),
+        auto_refresh: row.expect(9),
     }
 }
 
@@ -107,4 +110,26 @@ pub fn update_options(id: i64, options: &Options) {
             ],
         )
     });
+}
+
+/// Turns auto refresh on or off.
+pub fn set_auto_refresh(id: i64, on: bool) {
+    as_extension_owner(|| {
+        spi::execute(
+            "UPDATE redshift.materialized_view SET auto_refresh = $2 WHERE mv_id = $1",
+            &[id.into(), on.into()],
+        )
+    });
+}
+
+/// Number and table of the views that a worker has to load.
+pub fn under_auto_refresh() -> Vec<(i64, Oid)> {
+    as_extension_owner(|| {
+        spi::rows(
+            "SELECT mv_id, mv::oid FROM redshift.materialized_view
+             WHERE auto_refresh AND origin IS NOT DISTINCT FROM redshift.origin() ORDER BY mv_id",
+            &[],
+            |row| (row.expect(1), row.expect(2)),
+        )
+    })
 }

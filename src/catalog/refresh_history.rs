@@ -17,7 +17,7 @@ pub fn next_query_id() -> i64 {
     })
 }
 
-/// Writes the row of a finished refresh. `started` is a timestamp in UTC.
+/// Writes the row of a finished refresh, `Manual` or `Auto`. `started` is a timestamp in UTC.
 pub fn insert(
     query_id: i64,
     view: &MaterializedView,
@@ -25,6 +25,7 @@ pub fn insert(
     started: i64,
     status: &str,
     rows_inserted: u64,
+    refresh_type: &str,
 ) {
     let schema = relation::schema_name(view.table).unwrap_or_default();
     as_extension_owner(|| {
@@ -32,7 +33,7 @@ pub fn insert(
             "INSERT INTO redshift.refresh_history (query_id, mv_id, mv_oid, schema_name, mv_name, external_schema_name, stream_name,
                  user_id, session_id, transaction_id, refresh_type, status, start_time, end_time, rows_inserted)
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, pg_catalog.pg_backend_pid(),
-                 pg_catalog.pg_current_xact_id()::pg_catalog.text::pg_catalog.int8, 'Manual', $9, $10, $11, $12)",
+                 pg_catalog.pg_current_xact_id()::pg_catalog.text::pg_catalog.int8, $13, $9, $10, $11, $12)",
             &[
                 query_id.into(),
                 view.id.into(),
@@ -46,6 +47,7 @@ pub fn insert(
                 timestamp(started).into(),
                 timestamp(now_utc()).into(),
                 (rows_inserted as i64).into(),
+                refresh_type.into(),
             ],
         )
     });

@@ -10,6 +10,14 @@ pub use super::guard::Failure;
 
 const LIBRARY: &CStr = c"redshift_streaming";
 
+mod unguarded {
+    //! Signal handlers: called by the kernel, so they must be the functions themselves.
+    unsafe extern "C-unwind" {
+        pub fn die(signal: i32);
+        pub fn SignalHandlerForConfigReload(signal: i32);
+    }
+}
+
 /// A started worker.
 pub struct Handle(*mut pg_sys::BackgroundWorkerHandle);
 
@@ -29,7 +37,11 @@ impl Handle {
 /// Registers the launcher; called while shared_preload_libraries are loaded. Postgres starts it when recovery is over: at once on a primary,
 /// at promotion on a standby.
 pub(super) fn register_launcher() {
-    let mut worker = worker(c"redshift_streaming launcher", c"redshift_streaming launcher", c"redshift_launcher_main");
+    let mut worker = worker(
+        c"redshift_streaming launcher",
+        c"redshift_streaming launcher",
+        c"redshift_launcher_main",
+    );
     worker.bgw_restart_time = 5;
     // SAFETY: the struct is copied.
     unsafe { pg_sys::RegisterBackgroundWorker(&mut worker) }
@@ -37,7 +49,10 @@ pub(super) fn register_launcher() {
 
 /// Starts a worker for a database; `None` if all of max_worker_processes are taken.
 pub fn start_database_worker(database: Oid) -> Option<Handle> {
-    let name = format!("redshift_streaming worker for database {}", database.to_u32());
+    let name = format!(
+        "redshift_streaming worker for database {}",
+        database.to_u32()
+    );
     let name = super::relation::c_text(&name);
     let mut worker = worker(&name, c"redshift_streaming worker", c"redshift_worker_main");
     worker.bgw_restart_time = pg_sys::BGW_NEVER_RESTART;
@@ -55,7 +70,8 @@ pub fn start_database_worker(database: Oid) -> Option<Handle> {
 
 fn worker(name: &CStr, kind: &CStr, function: &CStr) -> pg_sys::BackgroundWorker {
     let mut worker = pg_sys::BackgroundWorker {
-        bgw_flags: (pg_sys::BGWORKER_SHMEM_ACCESS | pg_sys::BGWORKER_BACKEND_DATABASE_CONNECTION) as i32,
+        bgw_flags: (pg_sys::BGWORKER_SHMEM_ACCESS | pg_sys::BGWORKER_BACKEND_DATABASE_CONNECTION)
+            as i32,
         bgw_start_time: pg_sys::BgWorkerStartTime::BgWorkerStart_RecoveryFinished,
         ..Default::default()
     };
@@ -106,8 +122,11 @@ unsafe extern "C-unwind" fn redshift_worker_main(argument: pg_sys::Datum) {
 unsafe fn handle_signals() {
     // SAFETY: handlers of Postgres's own (interrupt.c, postgres.c).
     unsafe {
-        pg_sys::pqsignal(pg_sys::SIGTERM as i32, Some(pg_sys::die));
-        pg_sys::pqsignal(pg_sys::SIGHUP as i32, Some(pg_sys::SignalHandlerForConfigReload));
+        pg_sys::pqsignal(pg_sys::SIGTERM as i32, Some(unguarded::die));
+        pg_sys::pqsignal(
+            pg_sys::SIGHUP as i32,
+            Some(unguarded::SignalHandlerForConfigReload),
+        );
         pg_sys::BackgroundWorkerUnblockSignals();
     }
 }
@@ -129,7 +148,8 @@ pub fn databases() -> Vec<Oid> {
         let mut found = Vec::new();
         // SAFETY: the pattern of get_database_list (autovacuum.c).
         unsafe {
-            let relation = pg_sys::table_open(pg_sys::DatabaseRelationId, pg_sys::AccessShareLock as i32);
+            let relation =
+                pg_sys::table_open(pg_sys::DatabaseRelationId, pg_sys::AccessShareLock as i32);
             let scan = pg_sys::table_beginscan_catalog(relation, 0, std::ptr::null_mut());
             loop {
                 let tuple = pg_sys::heap_getnext(scan, pg_sys::ScanDirection::ForwardScanDirection);

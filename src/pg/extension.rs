@@ -10,6 +10,12 @@ pub fn schema() -> String {
     super::spi::first(sql, &[], |row| row.expect(1)).unwrap_or_default()
 }
 
+/// Is Postgres loading shared_preload_libraries, in the postmaster and not for a binary upgrade?
+pub(super) fn is_loading_at_start() -> bool {
+    // SAFETY: reads variables of the process.
+    unsafe { pg_sys::process_shared_preload_libraries_in_progress && !pg_sys::IsBinaryUpgrade }
+}
+
 /// Is the library in one of the preload settings of this session? (That it is loaded says nothing: calling a function of it loads it.)
 pub fn is_preloaded() -> bool {
     [

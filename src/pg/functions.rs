@@ -153,3 +153,16 @@ fn source_status(
     };
     TableIterator::new(rows.into_iter().map(row))
 }
+
+/// `redshift.high_watermarks()`
+#[pg_extern]
+fn high_watermarks() -> TableIterator<
+    'static,
+    (
+        name!(mv, Oid),
+        name!(partition_id, String),
+        name!(high_watermark, i64),
+    ),
+> {
+    TableIterator::new(materialized_view::high_watermarks())
+}

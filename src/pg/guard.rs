@@ -112,10 +112,12 @@ pub struct Failure {
 
 /// Runs `body` and catches an error. The transaction that it left behind must be aborted.
 pub(super) fn catch<T>(body: impl FnOnce() -> T) -> Result<T, Failure> {
-    catch_unwind(AssertUnwindSafe(body)).map_err(|payload| match payload.downcast::<PostgresError>() {
-        // SAFETY: a copy made by CopyErrorData in this transaction, which has not ended yet.
-        Ok(error) => unsafe { describe(&*error.0) },
-        Err(payload) => describe_pgrx(payload),
+    catch_unwind(AssertUnwindSafe(body)).map_err(|payload| {
+        match payload.downcast::<PostgresError>() {
+            // SAFETY: a copy made by CopyErrorData in this transaction, which has not ended yet.
+            Ok(error) => unsafe { describe(&*error.0) },
+            Err(payload) => describe_pgrx(payload),
+        }
     })
 }
 
@@ -130,7 +132,10 @@ unsafe fn describe(error: &pg_sys::ErrorData) -> Failure {
             message += &format!(" {label}{part}");
         }
     }
-    Failure { sqlstate: sqlstate.unwrap_or_default(), message }
+    Failure {
+        sqlstate: sqlstate.unwrap_or_default(),
+        message,
+    }
 }
 
 fn describe_pgrx(payload: Box<dyn Any + Send>) -> Failure {
@@ -138,15 +143,23 @@ fn describe_pgrx(payload: Box<dyn Any + Send>) -> Failure {
     let of = |code: pgrx::PgSqlErrorCode, message: &str, detail: Option<&str>| {
         // SAFETY: the code's text is in a static buffer of Postgres's.
         let sqlstate = super::relation::text(unsafe { pg_sys::unpack_sql_state(code as i32) });
-        let detail = detail.map(|detail| format!(" DETAIL: {detail}")).unwrap_or_default();
-        Failure { sqlstate: sqlstate.unwrap_or_default(), message: format!("{message}{detail}") }
+        let detail = detail
+            .map(|detail| format!(" DETAIL: {detail}"))
+            .unwrap_or_default();
+        Failure {
+            sqlstate: sqlstate.unwrap_or_default(),
+            message: format!("{message}{detail}"),
+        }
     };
-    let of_leveled =
-        |report: &ErrorReportWithLevel| of(report.sql_error_code(), report.message(), report.detail());
+    let of_leveled = |report: &ErrorReportWithLevel| {
+        of(report.sql_error_code(), report.message(), report.detail())
+    };
     if let Some(
         CaughtError::PostgresError(report)
         | CaughtError::ErrorReport(report)
-        | CaughtError::RustPanic { ereport: report, .. },
+        | CaughtError::RustPanic {
+            ereport: report, ..
+        },
     ) = payload.downcast_ref()
     {
         return of_leveled(report);

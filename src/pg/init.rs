@@ -10,4 +10,8 @@ pub extern "C-unwind" fn _PG_init() {
     crate::settings::define();
     super::analyze::install(crate::types::super_guard::judge);
     super::utility::install();
+    if super::extension::is_loading_at_start() {
+        super::shared::request();
+        super::background::register_launcher();
+    }
 }

@@ -7,6 +7,7 @@
 //! - What differs between the majors is in [`polyfill`].
 
 pub mod analyze;
+pub mod background;
 pub mod datetime;
 pub mod datum;
 pub mod error_context;
@@ -22,6 +23,7 @@ mod polyfill;
 pub mod query;
 pub mod relation;
 pub mod report;
+pub mod shared;
 pub mod spi;
 pub mod subscript;
 pub mod time;

@@ -33,7 +33,10 @@ struct Shared {
 
 impl Default for Shared {
     fn default() -> Shared {
-        Shared { launcher: 0, slots: [Slot::default(); SLOTS] }
+        Shared {
+            launcher: 0,
+            slots: [Slot::default(); SLOTS],
+        }
     }
 }
 
@@ -97,7 +100,11 @@ pub fn take_wish(database: Oid) -> Option<Wish> {
 pub fn forget_other_databases(existing: &[Oid]) {
     let mut shared = SHARED.exclusive();
     for slot in &mut shared.slots {
-        if slot.database != 0 && !existing.iter().any(|database| database.to_u32() == slot.database) {
+        if slot.database != 0
+            && !existing
+                .iter()
+                .any(|database| database.to_u32() == slot.database)
+        {
             *slot = Slot::default();
         }
     }
@@ -137,7 +144,10 @@ pub fn nudge_at_commit() {
 static NUDGE: AtomicBool = AtomicBool::new(false);
 
 #[pg_guard]
-unsafe extern "C-unwind" fn at_end_of_transaction(event: pg_sys::XactEvent::Type, _argument: *mut std::ffi::c_void) {
+unsafe extern "C-unwind" fn at_end_of_transaction(
+    event: pg_sys::XactEvent::Type,
+    _argument: *mut std::ffi::c_void,
+) {
     use pg_sys::XactEvent::{XACT_EVENT_ABORT, XACT_EVENT_COMMIT};
     if event == XACT_EVENT_COMMIT && NUDGE.swap(false, Ordering::Relaxed) {
         // SAFETY: reads a variable of the backend.

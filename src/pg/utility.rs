@@ -104,7 +104,11 @@ unsafe extern "C-unwind" fn process_utility(
     };
     // SAFETY: arguments come from Postgres; `entry` is the frame that errors leave from.
     unsafe {
-        if !may_concern_us((*(*planned).utilityStmt).type_) || !entry(|| handle(call, planned)) {
+        let statement = (*planned).utilityStmt;
+        if concerns_databases((*statement).type_) {
+            entry(|| clear_database(statement));
+        }
+        if !may_concern_us((*statement).type_) || !entry(|| handle(call, planned)) {
             call.pass_on(planned, read_only_tree);
         }
     }
@@ -124,6 +128,48 @@ fn may_concern_us(tag: pg_sys::NodeTag) -> bool {
             | T_CreateTrigStmt
             | T_ExplainStmt
     )
+}
+
+fn concerns_databases(tag: pg_sys::NodeTag) -> bool {
+    use pg_sys::NodeTag::*;
+    matches!(
+        tag,
+        T_DropdbStmt | T_CreatedbStmt | T_RenameStmt | T_AlterDatabaseStmt
+    )
+}
+
+/// Postgres refuses to drop, rename, move or copy a database that somebody is connected to: our worker steps aside.
+unsafe fn clear_database(statement: *mut pg_sys::Node) {
+    if !super::shared::is_ready() {
+        return;
+    }
+    // SAFETY: casts follow the tags.
+    unsafe {
+        use pg_sys::NodeTag::*;
+        let name = match (*statement).type_ {
+            T_DropdbStmt => text((*statement.cast::<pg_sys::DropdbStmt>()).dbname),
+            T_AlterDatabaseStmt => text((*statement.cast::<pg_sys::AlterDatabaseStmt>()).dbname),
+            T_RenameStmt => {
+                let rename = &*statement.cast::<pg_sys::RenameStmt>();
+                (rename.renameType == pg_sys::ObjectType::OBJECT_DATABASE)
+                    .then(|| text(rename.subname))
+                    .flatten()
+            }
+            T_CreatedbStmt => {
+                pointers::<pg_sys::DefElem>((*statement.cast::<pg_sys::CreatedbStmt>()).options)
+                    .into_iter()
+                    .map(|option| definition(option))
+                    .find(|option| option.name == "template")
+                    .and_then(|option| option.value)
+            }
+            _ => None,
+        };
+        let Some(name) = name else { return };
+        let database = pg_sys::get_database_oid(relation::c_text(&name).as_ptr(), true);
+        if database != pg_sys::InvalidOid && database != pg_sys::MyDatabaseId {
+            super::shared::step_aside(database);
+        }
+    }
 }
 
 /// Does the whole statement if it is about a streaming materialized view; false if it is Postgres's own business.

@@ -47,6 +47,7 @@ pub struct Limits {
 }
 
 /// What was read.
+#[derive(Default)]
 pub struct Outcome {
     /// Each range's progress, in the order of the job's ranges.
     pub partitions: Vec<Progress>,

@@ -131,10 +131,18 @@ impl Scan {
                 let (source, topic) = Source::of_stream(self.table);
                 let few = (1..=SMALL_PEEK_RECORDS).contains(&self.limit);
                 let memory = settings::memory_limit_bytes();
-                let client = source.connect(if few { memory.min(SMALL_PEEK_BYTES) } else { memory });
+                let client = source.connect(if few {
+                    memory.min(SMALL_PEEK_BYTES)
+                } else {
+                    memory
+                });
                 let ranges = peek_ranges(&source, &client, &topic, &bounds);
                 let reader = start_reading(&client, &topic, &ranges);
-                Open { topic, ranges, records: Records::Read(Box::new(reader), Some(client)) }
+                Open {
+                    topic,
+                    ranges,
+                    records: Records::Read(Box::new(reader), Some(client)),
+                }
             }
         });
     }
@@ -145,10 +153,19 @@ impl Scan {
         if self.refresh.is_some() && self.open.is_some() {
             error::rescan().raise();
         }
-        if let Some(Open { topic, ranges, records: Records::Read(reader, Some(client)) }) = self.open.take() {
+        if let Some(Open {
+            topic,
+            ranges,
+            records: Records::Read(reader, Some(client)),
+        }) = self.open.take()
+        {
             drop(reader);
             let reader = start_reading(&client, &topic, &ranges);
-            self.open = Some(Open { topic, ranges, records: Records::Read(Box::new(reader), Some(client)) });
+            self.open = Some(Open {
+                topic,
+                ranges,
+                records: Records::Read(Box::new(reader), Some(client)),
+            });
         }
     }
 
@@ -174,7 +191,9 @@ impl Scan {
                 }
                 Records::Read(reader, _) => match reader.next() {
                     Ok(next) => next,
-                    Err(error) => error::source(&format!("topic \"{}\"", open.topic), &error).raise(),
+                    Err(error) => {
+                        error::source(&format!("topic \"{}\"", open.topic), &error).raise()
+                    }
                 },
             };
             match next {
@@ -339,14 +358,23 @@ impl Job {
         let topic = self.topic.clone();
         match &self.input {
             Input::Fetch(client) => {
-                let ranges: Vec<PartitionRange> =
-                    self.ranges.iter().filter_map(|range| within(*range, bounds)).collect();
+                let ranges: Vec<PartitionRange> = self
+                    .ranges
+                    .iter()
+                    .filter_map(|range| within(*range, bounds))
+                    .collect();
                 let reader = start_reading(client, &topic, &ranges);
-                Open { topic, ranges, records: Records::Read(Box::new(reader), None) }
+                Open {
+                    topic,
+                    ranges,
+                    records: Records::Read(Box::new(reader), None),
+                }
             }
-            Input::Taken(records) => {
-                Open { topic, ranges: self.ranges.clone(), records: Records::Taken(Rc::clone(records), 0) }
-            }
+            Input::Taken(records) => Open {
+                topic,
+                ranges: self.ranges.clone(),
+                records: Records::Taken(Rc::clone(records), 0),
+            },
         }
     }
 }
@@ -354,7 +382,9 @@ impl Job {
 impl Open {
     /// Waits for records; raises when the broker has been silent until `deadline`.
     fn wait(&self, refresh: Option<&Refresh>, deadline: Instant) {
-        let Records::Read(reader, own_client) = &self.records else { return };
+        let Records::Read(reader, own_client) = &self.records else {
+            return;
+        };
         let client = match (own_client, refresh.map(|refresh| &refresh.job.input)) {
             (Some(client), _) | (None, Some(Input::Fetch(client))) => client,
             (None, _) => return,
@@ -364,7 +394,10 @@ impl Open {
             error::stalled(&self.topic, &waiting_for, client.last_broker_error()).raise();
         }
         // The reader has checks of its own to make when nothing arrives.
-        wait::readable(client.wake_fd(), deadline.min(Instant::now() + READER_CHECKS));
+        wait::readable(
+            client.wake_fd(),
+            deadline.min(Instant::now() + READER_CHECKS),
+        );
         client.clear_wake();
     }
 

@@ -5,7 +5,8 @@ use crate::catalog::materialized_view::{self, MaterializedView};
 use crate::error;
 use crate::pg::node::Definition;
 use crate::pg::relation::{self, Oid};
-use crate::pg::{execute, spi};
+use crate::pg::{execute, shared, spi};
+use crate::view::options::parse_switch;
 use pgrx::spi::quote_identifier;
 
 /// What must hold after any ALTER: the definition follows the table, and no trigger is deferrable.
@@ -63,13 +64,25 @@ pub fn set_options(table: Oid, options: &[Definition], reset: bool) {
         error::not_owner(&view.name()).raise();
     }
     for option in options {
-        if reset {
+        if option.name == "auto_refresh" {
+            set_auto_refresh(view.id, !reset && parse_switch(option));
+        } else if reset {
             view.options.reset(&option.name);
         } else {
             view.options.set(option);
         }
     }
     materialized_view::update_options(view.id, &view.options);
+    shared::nudge_at_commit();
+}
+
+/// Turns auto refresh on or off; the worker learns of it when the transaction commits.
+pub fn set_auto_refresh(id: i64, on: bool) {
+    materialized_view::set_auto_refresh(id, on);
+    if on && !shared::is_ready() {
+        error::no_workers().warn();
+    }
+    shared::nudge_at_commit();
 }
 
 /// A deferrable trigger on INSERT cannot fire: the rows land in a security-restricted operation (trigger.c). Foreign keys of other tables to this one are

@@ -1,7 +1,7 @@
 //! CREATE MATERIALIZED VIEW over a stream. It reads no record: the view is empty and can be queried at once.
 
 use super::options::{CreateOptions, OffsetIndex};
-use super::{check, definition, start};
+use super::{alter, check, definition, start};
 use crate::catalog::{checkpoint, materialized_view};
 use crate::error;
 use crate::pg::error_context::with_context;
@@ -70,6 +70,9 @@ pub fn run(request: Request) {
     let id = materialized_view::insert(table, view, &schema, &topic, &options.kept);
     for checkpoint in &checkpoints {
         checkpoint::store(id, checkpoint, None);
+    }
+    if options.auto_refresh {
+        alter::set_auto_refresh(id, true);
     }
 }
 

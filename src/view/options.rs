@@ -78,6 +78,8 @@ pub struct CreateOptions {
     pub partition_by: Option<String>,
     /// `offset_index`.
     pub offset_index: OffsetIndex,
+    /// `auto_refresh`.
+    pub auto_refresh: bool,
 }
 
 /// Names of options that are ours. All others are storage parameters of the table.
@@ -103,6 +105,7 @@ impl CreateOptions {
             match option.name.as_str() {
                 "start" => parsed.start = Some(value),
                 "partition_by" => parsed.partition_by = Some(value),
+                "auto_refresh" => parsed.auto_refresh = parse_switch(option),
                 "offset_index" => {
                     parsed.offset_index = match value.as_str() {
                         "brin" => OffsetIndex::Brin,
@@ -147,11 +150,6 @@ impl Options {
                         error::option_value("max_record_bytes", &value, &allowed).raise()
                     })
             }
-            "auto_refresh" => error::option_not_yet(
-                "auto_refresh",
-                "REFRESH MATERIALIZED VIEW by hand, or on a schedule with pg_cron.",
-            )
-            .raise(),
             fixed => error::option_fixed(fixed).raise(),
         }
     }
@@ -160,10 +158,22 @@ impl Options {
     pub fn reset(&mut self, name: &str) {
         let default = Options::default();
         match name {
-            "on_error" | "auto_refresh" => {}
+            "on_error" => {}
             "on_data_loss" => self.on_data_loss = default.on_data_loss,
             "max_record_bytes" => self.max_record_bytes = default.max_record_bytes,
             fixed => error::option_fixed(fixed).raise(),
         }
+    }
+}
+
+/// `on`, `off` and what else Postgres takes for a boolean; the name alone means on.
+pub fn parse_switch(option: &Definition) -> bool {
+    let Some(value) = &option.value else {
+        return true;
+    };
+    match value.to_ascii_lowercase().as_str() {
+        "on" | "true" | "yes" | "1" => true,
+        "off" | "false" | "no" | "0" => false,
+        _ => error::option_value(&option.name, value, "on, off").raise(),
     }
 }

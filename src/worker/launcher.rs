@@ -30,13 +30,27 @@ pub fn run() {
         known.retain(|database, _| existing.contains(database));
         let mut nap = NAP;
         for database in existing {
-            let Some(wish) = shared::take_wish(database) else { continue };
-            if known.get(&database).and_then(|entry| entry.worker.as_ref()).is_some_and(|w| !w.has_ended()) {
+            let Some(wish) = shared::take_wish(database) else {
+                continue;
+            };
+            if known
+                .get(&database)
+                .and_then(|entry| entry.worker.as_ref())
+                .is_some_and(|w| !w.has_ended())
+            {
                 // It saw the nudge itself.
                 continue;
             }
-            let idle = known.get(&database).map_or(PROBE_PAUSE, |entry| entry.started.elapsed());
-            let due = wish.nudged || idle >= if wish.wanted { RESTART_PAUSE } else { PROBE_PAUSE };
+            let idle = known
+                .get(&database)
+                .map_or(PROBE_PAUSE, |entry| entry.started.elapsed());
+            let due = wish.nudged
+                || idle
+                    >= if wish.wanted {
+                        RESTART_PAUSE
+                    } else {
+                        PROBE_PAUSE
+                    };
             if !due || wish.held {
                 if wish.wanted || wish.nudged || wish.held {
                     nap = RESTART_PAUSE;
@@ -51,14 +65,22 @@ pub fn run() {
                 nap = RESTART_PAUSE;
                 if complained.is_none_or(|when| when.elapsed() > PROBE_PAUSE) {
                     complained = Some(Instant::now());
-                    background::log("no background worker is free for auto refresh; raise max_worker_processes");
+                    background::log(
+                        "no background worker is free for auto refresh; raise max_worker_processes",
+                    );
                 }
                 if wish.nudged {
                     shared::renudge(database);
                 }
                 continue;
             }
-            known.insert(database, Database { worker, started: Instant::now() });
+            known.insert(
+                database,
+                Database {
+                    worker,
+                    started: Instant::now(),
+                },
+            );
         }
         background::sleep(nap);
     }

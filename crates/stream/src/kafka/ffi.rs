@@ -883,7 +883,9 @@ impl Batch {
     /// Moves one message to the end of another batch. It cannot be got from this one any more.
     pub fn move_to(&mut self, index: usize, other: &mut Batch) {
         if let Some(place) = self.messages.get_mut(index) {
-            other.messages.push(std::mem::replace(place, ptr::null_mut()));
+            other
+                .messages
+                .push(std::mem::replace(place, ptr::null_mut()));
         }
     }
 

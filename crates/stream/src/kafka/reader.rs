@@ -44,15 +44,6 @@ pub struct Records {
 }
 
 impl Records {
-    /// No records yet; they may come from any reader of this client.
-    pub fn new(client: &Client) -> Records {
-        Records {
-            batch: Batch::new(0),
-            bytes: 0,
-            _client: client.share(),
-        }
-    }
-
     /// Number of records.
     pub fn len(&self) -> usize {
         self.batch.len()
@@ -190,13 +181,13 @@ impl Reader {
             .map_or(Next::Wait, |message| Next::Record(Record(message))))
     }
 
-    /// Moves what has arrived into `records`, until that holds so many records or bytes. Never waits.
-    pub fn take(
-        &mut self,
-        records: &mut Records,
-        max_records: usize,
-        max_bytes: u64,
-    ) -> Result<(), Error> {
+    /// Takes what has arrived, up to so many records or bytes, to be read as often as needed. Never waits.
+    pub fn take(&mut self, max_records: usize, max_bytes: u64) -> Result<Records, Error> {
+        let mut records = Records {
+            batch: Batch::new(0),
+            bytes: 0,
+            _client: self.client.share(),
+        };
         while records.len() < max_records && records.bytes < max_bytes {
             let before = self.bytes;
             match self.next()? {
@@ -207,7 +198,7 @@ impl Reader {
             self.batch.move_to(self.at - 1, &mut records.batch);
             records.bytes += self.bytes - before;
         }
-        Ok(())
+        Ok(records)
     }
 
     /// Where to resume a partition: one past its last record so far, or its range's end once that is reached. None if

@@ -1,0 +1,24 @@
+-- What the workers are doing. Unlogged: after a crash nothing of it holds any more.
+CREATE UNLOGGED TABLE redshift.auto_refresh_state (
+    mv_id bigint PRIMARY KEY,
+    pid integer NOT NULL,
+    state text NOT NULL,
+    since timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+    last_error text,
+    blocked_by integer
+) WITH (fillfactor = 50);
+COMMENT ON TABLE redshift.auto_refresh_state IS 'What the workers are doing; redshift.worker_status reads it';
+
+CREATE FUNCTION redshift.blocker(mv_id bigint) RETURNS integer LANGUAGE sql STABLE STRICT
+    SET search_path = pg_catalog, pg_temp AS $$
+    -- Who holds the view's checkpoints (the xid is in the row), or else a lock on its table.
+    SELECT coalesce(
+        (SELECT l.pid FROM pg_locks AS l JOIN redshift.checkpoint AS c ON l.transactionid = c.xmax
+         WHERE c.mv_id = blocker.mv_id AND l.locktype = 'transactionid' AND l.granted AND l.pid <> pg_backend_pid() LIMIT 1),
+        (SELECT l.pid FROM pg_locks AS l JOIN redshift.materialized_view AS v ON l.relation = v.mv
+         WHERE v.mv_id = blocker.mv_id AND l.granted AND l.pid <> pg_backend_pid()
+           AND l.mode IN ('ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')
+           AND l.database = (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()) LIMIT 1))
+$$;
+COMMENT ON FUNCTION redshift.blocker(bigint) IS 'The process that keeps a worker from loading a view, if one does';
+REVOKE ALL ON FUNCTION redshift.blocker(bigint) FROM PUBLIC;

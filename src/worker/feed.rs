@@ -1,0 +1,375 @@
+//! A feed: one reader of a topic, and the views that are at its positions.
+//!
+//! Views at the same positions share a feed, so the topic is fetched once for them. A view that is elsewhere (new, or after an error) has a feed of its
+//! own until it has caught up. A client reads a partition once, so feeds of one topic need different clients; all others share.
+
+use crate::catalog::{checkpoint as checkpoints, ledger, materialized_view, refresh_history};
+use crate::checkpoint::{self, Plan};
+use crate::pg::background::{Failure, transaction};
+use crate::pg::relation::{self, Oid};
+use crate::pg::time;
+use crate::pg::wait::WakeSet;
+use crate::refresh::{self, Locked};
+use crate::source::{Source, Watermarks};
+use crate::{error, settings};
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+use stream::{
+    Client, ListedOffset, OffsetSpec, PartitionRange, Pending, ReadOptions, Reader, Records,
+    TopicDescription,
+};
+
+/// How often a topic is looked at for new partitions, and whether it is still the same one.
+const DESCRIBE_PAUSE: Duration = Duration::from_secs(10);
+/// How long the broker may take for that before the views are shown as waiting for it.
+const DESCRIBE_TIMEOUT: Duration = Duration::from_secs(4);
+
+/// The clients of the worker, by bootstrap servers.
+#[derive(Default)]
+pub struct Clients {
+    clients: Vec<(String, Client)>,
+}
+
+impl Clients {
+    /// The clients of a source, and one more if `fresh` is not satisfied by any.
+    fn all(&self, source: &Source) -> impl Iterator<Item = &Client> {
+        let servers = source.bootstrap_servers().to_owned();
+        self.clients
+            .iter()
+            .filter(move |(known, _)| *known == servers)
+            .map(|(_, client)| client)
+    }
+
+    fn first(&mut self, source: &Source, wake: &WakeSet) -> usize {
+        let place = self
+            .clients
+            .iter()
+            .position(|(known, _)| known == source.bootstrap_servers());
+        place.unwrap_or_else(|| self.add(source, wake))
+    }
+
+    fn add(&mut self, source: &Source, wake: &WakeSet) -> usize {
+        let client = source.connect(settings::memory_limit_bytes());
+        wake.add(client.wake_fd());
+        self.clients
+            .push((source.bootstrap_servers().to_owned(), client));
+        self.clients.len() - 1
+    }
+
+    /// After a wake-up; everything is polled then.
+    pub fn clear_wakes(&self) {
+        for (_, client) in &self.clients {
+            client.clear_wake();
+        }
+    }
+
+    /// Ends clients of servers that no feed or opening reads any more.
+    pub fn keep(&mut self, used: &[String]) {
+        self.clients.retain(|(servers, _)| used.contains(servers));
+    }
+}
+
+/// A view whose feed is being opened: the broker's answers are waited for without standing in anybody's way.
+pub struct Opening {
+    /// The view.
+    pub mv_id: i64,
+    table: Oid,
+    source: Source,
+    topic: String,
+    client: usize,
+    description: Answer<TopicDescription>,
+    earliest: Option<Answer<Vec<ListedOffset>>>,
+    latest: Option<Answer<Vec<ListedOffset>>>,
+}
+
+/// An answer that has come, or will.
+enum Answer<T> {
+    Pending(Pending<T>),
+    Ready(T),
+}
+
+impl<T> Answer<T> {
+    fn poll(&mut self) -> Result<Option<&T>, stream::Error> {
+        if let Answer::Pending(pending) = self
+            && let Some(answer) = pending.poll()
+        {
+            *self = Answer::Ready(answer?);
+        }
+        Ok(match self {
+            Answer::Ready(value) => Some(value),
+            Answer::Pending(_) => None,
+        })
+    }
+}
+
+/// Where a view begins to follow its topic.
+pub struct Start {
+    /// Next offset by partition.
+    pub positions: BTreeMap<i32, i64>,
+    topic_id: Option<String>,
+}
+
+impl Opening {
+    /// Asks the broker for the topic's partitions and watermarks.
+    pub fn begin(
+        mv_id: i64,
+        table: Oid,
+        clients: &mut Clients,
+        wake: &WakeSet,
+    ) -> Result<Opening, Failure> {
+        let (source, topic) = transaction(|| {
+            let view = materialized_view::find(table).unwrap_or_else(|| {
+                error::not_a_streaming_view(&table.to_u32().to_string()).raise()
+            });
+            let Locked { stream, .. } = refresh::lock_source(&view);
+            Source::of_stream(stream)
+        })?;
+        let client = transaction(|| clients.first(&source, wake))?;
+        let description = clients.clients[client]
+            .1
+            .describe_topic(&topic, settings::connect_timeout());
+        Ok(Opening {
+            mv_id,
+            table,
+            source,
+            topic,
+            client,
+            description: Answer::Pending(description),
+            earliest: None,
+            latest: None,
+        })
+    }
+
+    /// Has the broker answered? Then the view's positions are compared with the topic, as a refresh does, and stored.
+    pub fn poll(&mut self, clients: &Clients) -> Option<Result<Start, Failure>> {
+        match self.answers(clients) {
+            Ok(None) => None,
+            Ok(Some((description, watermarks))) => Some(self.start(&description, &watermarks)),
+            Err(error) => {
+                let label = self.source.label();
+                let failure: Result<(), Failure> =
+                    transaction(|| error::source(&label, &error).raise());
+                Some(Err(failure.err()?))
+            }
+        }
+    }
+
+    fn answers(
+        &mut self,
+        clients: &Clients,
+    ) -> Result<Option<(TopicDescription, Vec<Watermarks>)>, stream::Error> {
+        let Some(description) = self.description.poll()?.cloned() else {
+            return Ok(None);
+        };
+        let client = &clients.clients[self.client].1;
+        let (source, topic) = (&self.source, &self.topic);
+        let ask = |spec| {
+            Answer::Pending(source.ask_offsets(client, topic, &description.partitions, spec))
+        };
+        let earliest = self
+            .earliest
+            .get_or_insert_with(|| ask(OffsetSpec::Earliest))
+            .poll()?
+            .cloned();
+        let latest = self
+            .latest
+            .get_or_insert_with(|| ask(OffsetSpec::Latest))
+            .poll()?
+            .cloned();
+        let (Some(earliest), Some(latest)) = (earliest, latest) else {
+            return Ok(None);
+        };
+        Ok(Some((description, Watermarks::pair(&earliest, &latest))))
+    }
+
+    fn start(&self, topic: &TopicDescription, watermarks: &[Watermarks]) -> Result<Start, Failure> {
+        transaction(|| {
+            relation::lock(self.table, relation::LockMode::RowExclusive);
+            let view = materialized_view::find(self.table)
+                .unwrap_or_else(|| error::not_a_streaming_view(&self.topic).raise());
+            let stored = checkpoints::lock(view.id);
+            let plan: Plan = checkpoint::plan(&view, topic, &stored, watermarks);
+            let positions: BTreeMap<i32, i64> = plan
+                .partitions
+                .iter()
+                .map(|planned| (planned.range.partition, planned.range.start))
+                .collect();
+            plan.store(view.id, |partition| positions.get(&partition).copied());
+            if !plan.lost.is_empty() {
+                let query_id = refresh_history::next_query_id();
+                ledger::insert_failures(query_id, view.id, &plan.lost);
+                let status =
+                    "Refresh successfully updated MV incrementally Stream returned no new data";
+                let owner = relation::owner(view.table);
+                refresh_history::insert(query_id, &view, owner, time::now_utc(), status, 0, "Auto");
+            }
+            Start {
+                positions,
+                topic_id: topic.topic_id.clone(),
+            }
+        })
+    }
+
+    /// Reads from there on.
+    pub fn into_feed(
+        self,
+        start: Start,
+        clients: &mut Clients,
+        wake: &WakeSet,
+    ) -> Result<Feed, Failure> {
+        let ranges: Vec<PartitionRange> = start
+            .positions
+            .iter()
+            .map(|(partition, position)| PartitionRange {
+                partition: *partition,
+                start: *position,
+                end: i64::MAX,
+            })
+            .collect();
+        let read =
+            |client: &Client| client.read(&self.topic, ranges.clone(), &ReadOptions::default());
+        // A client that reads the topic already refuses; then it takes another one.
+        let reader = clients
+            .all(&self.source)
+            .find_map(|client| read(client).ok());
+        let reader = match reader {
+            Some(reader) => reader,
+            None => {
+                let client = transaction(|| clients.add(&self.source, wake))?;
+                let label = self.source.label();
+                match read(&clients.clients[client].1) {
+                    Ok(reader) => reader,
+                    Err(error) => transaction(|| error::source(&label, &error).raise())?,
+                }
+            }
+        };
+        Ok(Feed {
+            members: vec![self.mv_id],
+            topic: self.topic,
+            client: self.client,
+            source: self.source,
+            positions: start.positions,
+            topic_id: start.topic_id,
+            reader,
+            last_commit: None,
+            described: Instant::now(),
+            description: None,
+        })
+    }
+}
+
+/// A reader and the views at its positions.
+pub struct Feed {
+    /// The views.
+    pub members: Vec<i64>,
+    /// The topic.
+    pub topic: String,
+    source: Source,
+    client: usize,
+    /// Next offset by partition, as the members have it stored.
+    pub positions: BTreeMap<i32, i64>,
+    /// The topic's id.
+    pub topic_id: Option<String>,
+    reader: Reader,
+    /// When a batch was last committed.
+    pub last_commit: Option<Instant>,
+    described: Instant,
+    description: Option<Pending<TopicDescription>>,
+}
+
+/// Records for all members of a feed.
+pub struct Batch {
+    /// The records.
+    pub records: std::rc::Rc<Records>,
+    /// Where each partition that has records begins and ends.
+    pub ranges: Vec<PartitionRange>,
+}
+
+/// What the broker says of a feed's topic.
+pub enum Topic {
+    /// Nothing new.
+    Same,
+    /// It answers again after it did not.
+    Answered,
+    /// Other partitions, or another topic of the same name: open again.
+    Changed,
+    /// The broker does not answer, for this reason.
+    Silent(String),
+}
+
+impl Feed {
+    /// The servers that it reads.
+    pub fn servers(&self) -> &str {
+        self.source.bootstrap_servers()
+    }
+
+    /// What has arrived, within the batch limits; `None` if nothing.
+    pub fn take(&mut self) -> Result<Option<Batch>, Failure> {
+        let (max_records, max_bytes) = settings::batch_limits();
+        let records = match self.reader.take(max_records, max_bytes) {
+            Ok(records) => records,
+            Err(error) => {
+                let what = format!("topic \"{}\"", self.topic);
+                return transaction(|| error::source(&what, &error).raise());
+            }
+        };
+        if records.is_empty() {
+            return Ok(None);
+        }
+        let range = |(partition, start): (&i32, &i64)| {
+            let end = self.reader.next_offset(*partition)?;
+            (end > *start).then_some(PartitionRange {
+                partition: *partition,
+                start: *start,
+                end,
+            })
+        };
+        let ranges = self.positions.iter().filter_map(range).collect();
+        Ok(Some(Batch {
+            records: std::rc::Rc::new(records),
+            ranges,
+        }))
+    }
+
+    /// The members have the batch.
+    pub fn advance(&mut self, batch: &Batch) {
+        for range in &batch.ranges {
+            self.positions.insert(range.partition, range.end);
+        }
+        self.last_commit = Some(Instant::now());
+    }
+
+    /// Is another feed at the same place?
+    pub fn is_at_same_place(&self, other: &Feed) -> bool {
+        self.topic == other.topic
+            && self.servers() == other.servers()
+            && self.topic_id == other.topic_id
+            && self.positions == other.positions
+    }
+
+    /// Looks at the topic from time to time, without waiting.
+    pub fn look_at_topic(&mut self, clients: &Clients) -> Topic {
+        if self.description.is_none() && self.described.elapsed() >= DESCRIBE_PAUSE {
+            let client = &clients.clients[self.client].1;
+            self.description = Some(client.describe_topic(&self.topic, DESCRIBE_TIMEOUT));
+        }
+        let Some(answer) = self.description.as_mut().and_then(Pending::poll) else {
+            return Topic::Same;
+        };
+        self.description = None;
+        self.described = Instant::now();
+        match answer {
+            Ok(topic) => {
+                let same = topic.partitions.iter().eq(self.positions.keys())
+                    && topic.topic_id == self.topic_id;
+                if same {
+                    Topic::Answered
+                } else {
+                    Topic::Changed
+                }
+            }
+            Err(stream::Error::UnknownTopic { .. }) => Topic::Changed,
+            Err(error) => Topic::Silent(error.to_string()),
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! What each view under auto refresh is doing, for redshift.worker_status: written when it changes, in a transaction of its own.
+
+use crate::pg::background::{self, Failure, transaction};
+use crate::pg::spi::{self, as_extension_owner};
+
+/// What a view is doing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum State {
+    /// Asking the broker where the topic begins and ends.
+    Starting,
+    /// Following its topic.
+    Running,
+    /// An error stopped it; it tries again.
+    Retrying,
+    /// Another session holds the view; it tries again.
+    Blocked,
+}
+
+impl State {
+    fn name(self) -> &'static str {
+        match self {
+            State::Starting => "starting",
+            State::Running => "running",
+            State::Retrying => "retrying",
+            State::Blocked => "blocked",
+        }
+    }
+}
+
+/// SQLSTATE of a lock that was not to be had (errcodes.txt).
+pub const LOCK_NOT_AVAILABLE: &str = "55P03";
+
+/// Writes a view's state. A failure to do so is logged and otherwise nothing: the view matters more.
+pub fn write(mv_id: i64, state: State, error: Option<&str>) {
+    let written = transaction(|| {
+        as_extension_owner(|| {
+            spi::execute(
+                "INSERT INTO redshift.auto_refresh_state AS s (mv_id, pid, state, last_error, blocked_by)
+                 VALUES ($1, $2, $3, $4, CASE WHEN $3 = 'blocked' THEN redshift.blocker($1) END)
+                 ON CONFLICT (mv_id) DO UPDATE
+                 SET pid = excluded.pid, state = excluded.state, blocked_by = excluded.blocked_by,
+                     since = CASE WHEN s.state = excluded.state AND s.pid = excluded.pid THEN s.since ELSE excluded.since END,
+                     last_error = coalesce(excluded.last_error, s.last_error)",
+                &[mv_id.into(), background::pid().into(), state.name().into(), error.into()],
+            )
+        })
+    });
+    if let Err(Failure { message, .. }) = written {
+        background::log(&format!(
+            "state of materialized view {mv_id} not written: {message}"
+        ));
+    }
+}
