@@ -13,7 +13,7 @@ HTML comments steer, each for the block behind it (or for the whole page, where 
     <!-- test: apache -->             the block needs Apache Kafka; the page runs there too, in a second pass
     <!-- test: shell -->              the sh block runs
     <!-- test: not run: REASON -->    the block is listed with the reason
-    <!-- test: kafka CALL -->         calls a method of tests/e2e/broker.py, such as topic(1, name="payments")
+    <!-- test: kafka CALL -->         (or `apache kafka CALL`) calls a method of tests/e2e/broker.py, such as topic(1, name="payments")
     <!-- test: sql STATEMENTS -->     statements that readers need not see
 
 `localhost:9092` stands for the broker, `mydb` for the database.
@@ -63,8 +63,10 @@ def read_page(path):
             what = found[3].strip()
             if what.startswith("sql"):
                 blocks.append(Block(line, "sql", what[3:].strip() + "\n"))
-            elif what.startswith("kafka"):
-                blocks.append(Block(line, "kafka", what[5:].strip()))
+            elif what.startswith(("kafka", "apache kafka")):
+                block = Block(line, "kafka", what.split("kafka", 1)[1].strip())
+                block.marks = ["apache"] if what.startswith("apache") else []
+                blocks.append(block)
             else:
                 marks.append(what)
             continue
