@@ -109,6 +109,8 @@ def apache():
     """The Apache Kafka that runs, with the sample orders."""
     kafka = Kafka("apache", (RUN / "apache.bootstrap").read_text().strip(), str(RUN))
     if "orders" not in kafka.topics():
+        kafka.topic(4, "orders")
+        kafka.made.clear()  # It stays.
         subprocess.run([PROGRAM, "produce", "--bootstrap-servers", kafka.bootstrap, "--topic", "orders", "--partitions", "4", "--records", "10000",
                         "--shape", "order"], check=True, capture_output=True)
     try:
