@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Apache Kafka, one node in KRaft mode: apache-kafka.sh fetch|start|stop. Fetched by Maven.
+# Apache Kafka, one node in KRaft mode: apache-kafka.sh fetch|start|stop|create-topic NAME PARTITIONS. Fetched by Maven.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 open_run_dir
@@ -24,16 +24,20 @@ fetch() {
 
 java_class() { java -cp "$jars/*" "$@"; }
 
+# The settings of this checkout, with the ports that the storage was formatted for.
+configure() {
+  sed -e "s|@PORT@|$(cat "$home/port")|g; s|@CONTROLLER_PORT@|$(cat "$home/controller_port")|g; s|@DATA@|$home/data|g" \
+    "$ROOT/tests/kafka/server.properties" >"$home/server.properties"
+}
+
 format() {
-  [ ! -e "$home/formatted" ] || return 0
+  if [ -e "$home/formatted" ] && [ -s "$home/controller_port" ]; then configure; return 0; fi
   rm -rf "$home"
   mkdir -p "$home/data"
-  local port controller
-  port=$(free_port 19092)
-  controller=$(free_port $((port + 1)))
-  sed -e "s|@PORT@|$port|; s|@CONTROLLER_PORT@|$controller|; s|@DATA@|$home/data|" "$ROOT/tests/kafka/server.properties" >"$home/server.properties"
-  sed -i "s|@CONTROLLER_PORT@|$controller|" "$home/server.properties"
-  echo "127.0.0.1:$port" >"$home/bootstrap"
+  free_port 19092 >"$home/port"
+  free_port $(($(cat "$home/port") + 1)) >"$home/controller_port"
+  configure
+  echo "127.0.0.1:$(cat "$home/port")" >"$home/bootstrap"
   java_class kafka.tools.StorageTool format -t "$(head -c 16 /dev/urandom | base64 | tr '+/' '-_' | cut -c1-22)" \
     -c "$home/server.properties" >"$log" 2>&1 || { cat "$log" >&2; die "Kafka could not format its storage"; }
   touch "$home/formatted"
@@ -72,9 +76,15 @@ stop() {
   rm -f "$RUN/apache.bootstrap"
 }
 
+create_topic() {
+  java_class org.apache.kafka.tools.TopicCommand --bootstrap-server "$(cat "$RUN/apache.bootstrap")" \
+    --create --if-not-exists --topic "$1" --partitions "$2" >"$RUN/log/create-topic.log" 2>&1 || { cat "$RUN/log/create-topic.log" >&2; die "no topic $1"; }
+}
+
 case ${1:-} in
   fetch) fetch ;;
   start) start ;;
   stop) stop ;;
-  *) die "usage: apache-kafka.sh fetch|start|stop" ;;
+  create-topic) create_topic "$2" "$3" ;;
+  *) die "usage: apache-kafka.sh fetch|start|stop|create-topic NAME PARTITIONS" ;;
 esac

@@ -9,6 +9,7 @@ load_env
 PGDATABASE=postgres psql -X -q -c 'DROP DATABASE IF EXISTS demo WITH (FORCE)' -c 'CREATE DATABASE demo'
 step "the session (scripts/demo.sql)"
 echo
-psql -X -a -v ON_ERROR_STOP=1 -v KAFKA_BOOTSTRAP="$KAFKA_BOOTSTRAP" -P pager=off -f "$ROOT/scripts/demo.sql"
+# From standard input: messages then carry no file name and line.
+psql -X -a -v ON_ERROR_STOP=1 -v KAFKA_BOOTSTRAP="$KAFKA_BOOTSTRAP" -P pager=off <"$ROOT/scripts/demo.sql"
 echo
 step "done. make psql: look around; make down: stop everything"

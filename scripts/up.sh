@@ -16,6 +16,7 @@ echo "$kafka" >"$RUN/broker"
 load_env
 if [ "$kafka" = apache ] && [ ! -e "$RUN/kafka/sampled" ]; then
   step "producing 10,000 sample orders"
+  "$ROOT/scripts/apache-kafka.sh" create-topic orders 4
   "$CARGO_TARGET_DIR/release/mock-kafka" produce --bootstrap-servers "$KAFKA_BOOTSTRAP" --topic orders --partitions 4 --records 10000 --shape order
   touch "$RUN/kafka/sampled"
 fi

@@ -149,6 +149,15 @@ pub fn refresh_running(view: &str) -> Report {
     .hint("A trigger or function that a refresh runs cannot refresh the same view.")
 }
 
+/// A position is to be moved while a refresh holds it.
+pub fn refreshing(view: &str) -> Report {
+    Report::new(
+        sqlstate::OBJECT_IN_USE,
+        format!("materialized view \"{view}\" is being refreshed by another session"),
+    )
+    .hint("Its position can be moved when that transaction has ended.")
+}
+
 /// REFRESH .. WITH NO DATA.
 pub fn refresh_without_data(view: &str) -> Report {
     Report::new(

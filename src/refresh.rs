@@ -56,6 +56,9 @@ pub fn run(table: Oid, max_records: u64, max_bytes: u64) {
     let started = time::now_utc();
     let caller = relation::current_user();
     relation::lock(table, LockMode::RowExclusive);
+    if !relation::exists(table) {
+        error::undefined_relation(&name).raise();
+    }
     let view = find_loadable(table, &name);
     let Locked { stream, definition } = lock_source(&view);
     let (source, topic) = Source::of_stream(stream);
@@ -293,8 +296,13 @@ fn tell(name: &str, summary: &Summary) {
         ));
         return;
     }
+    let partitions = if summary.partitions == 1 {
+        "partition"
+    } else {
+        "partitions"
+    };
     let mut text = format!(
-        "materialized view \"{name}\": {} records read from {} partitions, {} rows inserted",
+        "materialized view \"{name}\": {} records read from {} {partitions}, {} rows inserted",
         summary.scanned, summary.partitions, summary.rows
     );
     for (count, what) in [

@@ -21,6 +21,10 @@ DECLARE
     missing text;
     gone text;
 BEGIN
+    IF server IS NULL THEN
+        RAISE EXCEPTION 'external schema "%" does not exist', schema_name
+            USING ERRCODE = 'undefined_object', HINT = 'CALL redshift.create_external_schema(..) creates one.';
+    END IF;
     PERFORM redshift.bind_external_schema(schema_name)
     WHERE NOT EXISTS (
         SELECT FROM pg_depend AS d

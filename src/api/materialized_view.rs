@@ -5,7 +5,7 @@ use crate::catalog::materialized_view::{self, MaterializedView};
 use crate::pg::relation::{self, Oid};
 use crate::source::Source;
 use crate::view::{definition, start};
-use crate::{error, pg, refresh};
+use crate::{error, refresh};
 
 /// `redshift.refresh`: as REFRESH MATERIALIZED VIEW, reading at most so many records and about so many bytes.
 pub fn refresh(table: Oid, max_records: Option<i64>, max_bytes: Option<i64>) {
@@ -37,10 +37,9 @@ pub fn adopt(table: Oid) {
 pub fn set_position(table: Oid, partition_id: Option<&str>, position: &str) {
     let view = owned(table);
     let position = parse_position(position);
-    pg::spi::as_extension_owner(|| {
-        let sql = "SELECT 1 FROM redshift.checkpoint WHERE mv_id = $1 FOR UPDATE NOWAIT";
-        pg::spi::execute(sql, &[view.id.into()]);
-    });
+    if checkpoint::is_locked_by_others(view.id) {
+        error::refreshing(&view.name()).raise();
+    }
     let mut checkpoints = checkpoint::lock(view.id);
     if checkpoints.is_empty() {
         checkpoints = current_partitions(&view);

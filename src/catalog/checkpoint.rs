@@ -39,6 +39,15 @@ pub fn lock(mv_id: i64) -> Vec<Checkpoint> {
     })
 }
 
+/// Is a refresh of another session holding the view's checkpoints? If not, they are locked now.
+pub fn is_locked_by_others(mv_id: i64) -> bool {
+    as_extension_owner(|| {
+        let all = "SELECT 1 FROM redshift.checkpoint WHERE mv_id = $1";
+        let free = format!("{all} FOR UPDATE SKIP LOCKED");
+        spi::execute(&free, &[mv_id.into()]) < spi::execute(all, &[mv_id.into()])
+    })
+}
+
 /// Stores a partition's position, new or changed.
 pub fn store(mv_id: i64, checkpoint: &Checkpoint, leader_epoch: Option<i32>) {
     as_extension_owner(|| {

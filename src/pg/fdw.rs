@@ -10,7 +10,7 @@ use super::tuple::RowWriter;
 use crate::scan::bounds::{Bound, BoundColumn, Bounds, Comparison};
 use crate::scan::column::Column;
 use crate::scan::{self, Scan};
-use pgrx::pg_sys;
+use pgrx::{FromDatum, pg_sys};
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 
 /// Rows that the planner expects of a topic: asking the broker while planning would cost more than a better guess gains.
@@ -183,6 +183,9 @@ unsafe fn bound_of(
 ) -> Option<(Bound, *mut pg_sys::Node)> {
     // SAFETY: casts follow the tags; an operator of these families has two arguments.
     unsafe {
+        if is_a(clause, pg_sys::NodeTag::T_ScalarArrayOpExpr) {
+            return partition_list(&*clause.cast::<pg_sys::ScalarArrayOpExpr>(), relid, table);
+        }
         if !is_a(clause, pg_sys::NodeTag::T_OpExpr) {
             return None;
         }
@@ -215,6 +218,34 @@ unsafe fn bound_of(
             !pg_sys::contain_var_clause(operand) && !pg_sys::contain_volatile_functions(operand);
         (known_before && operand_types.contains(&pg_sys::exprType(operand)))
             .then_some((Bound { column, comparison }, operand))
+    }
+}
+
+/// `kafka_partition IN (..)`, which is `= ANY (array)`, if the array can be evaluated before the scan.
+unsafe fn partition_list(
+    operation: &pg_sys::ScalarArrayOpExpr,
+    relid: pg_sys::Index,
+    table: Oid,
+) -> Option<(Bound, *mut pg_sys::Node)> {
+    // SAFETY: an operator over an array has two arguments.
+    unsafe {
+        let arguments = pointers::<pg_sys::Node>(operation.args);
+        let [left, array] = arguments[..] else {
+            return None;
+        };
+        let family = pg_sys::Oid::from(INTEGER_BTREE_FAMILY);
+        let strategy = pg_sys::get_op_opfamily_strategy(operation.opno, family);
+        let usable = operation.useOr
+            && column_of(left, relid, table) == Some(BoundColumn::Partition)
+            && Comparison::of_btree_strategy(strategy) == Some(Comparison::Equal)
+            && pg_sys::exprType(array) == pg_sys::INT8ARRAYOID
+            && !pg_sys::contain_var_clause(array)
+            && !pg_sys::contain_volatile_functions(array);
+        let bound = Bound {
+            column: BoundColumn::Partition,
+            comparison: Comparison::AnyOf,
+        };
+        usable.then_some((bound, array))
     }
 }
 
@@ -395,9 +426,16 @@ unsafe fn evaluate_bounds(
                 .evalfunc
                 .map(|evaluate| preserving(|| evaluate(*expression, econtext, &mut is_null)))
         };
+        let datum = datum.filter(|_| !is_null);
+        if bound.comparison == Comparison::AnyOf {
+            // SAFETY: an array of bigint.
+            let list =
+                datum.and_then(|datum| unsafe { Vec::<Option<i64>>::from_datum(datum, false) });
+            values.only_partitions(list.unwrap_or_default().into_iter().flatten().collect());
+            continue;
+        }
         // All are integers passed by value; narrower ones are sign-extended in their datum.
-        let value = datum.filter(|_| !is_null).map(|datum| datum.value() as i64);
-        values.narrow(*bound, value);
+        values.narrow(*bound, datum.map(|datum| datum.value() as i64));
     }
     values
 }

@@ -40,15 +40,18 @@ pub enum Comparison {
     GreaterOrEqual,
     /// `>`
     Greater,
+    /// `= ANY (array)`, of partitions only.
+    AnyOf,
 }
 
-/// In the order of btree's strategy numbers (stratnum.h).
-const COMPARISONS: [(Comparison, &str); 5] = [
+/// The first five in the order of btree's strategy numbers (stratnum.h).
+const COMPARISONS: [(Comparison, &str); 6] = [
     (Comparison::Less, "<"),
     (Comparison::LessOrEqual, "<="),
     (Comparison::Equal, "="),
     (Comparison::GreaterOrEqual, ">="),
     (Comparison::Greater, ">"),
+    (Comparison::AnyOf, "in"),
 ];
 
 const COLUMNS: [(BoundColumn, &CStr); 3] = [
@@ -61,7 +64,8 @@ impl Comparison {
     /// The comparison of a btree strategy number; `None` for 0, which stands for "not in the family".
     pub fn of_btree_strategy(number: i32) -> Option<Comparison> {
         let index = usize::try_from(number).ok()?.checked_sub(1)?;
-        COMPARISONS.get(index).map(|(comparison, _)| *comparison)
+        let (comparison, _) = *COMPARISONS.get(index)?;
+        (comparison != Comparison::AnyOf).then_some(comparison)
     }
 
     fn symbol(self) -> &'static str {
@@ -131,10 +135,12 @@ pub fn explain(operands: &[(Bound, String)]) -> Vec<(&'static CStr, String)> {
 }
 
 /// The bounds of one scan, with values.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Bounds {
     /// Lowest and highest partition.
     pub partitions: (i64, i64),
+    /// Only these, if there is a list.
+    pub partition_list: Option<Vec<i64>>,
     /// Lowest and highest offset.
     pub offsets: (i64, i64),
     /// No record before this time (a Postgres timestamp in UTC). There is no upper bound: producers set the times, so a later record may
@@ -146,6 +152,7 @@ impl Default for Bounds {
     fn default() -> Bounds {
         Bounds {
             partitions: (0, i64::MAX),
+            partition_list: None,
             offsets: (0, i64::MAX),
             timestamp_from: None,
         }
@@ -165,6 +172,7 @@ impl Bounds {
             Comparison::Equal => (value, value),
             Comparison::GreaterOrEqual => (value, i64::MAX),
             Comparison::Greater => (value.saturating_add(1), i64::MAX),
+            Comparison::AnyOf => return,
         };
         match bound.column {
             BoundColumn::Partition => narrow_range(&mut self.partitions, low, high),
@@ -176,9 +184,22 @@ impl Bounds {
         }
     }
 
+    /// Adds `kafka_partition IN (..)`.
+    pub fn only_partitions(&mut self, list: Vec<i64>) {
+        match &mut self.partition_list {
+            None => self.partition_list = Some(list),
+            Some(before) => before.retain(|partition| list.contains(partition)),
+        }
+    }
+
     /// Is the partition within the bounds?
     pub fn has_partition(&self, partition: i32) -> bool {
-        (self.partitions.0..=self.partitions.1).contains(&i64::from(partition))
+        let partition = i64::from(partition);
+        let listed = self
+            .partition_list
+            .as_ref()
+            .is_none_or(|list| list.contains(&partition));
+        listed && (self.partitions.0..=self.partitions.1).contains(&partition)
     }
 }
 

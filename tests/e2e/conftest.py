@@ -115,9 +115,17 @@ def role(db):
         db.run(f"DROP ROLE {name}")
 
 
+def configure(cluster, settings):
+    """Sets what stands in postgresql.conf (ALTER SYSTEM cannot write an empty list) and restarts."""
+    if settings:
+        with open(cluster.run / "data" / "postgresql.conf", "a", encoding="ascii") as file:
+            file.writelines(f"{name} = '{value}'\n" for name, value in settings.items())
+        cluster.restart()
+
+
 @pytest.fixture
 def private_cluster():
-    """A cluster of the test's own, to stop, break and configure: called with postgresql.conf settings."""
+    """A cluster of the test's own, to stop, break and configure: called with settings of postgresql.conf."""
     started = []
 
     def start(**settings):
@@ -125,13 +133,12 @@ def private_cluster():
         environment = os.environ | {"RUN_DIR": str(run), "PGPORT_WANTED": "54600"}
         script = str(ROOT / "scripts" / "cluster.sh")
         started.append((script, environment))
-        subprocess.run([script, "start"], env=environment, check=True, capture_output=True)
+        started_cluster = subprocess.run([script, "start"], env=environment, capture_output=True, text=True)
+        assert started_cluster.returncode == 0, started_cluster.stdout + started_cluster.stderr
         made = Cluster(run)
         made.restart = lambda: subprocess.run([script, "restart"], env=environment, check=True, capture_output=True)
-        if settings:
-            for name, value in settings.items():
-                made.administer(f"ALTER SYSTEM SET {name} = '{value}'")
-            made.restart()
+        made.configure = lambda **values: configure(made, values)
+        made.configure(**settings)
         return made
 
     yield start

@@ -180,7 +180,7 @@ def test_usage_on_the_schema_is_what_a_reader_needs(stage, role):
 
 def test_source_status_shows_watermarks_and_the_last_records_time(stage):
     topic = stage.topic(2)
-    stage.kafka.produce(topic, [{"value": b"x", "partition": 0}] * 3 + [{"value": b"x", "partition": 0, "timestamp": 1767225600000}])
+    stage.kafka.produce(topic, [{"value": b"x", "partition": 0, "timestamp": 1767225600000 - n} for n in (3, 2, 1, 0)])
     cursor = stage.db.run("SELECT * FROM redshift.source_status(%s) ORDER BY partition_id::int", stage.schema)
     assert [c.name for c in cursor.description] == ["topic", "partition_id", "low_watermark", "high_watermark", "last_record_time"]
     rows = cursor.fetchall()

@@ -148,7 +148,7 @@ def test_deferred_constraints_are_refused(stage, topic, change):
 
 def test_temporary_views_are_refused(stage, topic):
     with pytest.raises(psycopg.Error):
-        stage.db.run(f"CREATE MATERIALIZED VIEW pg_temp.t AS SELECT kafka_value FROM {stage.relation(topic)}")
+        stage.db.run(f"CREATE MATERIALIZED VIEW pg_temp.t_{stage.work} AS SELECT kafka_value FROM {stage.relation(topic)}")
 
 
 def test_columns_are_matched_by_name(stage, topic):

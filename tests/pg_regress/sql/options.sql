@@ -38,4 +38,5 @@ REFRESH MATERIALIZED VIEW v;
 SELECT tableoid::regclass = 'v_0'::regclass AS in_v_0, count(*) FROM v GROUP BY 1 ORDER BY 1;
 DROP MATERIALIZED VIEW v;
 CREATE MATERIALIZED VIEW v WITH (offset_index = 'btree') AS SELECT kafka_value FROM shop.orders;
+DROP MATERIALIZED VIEW v;
 DROP SCHEMA shop CASCADE;

@@ -23,8 +23,11 @@ CREATE MATERIALIZED VIEW v AS SELECT kafka_offset FROM shop.orders WHERE kafka_o
 CREATE MATERIALIZED VIEW v AS SELECT kafka_offset, (SELECT max(n) FROM side) AS n FROM shop.orders;
 CREATE MATERIALIZED VIEW v AS SELECT kafka_offset FROM above;
 CREATE MATERIALIZED VIEW v AS SELECT kafka_offset FROM shop.orders FOR SHARE;
+-- What may be there: a function of the record's own columns that gives several rows.
 CREATE MATERIALIZED VIEW v AS SELECT kafka_offset, generate_series(1, 2) AS n FROM shop.orders;
--- What may be there: a function of the record's own columns.
+REFRESH MATERIALIZED VIEW v;
+SELECT count(*) FROM v;
+DROP MATERIALIZED VIEW v;
 CREATE MATERIALIZED VIEW v AS SELECT o.kafka_offset, x.n FROM shop.orders o, LATERAL generate_series(1, 2) x (n);
 REFRESH MATERIALIZED VIEW v;
 SELECT count(*) FROM v;
