@@ -1,4 +1,4 @@
-"""Runs the examples of README.md and docs/*.md, page by page, and compares what the pages show with what happens.
+"""Runs the examples of README.md and docs/*.md, page by page, compares what the pages show with what happens, and follows their links.
 
 A page has a database and an embedded broker of its own, and one psql session from its first block to its last.
 
@@ -297,16 +297,39 @@ def run_page(path, broker, kind, environment, tally, must_fail=False):
             administer(environment, f'DROP ROLE "{role}"')
 
 
+def anchors(text):
+    """The anchors of a page's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.*)$", re.sub(r"^```.*?^```$", "", text, flags=re.M | re.S), re.M)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def check_links(path, tally):
+    """Relative links lead to files and headings that are there."""
+    broken = []
+    for target in re.findall(r"\]\(([^)\s]+)\)", path.read_text(encoding="utf-8")):
+        if re.match(r"\w+:", target):
+            continue
+        file, _, anchor = target.partition("#")
+        to = (path.parent / file).resolve() if file else path
+        if not to.exists() or anchor and anchor not in anchors(to.read_text(encoding="utf-8")):
+            broken.append(target)
+    label = f"{path.relative_to(ROOT)} links"
+    tally.failed += bool(broken)
+    tally.passed += not broken
+    print(f"FAILED {label}: {broken}" if broken else f"ok {label}")
+
+
 def main():
-    arguments = argparse.ArgumentParser(description="Runs the examples of README.md and docs/.")
+    arguments = argparse.ArgumentParser(description="Runs the examples of the documentation.")
     arguments.add_argument("pages", nargs="*", type=pathlib.Path, help="default: all")
-    pages = [page.resolve() for page in arguments.parse_args().pages] or [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+    pages = [page.resolve() for page in arguments.parse_args().pages] or [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
     env = dict(line.split("=", 1) for line in (RUN / "env").read_text(encoding="utf-8").splitlines())
     programs = next((RUN / "postgres" / "lib" / "postgresql").glob("*/bin"))
     environment = os.environ | env | {"PATH": f"{programs}:{os.environ['PATH']}", "LC_ALL": "C.UTF-8"}
     tally = Tally()
     run_page(ROOT / "tests" / "docs" / "must-fail.md", embedded, "embedded", environment, tally, must_fail=True)
     for page in pages:
+        check_links(page, tally)
         blocks, _ = read_page(page)
         if not any(block.language == "sql" for block in blocks):
             continue
