@@ -8,7 +8,7 @@ set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
 suites=("$@")
-[ ${#suites[@]} -gt 0 ] || suites=(lint crates wrappers pg_regress isolation e2e_embedded e2e_apache)
+[ ${#suites[@]} -gt 0 ] || suites=(lint crates wrappers pg_regress isolation e2e_embedded e2e_apache docs)
 
 # .run itself first: it may have to be a link.
 (open_run_dir)
@@ -79,6 +79,11 @@ count_e2e_apache() { count_e2e "$1"; }
 need_e2e_embedded() { need_extension; need_cluster; need_embedded; }
 need_e2e_apache() { need_extension; need_cluster; need_apache; }
 
+suite_docs() { "$(python)" "$ROOT/tests/docs/run.py"; }
+count_docs() { tail -n 1 "$1" | awk '{ print $1, $3, $5 }'; }
+# Without Apache Kafka its blocks are listed as not run, but not where everything is required.
+need_docs() { need_extension; need_cluster; need_embedded; if [ -n "${CI:-}${REQUIRE_ALL:-}" ]; then need_apache; fi; }
+
 # --- what they need; each prints what is missing ---------------------------------------------------------------------------
 
 need_file() { [ -e "$ROOT/$1" ] || echo "$1 is missing"; }
@@ -104,13 +109,13 @@ stop_parts() {
 "$ROOT/scripts/prepare.sh" build test
 "$ROOT/scripts/build.sh"
 trap stop_parts EXIT
-if wanted '(pg_regress|isolation|e2e)'; then
+if wanted '(pg_regress|isolation|e2e|docs)'; then
   part embedded "$ROOT/scripts/embedded-kafka.sh" start
   echo embedded >"$RUN/broker"
-  if wanted apache; then part apache "$ROOT/scripts/apache-kafka.sh" start; fi
+  if wanted '(apache|docs)'; then part apache "$ROOT/scripts/apache-kafka.sh" start; fi
   if [ -z "$(need_extension)" ]; then part cluster "$ROOT/scripts/cluster.sh" start; fi
 fi
-if wanted '(e2e|wrappers)'; then python >/dev/null; fi
+if wanted '(e2e|wrappers|docs)'; then python >/dev/null; fi
 
 # --- run ---------------------------------------------------------------------------------------------------------------------
 
