@@ -195,6 +195,15 @@ pub fn no_workers() -> Report {
     .hint("ALTER SYSTEM SET shared_preload_libraries = 'redshift_streaming'; and restart.")
 }
 
+/// start = timestamp where the broker cannot look records up by time.
+pub fn no_time_lookup(topic: &str) -> Report {
+    Report::new(
+        sqlstate::FEATURE_NOT_SUPPORTED,
+        format!("the broker cannot look up records of topic \"{topic}\" by time"),
+    )
+    .hint("Use start = earliest, latest or positions such as {\"0\": 42}.")
+}
+
 /// EXPLAIN CREATE MATERIALIZED VIEW.
 pub fn explain_create() -> Report {
     Report::new(
@@ -332,7 +341,7 @@ pub fn unknown_partition(view: &str, partition: &str) -> Report {
         sqlstate::UNDEFINED_OBJECT,
         format!("materialized view \"{view}\" has read no partition \"{partition}\""),
     )
-    .hint("redshift.checkpoint lists the partitions; NULL stands for all.")
+    .hint("redshift.visible_checkpoint lists the partitions; NULL stands for all.")
 }
 
 /// No checkpoint rows at all: deleted by hand, or lost by a partial restore.

@@ -72,11 +72,7 @@ fn at_time(
         .into_iter()
         .collect();
     if positions.len() < watermarks.len() {
-        error::option_not_yet(
-            "start = timestamp (with this broker)",
-            "The broker cannot look records up by time. Use earliest, latest or positions.",
-        )
-        .raise();
+        error::no_time_lookup(topic).raise();
     }
     positions
 }
