@@ -45,14 +45,17 @@ CREATE FUNCTION redshift.forget_dropped() RETURNS event_trigger LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     -- While the extension itself is dropped its tables go one by one.
-    IF to_regclass('redshift.materialized_view') IS NULL OR to_regclass('redshift.checkpoint') IS NULL THEN
+    IF to_regclass('redshift.materialized_view') IS NULL OR to_regclass('redshift.checkpoint') IS NULL
+        OR to_regclass('redshift.auto_refresh_state') IS NULL THEN
         RETURN;
     END IF;
     WITH dropped AS (
         DELETE FROM redshift.materialized_view AS v
         USING pg_event_trigger_dropped_objects() AS o
         WHERE o.classid = 'pg_class'::regclass AND o.objsubid = 0 AND v.mv = o.objid
-        RETURNING v.mv_id)
+        RETURNING v.mv_id),
+    state AS (
+        DELETE FROM redshift.auto_refresh_state AS s USING dropped WHERE s.mv_id = dropped.mv_id)
     DELETE FROM redshift.checkpoint AS c USING dropped WHERE c.mv_id = dropped.mv_id;
 END $$;
 CREATE EVENT TRIGGER redshift_streaming_drop ON sql_drop EXECUTE FUNCTION redshift.forget_dropped();

@@ -64,7 +64,7 @@ pub fn run(database: Oid) {
         worker.journal.write_failures();
         worker.journal.forget_old();
         if nudged || worker.listed.is_none_or(|when| when.elapsed() > LIST_PAUSE) {
-            worker.list_views();
+            worker.list_views(nudged);
             shared::set_wanted(database, !worker.views.is_empty());
             if worker.views.is_empty() {
                 return;
@@ -83,8 +83,8 @@ pub fn run(database: Oid) {
 }
 
 impl Worker {
-    /// Reads which views there are, and forgets those that are gone.
-    fn list_views(&mut self) {
+    /// Reads which views there are, and forgets those that are gone. After a nudge (something was changed) each is tried at once.
+    fn list_views(&mut self, nudged: bool) {
         self.listed = Some(Instant::now());
         let listed = match transaction(|| {
             if relation::extension_exists() {
@@ -108,9 +108,10 @@ impl Worker {
                 retry_at: Instant::now(),
                 unwritten_since: None,
             });
-            // A changed view is tried at once.
             view.table = table;
-            view.retry_at = Instant::now();
+            if nudged {
+                view.retry_at = Instant::now();
+            }
         }
         let known = |id: &i64| self.views.contains_key(id);
         self.openings.retain(|opening| known(&opening.mv_id));
@@ -177,25 +178,31 @@ impl Worker {
     fn follow_topics(&mut self) {
         let mut index = 0;
         while index < self.feeds.len() {
-            let members = self.feeds[index].members.clone();
-            match self.feeds[index].look_at_topic(&self.clients) {
+            let servers = self.feeds[index].servers().to_owned();
+            let is_probe = self.feeds[..index]
+                .iter()
+                .all(|feed| feed.servers() != servers);
+            match self.feeds[index].look_at_topic(&self.clients, is_probe) {
                 Topic::Same => {}
-                Topic::Answered => {
-                    for id in members {
-                        self.show(id, State::Running, None);
-                    }
-                }
-                Topic::Silent(cause) => {
-                    for id in members {
-                        self.show(id, State::Retrying, Some(&cause));
-                    }
-                }
+                Topic::Answered => self.show_members(&servers, State::Running, None),
+                Topic::Silent(cause) => self.show_members(&servers, State::Retrying, Some(&cause)),
                 Topic::Changed => {
                     self.feeds.swap_remove(index);
                     continue;
                 }
             }
             index += 1;
+        }
+    }
+
+    /// Shows a state for each view that follows a topic of these servers.
+    fn show_members(&mut self, servers: &str, state: State, error: Option<&str>) {
+        let of_servers = self.feeds.iter().filter(|feed| feed.servers() == servers);
+        let members: Vec<i64> = of_servers
+            .flat_map(|feed| feed.members.iter().copied())
+            .collect();
+        for id in members {
+            self.show(id, state, error);
         }
     }
 
@@ -329,6 +336,8 @@ impl Worker {
         let (first, longest) = RETRY_PAUSES;
         let pause = first.saturating_mul(1 << view.errors.min(10)).min(longest);
         view.errors += 1;
+        // The view may be gone, or the extension.
+        self.listed = None;
         // Up to a quarter more, different for each view: they shall not all come back in the same moment.
         let jitter = pause.mul_f64(
             ((id.unsigned_abs() * 7919 + u64::from(view.errors) * 104_729) % 1000) as f64 / 4000.0,

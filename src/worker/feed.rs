@@ -21,8 +21,10 @@ use stream::{
 
 /// How often a topic is looked at for new partitions, and whether it is still the same one.
 const DESCRIBE_PAUSE: Duration = Duration::from_secs(10);
+/// The same for one topic of each server, which tells whether the server answers.
+const PROBE_PAUSE: Duration = Duration::from_secs(1);
 /// How long the broker may take for that before the views are shown as waiting for it.
-const DESCRIBE_TIMEOUT: Duration = Duration::from_secs(4);
+const DESCRIBE_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// The clients of the worker, by bootstrap servers.
 #[derive(Default)]
@@ -127,7 +129,7 @@ impl Opening {
         let client = transaction(|| clients.first(&source, wake))?;
         let description = clients.clients[client]
             .1
-            .describe_topic(&topic, settings::connect_timeout());
+            .describe_topic(&topic, DESCRIBE_TIMEOUT);
         Ok(Opening {
             mv_id,
             table,
@@ -347,9 +349,14 @@ impl Feed {
             && self.positions == other.positions
     }
 
-    /// Looks at the topic from time to time, without waiting.
-    pub fn look_at_topic(&mut self, clients: &Clients) -> Topic {
-        if self.description.is_none() && self.described.elapsed() >= DESCRIBE_PAUSE {
+    /// Looks at the topic from time to time, without waiting; more often if it is the one that tells of its server.
+    pub fn look_at_topic(&mut self, clients: &Clients, is_probe: bool) -> Topic {
+        let pause = if is_probe {
+            PROBE_PAUSE
+        } else {
+            DESCRIBE_PAUSE
+        };
+        if self.description.is_none() && self.described.elapsed() >= pause {
             let client = &clients.clients[self.client].1;
             self.description = Some(client.describe_topic(&self.topic, DESCRIBE_TIMEOUT));
         }
