@@ -1,0 +1,374 @@
+//! The client itself: its configuration, its wake-up pipe, its end.
+
+use super::code::{Code, Failure, Message512, text};
+use super::message::{Queue, Topic};
+use super::request::{AdminOptions, ListedOffset, Metadata, TopicDescription};
+use rdkafka_sys as rd;
+use std::ffi::{CStr, CString, c_char, c_int, c_void};
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::ptr::{self, NonNull};
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// A pipe whose read end becomes readable when something may be waiting.
+pub(super) struct Wake {
+    read: OwnedFd,
+    pub(super) write: OwnedFd,
+}
+
+impl Wake {
+    pub(super) fn new() -> io::Result<Wake> {
+        let mut ends = [0; 2];
+        // SAFETY: the array takes both descriptors.
+        if unsafe { libc::pipe2(ends.as_mut_ptr(), libc::O_NONBLOCK | libc::O_CLOEXEC) } != 0 {
+            return Err(io::Error::last_os_error());
+        }
+        // SAFETY: both were just opened and nobody else owns them.
+        Ok(unsafe {
+            Wake {
+                read: OwnedFd::from_raw_fd(ends[0]),
+                write: OwnedFd::from_raw_fd(ends[1]),
+            }
+        })
+    }
+
+    pub(super) fn clear(&self) {
+        let mut sink = [0u8; 256];
+        // SAFETY: the buffer is valid for its length. The pipe does not block.
+        while unsafe { libc::read(self.read.as_raw_fd(), sink.as_mut_ptr().cast(), sink.len()) }
+            == sink.len() as isize
+        {}
+    }
+
+    pub(super) fn send(&self) {
+        // SAFETY: one byte of a static string. A full pipe is readable already.
+        unsafe { libc::write(self.write.as_raw_fd(), c"w".as_ptr().cast(), 1) };
+    }
+}
+
+/// One librdkafka consumer without a group. The last holder destroys it, which can block: see [`Handle::release`].
+pub struct Handle {
+    client: NonNull<rd::rd_kafka_t>,
+    pub(super) wake: Wake,
+    errors: Box<Errors>,
+    destroyed: Sender<()>,
+}
+
+/// What [`on_error`] was told.
+pub(super) type Errors = Mutex<Vec<Failure>>;
+
+/// More than that are not kept until somebody asks.
+pub(super) const ERRORS_KEPT: usize = 1_000;
+
+/// Called by librdkafka in a thread that polls a queue, for the errors that it does not deliver as messages.
+unsafe extern "C" fn on_error(
+    _client: *mut rd::rd_kafka_t,
+    code: c_int,
+    reason: *const c_char,
+    errors: *mut c_void,
+) {
+    // SAFETY: the pointer that was configured; its target outlives the client.
+    let errors = unsafe { &*errors.cast::<Errors>() };
+    let mut errors = errors.lock().unwrap_or_else(PoisonError::into_inner);
+    if errors.len() < ERRORS_KEPT {
+        errors.push(Failure {
+            code: Code(code),
+            message: text(reason),
+        });
+    }
+}
+
+// SAFETY: librdkafka's client is safe to call from many threads; the rest is descriptors and a Sender.
+unsafe impl Send for Handle {}
+// SAFETY: as above.
+unsafe impl Sync for Handle {}
+
+impl Handle {
+    /// Starts a client. The receiver hears when it has been destroyed.
+    pub fn new(properties: &[(&str, String)]) -> Result<(Arc<Handle>, Receiver<()>), String> {
+        let wake = Wake::new().map_err(|error| format!("pipe: {error}"))?;
+        let errors = Box::<Errors>::default();
+        let conf = Conf::new(properties, &errors)?;
+        let mut message = Message512::new();
+        // SAFETY: on success the client takes the configuration over, else it stays ours.
+        let client = unsafe {
+            rd::rd_kafka_new(
+                rd::rd_kafka_type_t::RD_KAFKA_CONSUMER,
+                conf.0,
+                message.start(),
+                message.0.len(),
+            )
+        };
+        let Some(client) = NonNull::new(client) else {
+            return Err(message.text());
+        };
+        std::mem::forget(conf);
+        let (destroyed, receiver) = mpsc::channel();
+        let handle = Arc::new(Handle {
+            client,
+            wake,
+            errors,
+            destroyed,
+        });
+        // SAFETY: a null queue means the main queue, where errors arrive too.
+        unsafe { rd::rd_kafka_set_log_queue(handle.raw(), ptr::null_mut()) };
+        Ok((handle, receiver))
+    }
+
+    pub(super) fn raw(&self) -> *mut rd::rd_kafka_t {
+        self.client.as_ptr()
+    }
+
+    /// The read end of the wake pipe.
+    pub fn wake_fd(&self) -> RawFd {
+        self.wake.read.as_raw_fd()
+    }
+
+    /// Empties the wake pipe.
+    pub fn clear_wake(&self) {
+        self.wake.clear();
+    }
+
+    /// Makes the wake pipe readable.
+    pub fn send_wake(&self) {
+        self.wake.send();
+    }
+
+    /// The queue where errors and log lines arrive.
+    pub fn main_queue(self: &Arc<Handle>) -> Queue {
+        // SAFETY: returns a new reference to the main queue, which exists for every client.
+        Queue::adopt(self, unsafe { rd::rd_kafka_queue_get_main(self.raw()) })
+    }
+
+    /// A new queue.
+    pub fn queue(self: &Arc<Handle>) -> Queue {
+        // SAFETY: the client is alive.
+        Queue::adopt(self, unsafe { rd::rd_kafka_queue_new(self.raw()) })
+    }
+
+    /// The errors that came up while queues were polled, since the last call.
+    pub fn take_errors(&self) -> Vec<Failure> {
+        std::mem::take(&mut self.errors.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The names and partition counts of all topics. Blocks for about `timeout` at most.
+    pub fn all_topics(&self, timeout: Duration) -> Result<Vec<(String, i32)>, Failure> {
+        let metadata = Metadata::of(self, None, timeout)?;
+        Ok(metadata
+            .topics()
+            .map(|topic| (topic.name, topic.partitions.len() as i32))
+            .collect())
+    }
+
+    /// A topic's partitions and its id. Blocks for about `timeout` at most.
+    pub fn describe_topic(
+        self: &Arc<Handle>,
+        name: &CStr,
+        timeout: Duration,
+    ) -> Result<TopicDescription, Failure> {
+        let deadline = Instant::now() + timeout;
+        let topic = Topic::new(self, name)?;
+        let metadata = Metadata::of(self, Some(&topic), timeout)?;
+        let found = metadata.only_topic()?;
+        let timeout = deadline.saturating_duration_since(Instant::now());
+        let topic_id = match metadata.any_broker() {
+            Some(broker) => self.topic_id(name, broker, timeout)?,
+            None => None,
+        };
+        Ok(TopicDescription {
+            topic_id,
+            partitions: found.partitions,
+        })
+    }
+
+    /// Only this request tells the id. It would go to the controller by itself, which need not be known; any broker
+    /// answers it. None where the broker does not know the request.
+    pub(super) fn topic_id(
+        self: &Arc<Handle>,
+        name: &CStr,
+        broker: i32,
+        timeout: Duration,
+    ) -> Result<Option<String>, Failure> {
+        let options = AdminOptions::new(
+            self,
+            rd::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS,
+            timeout,
+        );
+        options.broker(broker);
+        let queue = self.queue();
+        let mut names = [name.as_ptr()];
+        // SAFETY: the names are copied; the collection is destroyed after the request took its own copy.
+        unsafe {
+            let topics =
+                rd::rd_kafka_TopicCollection_of_topic_names(names.as_mut_ptr(), names.len());
+            rd::rd_kafka_DescribeTopics(self.raw(), topics, options.0, queue.raw());
+            rd::rd_kafka_TopicCollection_destroy(topics);
+        }
+        match queue.wait(timeout)?.topic_id() {
+            Err(Failure {
+                code: Code::UNSUPPORTED_FEATURE | Code::UNSUPPORTED_VERSION,
+                ..
+            }) => Ok(None),
+            answer => answer,
+        }
+    }
+
+    /// Offsets of committed records, in the order asked. The specs are librdkafka's: -1 latest, -2 earliest, -3 the
+    /// record with the highest timestamp, else a time in milliseconds. Blocks for about `timeout` at most.
+    pub fn list_offsets(
+        self: &Arc<Handle>,
+        topic: &CStr,
+        specs: &[(i32, i64)],
+        timeout: Duration,
+    ) -> Result<Vec<ListedOffset>, Failure> {
+        let options = AdminOptions::new(
+            self,
+            rd::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_LISTOFFSETS,
+            timeout,
+        );
+        options.read_committed();
+        let queue = self.queue();
+        // SAFETY: the list is ours, its elements are valid until it grows, and the request copies it.
+        unsafe {
+            let list = rd::rd_kafka_topic_partition_list_new(specs.len() as c_int);
+            for &(partition, spec) in specs {
+                let element =
+                    rd::rd_kafka_topic_partition_list_add(list, topic.as_ptr(), partition);
+                (*element).offset = spec;
+            }
+            rd::rd_kafka_ListOffsets(self.raw(), list, options.0, queue.raw());
+            rd::rd_kafka_topic_partition_list_destroy(list);
+        }
+        queue.wait(timeout)?.listed_offsets()
+    }
+
+    /// Whether a topic exists, and its partitions.
+    pub fn partitions(
+        self: &Arc<Handle>,
+        name: &CStr,
+        timeout: Duration,
+    ) -> Result<Vec<i32>, Failure> {
+        let topic = Topic::new(self, name)?;
+        Metadata::of(self, Some(&topic), timeout)?
+            .only_topic()
+            .map(|found| found.partitions)
+    }
+
+    /// One past the last offset that was passed to the caller or skipped as a transaction's marker, per partition;
+    /// negative before the first.
+    pub fn positions(&self, topic: &CStr, partitions: &[i32]) -> Vec<i64> {
+        // SAFETY: the list is ours; the call fills each element's offset and keeps their order.
+        unsafe {
+            let list = rd::rd_kafka_topic_partition_list_new(partitions.len() as c_int);
+            for &partition in partitions {
+                rd::rd_kafka_topic_partition_list_add(list, topic.as_ptr(), partition);
+            }
+            rd::rd_kafka_position(self.raw(), list);
+            let offsets = (0..partitions.len())
+                .map(|index| (*(*list).elems.add(index)).offset)
+                .collect();
+            rd::rd_kafka_topic_partition_list_destroy(list);
+            offsets
+        }
+    }
+
+    /// Gives this reference up on a thread of its own, since destroying the client joins threads that may hang in
+    /// name resolution. Returns whether the client was destroyed within `timeout`.
+    pub fn release(self: Arc<Handle>, destroyed: &Receiver<()>, timeout: Duration) -> bool {
+        // Without a thread to spare the closure, and the handle in it, is dropped here.
+        let _ = spawn("kafka close", move || drop(self));
+        destroyed.recv_timeout(timeout).is_ok()
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        // SAFETY: this is the last reference; queues, topics and messages hold one each. The wake pipe outlives the
+        // call. There is no group to leave.
+        unsafe { rd::rd_kafka_destroy_flags(self.raw(), rd::RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE) };
+        // Nobody may be waiting any more.
+        let _ = self.destroyed.send(());
+    }
+}
+
+pub(super) fn millis(timeout: Duration) -> c_int {
+    c_int::try_from(timeout.as_millis())
+        .unwrap_or(c_int::MAX)
+        .max(1)
+}
+
+/// Starts a thread that blocks all signals, so that the process's own handlers run where they are expected.
+pub fn spawn(
+    name: &str,
+    work: impl FnOnce() + Send + 'static,
+) -> io::Result<thread::JoinHandle<()>> {
+    let mut all = MaybeUninit::uninit();
+    let mut before = MaybeUninit::uninit();
+    // SAFETY: sigfillset initialises the first set, the call the second; a new thread inherits the mask.
+    unsafe {
+        libc::sigfillset(all.as_mut_ptr());
+        libc::pthread_sigmask(libc::SIG_SETMASK, all.as_ptr(), before.as_mut_ptr());
+    }
+    let thread = thread::Builder::new().name(name.to_owned()).spawn(work);
+    // SAFETY: the set was filled in above.
+    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, before.as_ptr(), ptr::null_mut()) };
+    thread
+}
+
+/// A configuration that has not become a client yet.
+pub(super) struct Conf(pub(super) *mut rd::rd_kafka_conf_t);
+
+impl Conf {
+    pub(super) fn new(properties: &[(&str, String)], errors: &Errors) -> Result<Conf, String> {
+        // SAFETY: allocates a default configuration.
+        let conf = Conf(unsafe { rd::rd_kafka_conf_new() });
+        for (name, value) in properties {
+            conf.set(name, value)?;
+        }
+        // SAFETY: the configuration is ours. The callback gets the pointer to the errors, whose box goes after the client.
+        unsafe {
+            rd::rd_kafka_conf_set_events(conf.0, rd::RD_KAFKA_EVENT_ERROR | rd::RD_KAFKA_EVENT_LOG);
+            rd::rd_kafka_conf_set_opaque(conf.0, ptr::from_ref(errors).cast_mut().cast());
+            rd::rd_kafka_conf_set_error_cb(conf.0, Some(on_error));
+        }
+        Ok(conf)
+    }
+
+    pub(super) fn set(&self, name: &str, value: &str) -> Result<(), String> {
+        let terminated =
+            |text: &str| CString::new(text).map_err(|_| format!("NUL in property {name:?}"));
+        let (c_name, c_value) = (terminated(name)?, terminated(value)?);
+        let mut message = Message512::new();
+        // SAFETY: both strings are copied by the call.
+        let outcome = unsafe {
+            rd::rd_kafka_conf_set(
+                self.0,
+                c_name.as_ptr(),
+                c_value.as_ptr(),
+                message.start(),
+                message.0.len(),
+            )
+        };
+        match outcome {
+            rd::rd_kafka_conf_res_t::RD_KAFKA_CONF_OK => Ok(()),
+            // The library's own message would repeat the value, which may be a secret.
+            rd::rd_kafka_conf_res_t::RD_KAFKA_CONF_UNKNOWN => {
+                Err(format!("unknown librdkafka property \"{name}\""))
+            }
+            rd::rd_kafka_conf_res_t::RD_KAFKA_CONF_INVALID => {
+                Err(format!("invalid value of property \"{name}\""))
+            }
+        }
+    }
+}
+
+impl Drop for Conf {
+    fn drop(&mut self) {
+        // SAFETY: still ours: a client that took it over made the caller forget this value.
+        unsafe { rd::rd_kafka_conf_destroy(self.0) };
+    }
+}

@@ -1,0 +1,16 @@
+//! Every raw call into librdkafka, behind types that cannot be misused from safe code.
+//!
+//! The rules they keep: a queue, a topic, a message lives no longer than its [`Handle`]; nothing of ours runs on
+//! librdkafka's threads (the one callback runs where a queue is polled); codes stay numbers, because a newer broker can
+//! send one that the bound enum does not know.
+#![allow(unsafe_code)]
+
+mod code;
+mod handle;
+mod message;
+mod request;
+
+pub use code::*;
+pub use handle::*;
+pub use message::*;
+pub use request::*;
