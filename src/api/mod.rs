@@ -3,3 +3,4 @@
 pub mod external_schema;
 pub mod json;
 pub mod materialized_view;
+pub mod super_functions;

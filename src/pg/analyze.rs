@@ -347,7 +347,7 @@ unsafe fn uncast(mut node: *mut pg_sys::Node) -> *mut pg_sys::Node {
 }
 
 /// Whether it is our type, in whatever schema the extension lives.
-fn is_super(oid: pg_sys::Oid) -> bool {
+pub(super) fn is_super(oid: pg_sys::Oid) -> bool {
     if oid.to_u32() < pg_sys::FirstNormalObjectId {
         return false;
     }

@@ -10,4 +10,5 @@ pub extern "C-unwind" fn _PG_init() {
     crate::settings::define();
     super::analyze::install(crate::types::super_guard::judge);
     super::utility::install();
+    super::statement_clock::install();
 }
