@@ -253,6 +253,13 @@ unsafe fn expression(node: *mut pg_sys::Node) -> Option<Expression> {
             }
             NodeTag::T_FuncExpr => {
                 let expression = &*node.cast::<pg_sys::FuncExpr>();
+                // Such as NVL: of a polymorphic function whose result is SUPER, other arguments became SUPER too.
+                if is_super(expression.funcresulttype)
+                    && [pg_sys::ANYCOMPATIBLEOID, pg_sys::ANYELEMENTOID]
+                        .contains(&pg_sys::get_func_rettype(expression.funcid))
+                {
+                    return Some(Expression::Alternatives(operands(expression.args)));
+                }
                 let prints = [
                     pg_sys::F_CONCAT,
                     pg_sys::F_CONCAT_WS,

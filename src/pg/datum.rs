@@ -3,6 +3,7 @@
 //! Arguments are borrowed where they lie; only compressed and out-of-line ones are copied. Results are built in palloc'd memory. Both are done
 //! without pgrx's guard around each call, which costs more than the work itself: what cannot raise an error needs none.
 
+use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::ptr::NonNull;
 
@@ -302,6 +303,41 @@ impl<'a> SqlValue<'a> {
     }
 }
 
+/// A value of any SQL type as text: by the type's output function, or for SUPER by its cast.
+pub struct AnyText<'a>(Option<Cow<'a, [u8]>>);
+
+impl AnyText<'_> {
+    /// The text; `None` for a SUPER that is no scalar.
+    pub fn as_slice(&self) -> Option<&[u8]> {
+        self.0.as_deref()
+    }
+}
+
+// SAFETY: the argument lives as long as the call, its type is what the parser found.
+unsafe impl<'fcx> ArgAbi<'fcx> for AnyText<'fcx> {
+    unsafe fn unbox_arg_unchecked(arg: Arg<'_, 'fcx>) -> Self {
+        let index = arg.index();
+        // SAFETY: as above; the text of an output function is in the current memory context, which outlives the call.
+        unsafe {
+            let call = <pg_sys::FunctionCallInfo as ArgAbi>::unbox_arg_unchecked(arg);
+            let argument = (*call).args.as_ptr().add(index);
+            AnyText(match SqlValue::argument(call, index) {
+                SqlValue::Null => None,
+                SqlValue::Text(text) => Some(Cow::Borrowed(text)),
+                SqlValue::Super(value) => super_value::cast::to_text(value.value())
+                    .map(|text| Cow::Owned(text.into_owned().into_bytes())),
+                _ => {
+                    let of = pg_sys::get_fn_expr_argtype((*call).flinfo, index as i32);
+                    let (mut output, mut is_varlena) = (pg_sys::InvalidOid, false);
+                    pg_sys::getTypeOutputInfo(of, &mut output, &mut is_varlena);
+                    let text = pg_sys::OidOutputFunctionCall(output, (*argument).value);
+                    Some(Cow::Borrowed(core::ffi::CStr::from_ptr(text).to_bytes()))
+                }
+            })
+        }
+    }
+}
+
 /// The arguments of a function of any number of arguments of any type. It takes no argument of the SQL function: it is all of them.
 pub struct Arguments<'a>(Vec<SqlValue<'a>>);
 
@@ -333,6 +369,43 @@ unsafe impl<'fcx> ArgAbi<'fcx> for Arguments<'fcx> {
 
     fn is_virtual_arg() -> bool {
         true
+    }
+}
+
+/// An operation of two numbers.
+#[derive(Debug, Clone, Copy)]
+pub enum NumericOperation {
+    /// `+`
+    Add,
+    /// `-`
+    Subtract,
+    /// `*`
+    Multiply,
+    /// `/`
+    Divide,
+    /// `%`
+    Modulo,
+}
+
+/// The result of Postgres's own operation on two numerics with long headers, such as those in a SUPER.
+///
+/// # Errors
+/// Postgres's: 22012 for a division by zero, 22003 for a result out of range.
+pub fn numeric_operation(operation: NumericOperation, a: &[u8], b: &[u8]) -> Vec<u8> {
+    let function = match operation {
+        NumericOperation::Add => pg_sys::numeric_add,
+        NumericOperation::Subtract => pg_sys::numeric_sub,
+        NumericOperation::Multiply => pg_sys::numeric_mul,
+        NumericOperation::Divide => pg_sys::numeric_div,
+        NumericOperation::Modulo => pg_sys::numeric_mod,
+    };
+    // Copies, because Postgres reads them at an aligned address.
+    let (a, b) = (Varlena::copy(a).into_raw(), Varlena::copy(b).into_raw());
+    // SAFETY: functions of two numerics that return one.
+    unsafe {
+        let result = pgrx::direct_function_call_as_datum(function, &[Some(a), Some(b)])
+            .expect("numeric functions return no NULL");
+        Bytes::from_raw(result).to_numeric()
     }
 }
 
