@@ -44,7 +44,7 @@ CREATE FUNCTION nvl2(anyelement, anycompatible, anycompatible) RETURNS anycompat
     LANGUAGE sql IMMUTABLE PARALLEL SAFE AS 'SELECT CASE WHEN $1 IS NOT NULL THEN $2 ELSE $3 END';
 COMMENT ON FUNCTION nvl2(anyelement, anycompatible, anycompatible) IS 'the second argument where the first is not NULL, else the third';
 
--- Hashes. The seed of FNV-1a is the offset basis.
+-- Hashes. The seed of FNV-1a is the offset basis. What a checksum's value is as text may depend on settings.
 CREATE FUNCTION fnv_hash(smallint, bigint) RETURNS bigint
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'fnv_hash_int2_wrapper';
 COMMENT ON FUNCTION fnv_hash(smallint, bigint) IS '64-bit FNV-1a with a seed';
@@ -103,15 +103,15 @@ CREATE FUNCTION redshift.checksum_of_text(text) RETURNS integer
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'checksum_of_text_wrapper';
 COMMENT ON FUNCTION redshift.checksum_of_text(text) IS '32 bits of a text';
 CREATE FUNCTION checksum(anycompatible) RETURNS integer
-    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS 'SELECT redshift.checksum_of_text($1::pg_catalog.text)';
+    LANGUAGE sql STABLE STRICT PARALLEL SAFE AS 'SELECT redshift.checksum_of_text($1::pg_catalog.text)';
 COMMENT ON FUNCTION checksum(anycompatible) IS '32 bits that tell whether a value changed; not the number that Redshift has';
 
--- Aggregates
+-- Aggregates. What a value is as text may depend on settings.
 CREATE FUNCTION redshift.listagg_step(text, "any") RETURNS text
-    LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'listagg_step2_wrapper';
+    LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'listagg_step2_wrapper';
 COMMENT ON FUNCTION redshift.listagg_step(text, "any") IS 'step of listagg';
 CREATE FUNCTION redshift.listagg_step(text, "any", text) RETURNS text
-    LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'listagg_step_wrapper';
+    LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'listagg_step_wrapper';
 COMMENT ON FUNCTION redshift.listagg_step(text, "any", text) IS 'step of listagg';
 CREATE AGGREGATE listagg("any") (SFUNC = redshift.listagg_step, STYPE = text);
 COMMENT ON AGGREGATE listagg("any") IS 'the values joined, without NULL and empty ones; an error above 65535 bytes';
