@@ -1,8 +1,9 @@
 # Two commands matter: make demo, make test. The logic is in scripts/, one idea a file.
 KAFKA ?= embedded
 ROWS ?= 1000000
+INPUTS ?= 1000000
 
-.PHONY: help demo up down psql test bench build lint install package image clean
+.PHONY: help demo up down psql test bench fuzz build lint install package image clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' Makefile
@@ -24,6 +25,9 @@ test: ## set up and run every test (SUITES="lint regress ..": only these)
 
 bench: ## rates beside COPY and other consumers (ROWS=1000000)
 	@scripts/bench.sh $(ROWS)
+
+fuzz: ## random documents against Postgres's own parser (INPUTS=1000000)
+	@scripts/fuzz.sh $(INPUTS)
 
 build: ## the extension and the embedded Kafka
 	@scripts/prepare.sh build

@@ -18,4 +18,5 @@ echo apache >"$RUN/broker"
 load_env
 step "measuring with $rows rows"
 "$python" "$ROOT/benches/bench.py" --rows "$rows" --run "$RUN" --producer "$CARGO_TARGET_DIR/release/mock-kafka" --out "$out"
+BENCH_OUT=$out BENCH_RUN_DIR=$RUN_DIR "$ROOT/scripts/bench-json.sh"
 step "wrote $out"

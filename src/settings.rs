@@ -1,11 +1,18 @@
 //! Every setting of the extension, `redshift.<name>`.
 
 use pgrx::guc::{GucContext, GucFlags, GucRegistry, GucSetting};
+use std::ffi::CString;
 use std::time::Duration;
+
+pub use crate::pg::session_setting::{
+    CAST_SUPER_NULL_ON_ERROR, DEFAULT_ARRAY_SEARCH_NULL_HANDLING,
+    ENABLE_CASE_SENSITIVE_SUPER_ATTRIBUTE, NAVIGATE_SUPER_NULL_ON_ERROR, PARSE_SUPER_NULL_ON_ERROR,
+};
 
 static MEMORY_LIMIT_KB: GucSetting<i32> = GucSetting::<i32>::new(64 * 1024);
 static CONNECT_TIMEOUT_MS: GucSetting<i32> = GucSetting::<i32>::new(10_000);
 static FETCH_TIMEOUT_MS: GucSetting<i32> = GucSetting::<i32>::new(30_000);
+static TIMEZONE: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(Some(c"UTC"));
 
 static COMMIT_WINDOW_MS: GucSetting<i32> = GucSetting::<i32>::new(10);
 static BATCH_RECORDS: GucSetting<i32> = GucSetting::<i32>::new(10_000);
@@ -15,6 +22,15 @@ static HISTORY_DAYS: GucSetting<i32> = GucSetting::<i32>::new(7);
 
 /// Defines the settings; called once, when the library is loaded.
 pub fn define() {
+    crate::pg::session_setting::define();
+    GucRegistry::define_string_guc(
+        c"redshift.timezone",
+        c"The time zone of GETDATE and SYSDATE.",
+        c"A name or an abbreviation. Redshift's is UTC unless the session changes it.",
+        &TIMEZONE,
+        GucContext::Userset,
+        GucFlags::default(),
+    );
     GucRegistry::define_int_guc(
         c"redshift.memory_limit",
         c"How much one scan of a stream fetches ahead and buffers.",

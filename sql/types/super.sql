@@ -7,8 +7,8 @@ CREATE FUNCTION redshift.super_in(cstring) RETURNS super
 COMMENT ON FUNCTION redshift.super_in(cstring) IS 'text input of super: JSON';
 
 CREATE FUNCTION redshift.super_out(super) RETURNS cstring
-    LANGUAGE internal IMMUTABLE STRICT PARALLEL SAFE AS 'jsonb_out';
-COMMENT ON FUNCTION redshift.super_out(super) IS 'text output of super: JSON';
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'super_out_wrapper';
+COMMENT ON FUNCTION redshift.super_out(super) IS 'text output of super: JSON without a blank';
 
 CREATE FUNCTION redshift.super_recv(internal) RETURNS super
     LANGUAGE internal IMMUTABLE STRICT PARALLEL SAFE AS 'jsonb_recv';

@@ -179,3 +179,66 @@ COMMENT ON FUNCTION length(varbyte) IS 'length in bytes';
 CREATE FUNCTION octet_length(varbyte) RETURNS integer
     LANGUAGE internal IMMUTABLE STRICT PARALLEL SAFE AS 'byteaoctetlen';
 COMMENT ON FUNCTION octet_length(varbyte) IS 'length in bytes';
+
+-- What Redshift has beyond bytea.
+CREATE FUNCTION redshift.varbyte_to_int2(varbyte) RETURNS smallint
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'varbyte_to_int2_wrapper';
+COMMENT ON FUNCTION redshift.varbyte_to_int2(varbyte) IS 'cast of varbyte to smallint; an error for another number of bytes';
+CREATE CAST (varbyte AS smallint) WITH FUNCTION redshift.varbyte_to_int2(varbyte);
+COMMENT ON CAST (varbyte AS smallint) IS 'the integer of as many bytes, the highest first';
+CREATE FUNCTION redshift.varbyte_to_int4(varbyte) RETURNS integer
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'varbyte_to_int4_wrapper';
+COMMENT ON FUNCTION redshift.varbyte_to_int4(varbyte) IS 'cast of varbyte to integer; an error for another number of bytes';
+CREATE CAST (varbyte AS integer) WITH FUNCTION redshift.varbyte_to_int4(varbyte);
+COMMENT ON CAST (varbyte AS integer) IS 'the integer of as many bytes, the highest first';
+CREATE FUNCTION redshift.varbyte_to_int8(varbyte) RETURNS bigint
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'varbyte_to_int8_wrapper';
+COMMENT ON FUNCTION redshift.varbyte_to_int8(varbyte) IS 'cast of varbyte to bigint; an error for another number of bytes';
+CREATE CAST (varbyte AS bigint) WITH FUNCTION redshift.varbyte_to_int8(varbyte);
+COMMENT ON CAST (varbyte AS bigint) IS 'the integer of as many bytes, the highest first';
+CREATE FUNCTION redshift.varbyte_not(varbyte) RETURNS varbyte
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'varbyte_not_wrapper';
+COMMENT ON FUNCTION redshift.varbyte_not(varbyte) IS 'implementation of operator ~';
+CREATE OPERATOR ~ (RIGHTARG = varbyte, FUNCTION = redshift.varbyte_not);
+COMMENT ON OPERATOR ~ (NONE, varbyte) IS 'every bit the other way round';
+CREATE FUNCTION redshift.varbyte_and(varbyte, varbyte) RETURNS varbyte
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'varbyte_and_wrapper';
+COMMENT ON FUNCTION redshift.varbyte_and(varbyte, varbyte) IS 'implementation of operator &';
+CREATE OPERATOR & (LEFTARG = varbyte, RIGHTARG = varbyte, FUNCTION = redshift.varbyte_and);
+COMMENT ON OPERATOR & (varbyte, varbyte) IS 'bit by bit; both have the same length';
+CREATE FUNCTION redshift.varbyte_or(varbyte, varbyte) RETURNS varbyte
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'varbyte_or_wrapper';
+COMMENT ON FUNCTION redshift.varbyte_or(varbyte, varbyte) IS 'implementation of operator |';
+CREATE OPERATOR | (LEFTARG = varbyte, RIGHTARG = varbyte, FUNCTION = redshift.varbyte_or);
+COMMENT ON OPERATOR | (varbyte, varbyte) IS 'bit by bit; both have the same length';
+CREATE FUNCTION redshift.varbyte_xor(varbyte, varbyte) RETURNS varbyte
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'varbyte_xor_wrapper';
+COMMENT ON FUNCTION redshift.varbyte_xor(varbyte, varbyte) IS 'implementation of operator #';
+CREATE OPERATOR # (LEFTARG = varbyte, RIGHTARG = varbyte, FUNCTION = redshift.varbyte_xor);
+COMMENT ON OPERATOR # (varbyte, varbyte) IS 'bit by bit; both have the same length';
+CREATE OPERATOR + (LEFTARG = varbyte, RIGHTARG = varbyte, FUNCTION = redshift.varbyte_concat);
+COMMENT ON OPERATOR + (varbyte, varbyte) IS 'concatenate';
+CREATE FUNCTION from_hex(text) RETURNS varbyte
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'from_hex_wrapper';
+COMMENT ON FUNCTION from_hex(text) IS 'bytes from hexadecimal text';
+CREATE FUNCTION to_hex(varbyte) RETURNS varchar
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'varbyte_to_hex_wrapper';
+COMMENT ON FUNCTION to_hex(varbyte) IS 'the bytes in hexadecimal';
+CREATE FUNCTION getbit(varbyte, integer) RETURNS integer
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'getbit_wrapper';
+COMMENT ON FUNCTION getbit(varbyte, integer) IS 'the bit at an index, counted from 0 and from the last bit on';
+CREATE FUNCTION "substring"(varbyte, integer, integer) RETURNS varbyte
+    LANGUAGE internal IMMUTABLE STRICT PARALLEL SAFE AS 'bytea_substr';
+COMMENT ON FUNCTION "substring"(varbyte, integer, integer) IS 'part of the bytes: position from 1, and length';
+CREATE FUNCTION "substring"(varbyte, integer) RETURNS varbyte
+    LANGUAGE internal IMMUTABLE STRICT PARALLEL SAFE AS 'bytea_substr_no_len';
+COMMENT ON FUNCTION "substring"(varbyte, integer) IS 'the bytes from a position on, from 1';
+CREATE FUNCTION substr(varbyte, integer, integer) RETURNS varbyte
+    LANGUAGE internal IMMUTABLE STRICT PARALLEL SAFE AS 'bytea_substr';
+COMMENT ON FUNCTION substr(varbyte, integer, integer) IS 'part of the bytes: position from 1, and length';
+CREATE FUNCTION substr(varbyte, integer) RETURNS varbyte
+    LANGUAGE internal IMMUTABLE STRICT PARALLEL SAFE AS 'bytea_substr_no_len';
+COMMENT ON FUNCTION substr(varbyte, integer) IS 'the bytes from a position on, from 1';
+CREATE FUNCTION concat(varbyte, varbyte) RETURNS varbyte
+    LANGUAGE internal IMMUTABLE STRICT PARALLEL SAFE AS 'byteacat';
+COMMENT ON FUNCTION concat(varbyte, varbyte) IS 'the bytes of both';

@@ -1,5 +1,11 @@
 //! What users call.
 
+pub mod arithmetic;
+pub mod datetime;
+pub mod decompress;
 pub mod external_schema;
 pub mod json;
 pub mod materialized_view;
+pub mod navigate;
+pub mod string;
+pub mod super_functions;

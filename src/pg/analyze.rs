@@ -253,6 +253,13 @@ unsafe fn expression(node: *mut pg_sys::Node) -> Option<Expression> {
             }
             NodeTag::T_FuncExpr => {
                 let expression = &*node.cast::<pg_sys::FuncExpr>();
+                // Such as NVL: of a polymorphic function whose result is SUPER, other arguments became SUPER too.
+                if is_super(expression.funcresulttype)
+                    && [pg_sys::ANYCOMPATIBLEOID, pg_sys::ANYELEMENTOID]
+                        .contains(&pg_sys::get_func_rettype(expression.funcid))
+                {
+                    return Some(Expression::Alternatives(operands(expression.args)));
+                }
                 let prints = [
                     pg_sys::F_CONCAT,
                     pg_sys::F_CONCAT_WS,
@@ -347,7 +354,7 @@ unsafe fn uncast(mut node: *mut pg_sys::Node) -> *mut pg_sys::Node {
 }
 
 /// Whether it is our type, in whatever schema the extension lives.
-fn is_super(oid: pg_sys::Oid) -> bool {
+pub(super) fn is_super(oid: pg_sys::Oid) -> bool {
     if oid.to_u32() < pg_sys::FirstNormalObjectId {
         return false;
     }

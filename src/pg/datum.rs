@@ -3,6 +3,7 @@
 //! Arguments are borrowed where they lie; only compressed and out-of-line ones are copied. Results are built in palloc'd memory. Both are done
 //! without pgrx's guard around each call, which costs more than the work itself: what cannot raise an error needs none.
 
+use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::ptr::NonNull;
 
@@ -237,6 +238,175 @@ fn allocate(length: usize, flags: core::ffi::c_int) -> NonNull<u8> {
             .detail(format!("Failed on request of size {length}."))
             .raise()
     })
+}
+
+/// A value of any SQL type, as far as SUPER can hold it.
+pub enum SqlValue<'a> {
+    /// NULL.
+    Null,
+    /// A boolean.
+    Boolean(bool),
+    /// An integer of any size.
+    Integer(i64),
+    /// A double.
+    Float(f64),
+    /// A float in single precision.
+    SingleFloat(f32),
+    /// A numeric.
+    Numeric(Bytes<'a>),
+    /// A text, varchar, char, name or literal without a type.
+    Text(&'a [u8]),
+    /// A super or jsonb.
+    Super(Super<'a>),
+    /// Of a type that SUPER cannot hold: its name.
+    Other(String),
+}
+
+impl<'a> SqlValue<'a> {
+    /// The value of the argument at `index` of a call.
+    ///
+    /// # Safety
+    /// `call` is that of the running function, which has so many arguments.
+    unsafe fn argument(call: pg_sys::FunctionCallInfo, index: usize) -> Self {
+        // SAFETY: as promised. The type is what the parser found; each datum is read as of its type, and lives as long as the call.
+        unsafe {
+            let argument = &*(*call).args.as_ptr().add(index);
+            if argument.isnull {
+                return SqlValue::Null;
+            }
+            let datum = argument.value;
+            let declared = pg_sys::get_fn_expr_argtype((*call).flinfo, index as i32);
+            let of = pg_sys::getBaseType(declared);
+            match of {
+                pg_sys::BOOLOID => SqlValue::Boolean(datum.value() != 0),
+                pg_sys::INT2OID => SqlValue::Integer(i64::from(datum.value() as i16)),
+                pg_sys::INT4OID => SqlValue::Integer(i64::from(datum.value() as i32)),
+                pg_sys::INT8OID => SqlValue::Integer(datum.value() as i64),
+                pg_sys::FLOAT4OID => SqlValue::SingleFloat(f32::from_bits(datum.value() as u32)),
+                pg_sys::FLOAT8OID => SqlValue::Float(f64::from_bits(datum.value() as u64)),
+                pg_sys::NUMERICOID => SqlValue::Numeric(Bytes::from_raw(datum)),
+                pg_sys::TEXTOID | pg_sys::VARCHAROID | pg_sys::BPCHAROID => {
+                    SqlValue::Text(Bytes::from_raw(datum).as_slice())
+                }
+                // Both are C strings; a name is padded by zeroes.
+                pg_sys::UNKNOWNOID | pg_sys::NAMEOID => {
+                    SqlValue::Text(core::ffi::CStr::from_ptr(datum.cast_mut_ptr()).to_bytes())
+                }
+                pg_sys::JSONBOID => SqlValue::Super(Super::from_raw(datum)),
+                _ if super::analyze::is_super(of) => SqlValue::Super(Super::from_raw(datum)),
+                _ => {
+                    let name = core::ffi::CStr::from_ptr(pg_sys::format_type_be(declared));
+                    SqlValue::Other(name.to_string_lossy().into_owned())
+                }
+            }
+        }
+    }
+}
+
+/// A value of any SQL type as text: by the type's output function, or for SUPER by its cast.
+pub struct AnyText<'a>(Option<Cow<'a, [u8]>>);
+
+impl AnyText<'_> {
+    /// The text; `None` for a SUPER that is no scalar.
+    pub fn as_slice(&self) -> Option<&[u8]> {
+        self.0.as_deref()
+    }
+}
+
+// SAFETY: the argument lives as long as the call, its type is what the parser found.
+unsafe impl<'fcx> ArgAbi<'fcx> for AnyText<'fcx> {
+    unsafe fn unbox_arg_unchecked(arg: Arg<'_, 'fcx>) -> Self {
+        let index = arg.index();
+        // SAFETY: as above; the text of an output function is in the current memory context, which outlives the call.
+        unsafe {
+            let call = <pg_sys::FunctionCallInfo as ArgAbi>::unbox_arg_unchecked(arg);
+            let argument = (*call).args.as_ptr().add(index);
+            AnyText(match SqlValue::argument(call, index) {
+                SqlValue::Null => None,
+                SqlValue::Text(text) => Some(Cow::Borrowed(text)),
+                SqlValue::Super(value) => super_value::cast::to_text(value.value())
+                    .map(|text| Cow::Owned(text.into_owned().into_bytes())),
+                _ => {
+                    let of = pg_sys::get_fn_expr_argtype((*call).flinfo, index as i32);
+                    let (mut output, mut is_varlena) = (pg_sys::InvalidOid, false);
+                    pg_sys::getTypeOutputInfo(of, &mut output, &mut is_varlena);
+                    let text = pg_sys::OidOutputFunctionCall(output, (*argument).value);
+                    Some(Cow::Borrowed(core::ffi::CStr::from_ptr(text).to_bytes()))
+                }
+            })
+        }
+    }
+}
+
+/// The arguments of a function of any number of arguments of any type. It takes no argument of the SQL function: it is all of them.
+pub struct Arguments<'a>(Vec<SqlValue<'a>>);
+
+impl<'a> Arguments<'a> {
+    /// The arguments in order.
+    pub fn as_slice(&self) -> &[SqlValue<'a>] {
+        &self.0
+    }
+}
+
+// SAFETY: it is read from the call, not from one argument.
+unsafe impl<'fcx> ArgAbi<'fcx> for Arguments<'fcx> {
+    unsafe fn unbox_arg_unchecked(arg: Arg<'_, 'fcx>) -> Self {
+        // SAFETY: pgrx hands out the call that it was entered with.
+        unsafe {
+            let call = <pg_sys::FunctionCallInfo as ArgAbi>::unbox_arg_unchecked(arg);
+            if pg_sys::get_fn_expr_variadic((*call).flinfo) {
+                let message = "VARIADIC with an array is not supported here";
+                Report::new(sqlstate::FEATURE_NOT_SUPPORTED, message).raise()
+            }
+            let count = (*call).nargs as usize;
+            Arguments(
+                (0..count)
+                    .map(|index| SqlValue::argument(call, index))
+                    .collect(),
+            )
+        }
+    }
+
+    fn is_virtual_arg() -> bool {
+        true
+    }
+}
+
+/// An operation of two numbers.
+#[derive(Debug, Clone, Copy)]
+pub enum NumericOperation {
+    /// `+`
+    Add,
+    /// `-`
+    Subtract,
+    /// `*`
+    Multiply,
+    /// `/`
+    Divide,
+    /// `%`
+    Modulo,
+}
+
+/// The result of Postgres's own operation on two numerics with long headers, such as those in a SUPER.
+///
+/// # Errors
+/// Postgres's: 22012 for a division by zero, 22003 for a result out of range.
+pub fn numeric_operation(operation: NumericOperation, a: &[u8], b: &[u8]) -> Vec<u8> {
+    let function = match operation {
+        NumericOperation::Add => pg_sys::numeric_add,
+        NumericOperation::Subtract => pg_sys::numeric_sub,
+        NumericOperation::Multiply => pg_sys::numeric_mul,
+        NumericOperation::Divide => pg_sys::numeric_div,
+        NumericOperation::Modulo => pg_sys::numeric_mod,
+    };
+    // Copies, because Postgres reads them at an aligned address.
+    let (a, b) = (Varlena::copy(a).into_raw(), Varlena::copy(b).into_raw());
+    // SAFETY: functions of two numerics that return one.
+    unsafe {
+        let result = pgrx::direct_function_call_as_datum(function, &[Some(a), Some(b)])
+            .expect("numeric functions return no NULL");
+        Bytes::from_raw(result).to_numeric()
+    }
 }
 
 /// The collation that Postgres chose for a call. It takes no argument of the SQL function.

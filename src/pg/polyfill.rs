@@ -20,6 +20,23 @@ pub(super) unsafe fn owns_relation(relation: pg_sys::Oid, user: pg_sys::Oid) -> 
     }
 }
 
+/// Memory for the `extra` of a setting, which Postgres frees; null if there is none. (`malloc` until 15, `guc_malloc` since.)
+///
+/// # Safety
+/// To be called from a check hook only.
+pub(super) unsafe fn allocate_guc_extra(size: usize) -> *mut c_void {
+    #[cfg(any(feature = "pg14", feature = "pg15"))]
+    // SAFETY: nothing is assumed of the result.
+    unsafe {
+        libc::malloc(size).cast()
+    }
+    #[cfg(not(any(feature = "pg14", feature = "pg15")))]
+    // SAFETY: at LOG it raises no error.
+    unsafe {
+        pg_sys::guc_malloc(pg_sys::LOG as i32, size)
+    }
+}
+
 /// A function that Postgres calls on each node of a tree.
 pub(super) type Walker = unsafe extern "C-unwind" fn(*mut pg_sys::Node, *mut c_void) -> bool;
 

@@ -137,11 +137,18 @@ pub mod sqlstate {
     pub const FEATURE_NOT_SUPPORTED: [u8; 5] = *b"0A000";
     pub const STRING_DATA_RIGHT_TRUNCATION: [u8; 5] = *b"22001";
     pub const NUMERIC_VALUE_OUT_OF_RANGE: [u8; 5] = *b"22003";
+    pub const INVALID_DATETIME_FORMAT: [u8; 5] = *b"22007";
+    pub const DATETIME_FIELD_OVERFLOW: [u8; 5] = *b"22008";
     pub const CHARACTER_NOT_IN_REPERTOIRE: [u8; 5] = *b"22021";
+    pub const STRING_DATA_LENGTH_MISMATCH: [u8; 5] = *b"22026";
     pub const INVALID_PARAMETER_VALUE: [u8; 5] = *b"22023";
+    /// `sql_json_member_not_found`.
+    pub const INVALID_NAVIGATION: [u8; 5] = *b"2203A";
     pub const INVALID_TEXT_REPRESENTATION: [u8; 5] = *b"22P02";
+    pub const INVALID_BINARY_REPRESENTATION: [u8; 5] = *b"22P03";
     pub const DEPENDENT_OBJECTS_STILL_EXIST: [u8; 5] = *b"2BP01";
     pub const INSUFFICIENT_PRIVILEGE: [u8; 5] = *b"42501";
+    pub const CANNOT_COERCE: [u8; 5] = *b"42846";
     pub const SYNTAX_ERROR: [u8; 5] = *b"42601";
     pub const INVALID_NAME: [u8; 5] = *b"42602";
     pub const UNDEFINED_OBJECT: [u8; 5] = *b"42704";

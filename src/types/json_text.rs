@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 
-use super_value::{JsonError, JsonErrorKind, Parser};
+use super_value::{JsonError, JsonErrorKind, Parser, Value};
 
 use crate::pg::datum::Varlena;
 use crate::pg::report::{Report, sqlstate};
@@ -43,6 +43,26 @@ pub fn can_parse(document: &[u8]) -> bool {
             refuse(error, document.len(), None)
         }
         other => other.is_ok(),
+    }
+}
+
+/// Reads a document; why it is none, if it is none.
+///
+/// # Errors
+/// 53200 if there is no memory for it.
+pub fn with_value<T>(document: &[u8], read: impl FnOnce(Value<'_>) -> T) -> Result<T, JsonError> {
+    let result = PARSER.with_borrow_mut(|parser| {
+        let result = parser.parse(document).map(|image| {
+            read(Value::from_image(image).expect("the parser writes what can be read"))
+        });
+        parser.trim();
+        result
+    });
+    match result {
+        Err(error) if error.kind == JsonErrorKind::OutOfMemory => {
+            refuse(error, document.len(), None)
+        }
+        other => other,
     }
 }
 

@@ -3,7 +3,7 @@
 use core::ffi::CStr;
 
 use pgrx::prelude::*;
-use super_value::{Value, cast, number};
+use super_value::{Value, cast, number, text};
 
 use crate::pg::datetime;
 use crate::pg::datum::{Bytes, Super, Varlena};
@@ -17,6 +17,12 @@ const LITERAL_HINT: &str = "A literal of type super is JSON text. To compare wit
 #[pg_extern]
 fn super_in(text: &CStr) -> Varlena {
     json_text::parse(text.to_bytes(), Some(LITERAL_HINT))
+}
+
+/// Text output: JSON without a blank, as Redshift shows it ("Querying semi-structured data" in its Developer Guide).
+#[pg_extern]
+fn super_out(value: Super<'_>) -> std::ffi::CString {
+    std::ffi::CString::new(text::to_string(value.value())).expect("JSON text has no zero byte")
 }
 
 #[pg_extern]
@@ -119,11 +125,10 @@ fn float8_to_super(value: f64) -> Varlena {
     number_to_super(number::from_f64(value))
 }
 
-/// As [`float8_to_super`]: not by way of double, which would show digits that single precision does not have.
+/// As [`float8_to_super`].
 #[pg_extern]
 fn float4_to_super(value: f32) -> Varlena {
-    let finite = value.is_finite().then(|| format!("{value:e}"));
-    number_to_super(finite.and_then(|text| number::from_text(&text)))
+    number_to_super(number::from_f32(value))
 }
 
 #[pg_extern]

@@ -171,6 +171,112 @@ fn to_varbyte(text: Bytes<'_>, format: Bytes<'_>) -> Varlena {
     }
 }
 
+/// `~`: every bit the other way round.
+#[pg_extern]
+fn varbyte_not(value: Bytes<'_>) -> Varlena {
+    Varlena::of_payload(
+        &value
+            .as_slice()
+            .iter()
+            .map(|byte| !byte)
+            .collect::<Vec<u8>>(),
+    )
+}
+
+/// Bit by bit; both have to have the same length, because Redshift does not say what a missing bit is.
+fn bitwise(a: Bytes<'_>, b: Bytes<'_>, operation: fn(u8, u8) -> u8) -> Varlena {
+    let (a, b) = (a.as_slice(), b.as_slice());
+    if a.len() != b.len() {
+        let message = "cannot combine the bits of varbyte values of different lengths";
+        Report::new(sqlstate::STRING_DATA_LENGTH_MISMATCH, message)
+            .detail(format!("They have {} and {} bytes.", a.len(), b.len()))
+            .raise()
+    }
+    let bytes: Vec<u8> = a.iter().zip(b).map(|(&a, &b)| operation(a, b)).collect();
+    Varlena::of_payload(&bytes)
+}
+
+#[pg_extern]
+fn varbyte_and(a: Bytes<'_>, b: Bytes<'_>) -> Varlena {
+    bitwise(a, b, |a, b| a & b)
+}
+
+#[pg_extern]
+fn varbyte_or(a: Bytes<'_>, b: Bytes<'_>) -> Varlena {
+    bitwise(a, b, |a, b| a | b)
+}
+
+#[pg_extern]
+fn varbyte_xor(a: Bytes<'_>, b: Bytes<'_>) -> Varlena {
+    bitwise(a, b, |a, b| a ^ b)
+}
+
+/// The bytes of an integer, the highest first: as many as it has, because a missing one could be a sign or a zero.
+fn integer<const SIZE: usize>(value: Bytes<'_>, name: &str) -> [u8; SIZE] {
+    value.as_slice().try_into().unwrap_or_else(|_| {
+        let message = format!("varbyte of {} bytes is no {name}", value.as_slice().len());
+        Report::new(sqlstate::NUMERIC_VALUE_OUT_OF_RANGE, message)
+            .detail(format!("It has to have {SIZE} bytes."))
+            .raise()
+    })
+}
+
+#[pg_extern]
+fn varbyte_to_int2(value: Bytes<'_>) -> i16 {
+    i16::from_be_bytes(integer(value, "smallint"))
+}
+
+#[pg_extern]
+fn varbyte_to_int4(value: Bytes<'_>) -> i32 {
+    i32::from_be_bytes(integer(value, "integer"))
+}
+
+#[pg_extern]
+fn varbyte_to_int8(value: Bytes<'_>) -> i64 {
+    i64::from_be_bytes(integer(value, "bigint"))
+}
+
+/// GETBIT: the bit at an index, which counts from 0 and from the last bit on.
+#[pg_extern]
+fn getbit(value: Bytes<'_>, index: i32) -> i32 {
+    let bytes = value.as_slice();
+    let byte = usize::try_from(index / 8)
+        .ok()
+        .filter(|_| index >= 0)
+        .and_then(|from_end| bytes.len().checked_sub(from_end + 1));
+    match byte {
+        Some(byte) => i32::from(bytes[byte] >> (index % 8) & 1),
+        None => {
+            let message = format!("bit {index} is not in a varbyte of {} bytes", bytes.len());
+            Report::new(sqlstate::INVALID_PARAMETER_VALUE, message).raise()
+        }
+    }
+}
+
+/// FROM_HEX: as TO_VARBYTE with format hex.
+#[pg_extern]
+fn from_hex(text: Bytes<'_>) -> Varlena {
+    let bytes = text.as_slice();
+    let padded = if bytes.len() % 2 == 1 {
+        [b"0", bytes].concat()
+    } else {
+        bytes.to_vec()
+    };
+    decode_hex(&padded).map_or_else(
+        |reason| {
+            let message = format!("cannot make varbyte from text: {reason}");
+            Report::new(sqlstate::INVALID_TEXT_REPRESENTATION, message).raise()
+        },
+        |bytes| Varlena::of_payload(&bytes),
+    )
+}
+
+/// TO_HEX of bytes.
+#[pg_extern]
+fn varbyte_to_hex(value: Bytes<'_>) -> Varlena {
+    Varlena::of_payload(&encode_hex(value.as_slice()))
+}
+
 fn encode_hex(bytes: &[u8]) -> Vec<u8> {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     bytes

@@ -7,12 +7,14 @@
 //! bytes --(tape)--> nodes in document order --(image)--> jsonb image: keys sorted, duplicates dropped, numbers as numeric
 //! ```
 //!
-//! [`Parser`] strings the two steps together and remembers the last document. [`Value`] reads an image and cuts parts out of it; [`cast`], [`compare`]
-//! and [`number`] hold what Redshift says of them. What it leaves to others: memory that Postgres owns, error codes, SQL's other types.
+//! [`Parser`] strings the two steps together and remembers the last document. [`Value`] reads an image and cuts parts out of it, [`compose`] makes new
+//! ones from parts, [`text`] writes JSON; [`array`], [`cast`], [`compare()`] and [`number`] hold what Redshift says of them. What it leaves to others: memory that Postgres owns, error codes, SQL's other types.
 #![deny(unsafe_code)]
 
+pub mod array;
 pub mod cast;
 mod compare;
+pub mod compose;
 mod error;
 mod image;
 mod layout;
@@ -22,6 +24,7 @@ mod numeric;
 mod parser;
 mod scan;
 mod tape;
+pub mod text;
 mod value;
 
 pub use compare::compare;

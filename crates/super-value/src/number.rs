@@ -63,26 +63,45 @@ impl<'a> Number<'a> {
 
     /// The text that `numeric_out` gives.
     pub fn to_text(&self) -> String {
-        let mut text = String::new();
+        let mut text = String::with_capacity(2 * self.digits.len() + 8);
+        self.write(&mut text);
+        text
+    }
+
+    /// Appends [`to_text`](Self::to_text).
+    pub fn write(&self, text: &mut String) {
         if self.negative {
             text.push('-');
         }
         let whole = self.weight.max(0);
-        text.push_str(&self.digit(whole).to_string());
+        let first = four_digits(self.digit(whole));
+        let zeroes = first.iter().take(GROUP - 1).take_while(|&&c| c == b'0');
+        push_digits(text, &first[zeroes.count()..]);
         for power in (0..whole).rev() {
-            text.push_str(&format!("{:04}", self.digit(power)));
+            push_digits(text, &four_digits(self.digit(power)));
         }
         if self.scale > 0 {
             text.push('.');
-            let end = text.len() + self.scale;
-            let mut power = -1;
-            while text.len() < end {
-                text.push_str(&format!("{:04}", self.digit(power)));
-                power -= 1;
+            let groups = (1..).map(|power| four_digits(self.digit(-power)));
+            let mut left = self.scale;
+            for group in groups.take(self.scale.div_ceil(GROUP)) {
+                push_digits(text, &group[..left.min(GROUP)]);
+                left = left.saturating_sub(GROUP);
             }
-            text.truncate(end);
         }
-        text
+    }
+
+    /// Whether it is below zero.
+    pub fn is_negative(&self) -> bool {
+        self.negative
+    }
+
+    /// Decimal digits that `numeric(precision, scale)` needs to hold it as it is shown: 3 for `1.22`, 1 for `5`, 2 for `0.05`.
+    pub fn precision(&self) -> usize {
+        let text = self.to_text();
+        let (whole, fraction) = text.split_once('.').unwrap_or((&text, ""));
+        let whole = whole.trim_start_matches(['-', '0']).len();
+        (whole + fraction.len()).max(1)
     }
 
     /// Rounds to `scale` decimals (a negative one rounds before the decimal point), halves away from zero. The numeric, or `None` where that
@@ -166,6 +185,19 @@ impl Ord for Number<'_> {
     }
 }
 
+/// Decimal digits in one digit of a numeric.
+const GROUP: usize = 4;
+
+/// The decimal digits of a base-10000 digit, leading zeroes included.
+fn four_digits(digit: u16) -> [u8; GROUP] {
+    let decimal = |unit: u16| b'0' + (digit / unit % 10) as u8;
+    [decimal(1000), decimal(100), decimal(10), decimal(1)]
+}
+
+fn push_digits(text: &mut String, digits: &[u8]) {
+    text.extend(digits.iter().map(|&c| char::from(c)));
+}
+
 /// The numeric of a text, by the rules of `numeric_in` but for NaN and infinity, which JSON does not have: white space around it, a sign, digits
 /// with or without a decimal point, an exponent.
 pub fn from_text(text: &str) -> Option<Vec<u8>> {
@@ -192,6 +224,12 @@ pub fn from_i64(value: i64) -> Vec<u8> {
 
 /// The numeric of a finite floating-point number: the shortest decimal that reads back as the same; `None` for NaN and infinity.
 pub fn from_f64(value: f64) -> Option<Vec<u8>> {
+    value.is_finite().then_some(())?;
+    numeric::encode_to_vec(format!("{value:e}").as_bytes())
+}
+
+/// As [`from_f64`]: not by way of double, which would show digits that single precision does not have.
+pub fn from_f32(value: f32) -> Option<Vec<u8>> {
     value.is_finite().then_some(())?;
     numeric::encode_to_vec(format!("{value:e}").as_bytes())
 }

@@ -136,6 +136,37 @@ impl<'a> Value<'a> {
         out[SCALAR_HEADER..].copy_from_slice(bytes);
     }
 
+    /// Appends its bytes as a child of a container, padding before them included, to `out`, whose words are aligned as in an image; the type bits of
+    /// its JEntry.
+    pub(crate) fn append(&self, out: &mut Vec<u8>) -> u32 {
+        let mut aligned = |parts: [&[u8]; 2]| {
+            out.resize(out.len().next_multiple_of(4), 0);
+            parts.iter().for_each(|part| out.extend_from_slice(part));
+        };
+        match self.0 {
+            Stored::Null => ENTRY_NULL,
+            Stored::Boolean(false) => ENTRY_FALSE,
+            Stored::Boolean(true) => ENTRY_TRUE,
+            Stored::Number(bytes) => {
+                aligned([bytes, &[]]);
+                ENTRY_NUMERIC
+            }
+            Stored::Array(container) | Stored::Object(container) => {
+                aligned([&container.header.to_ne_bytes(), container.rest]);
+                ENTRY_CONTAINER
+            }
+            Stored::String(bytes) => {
+                out.extend_from_slice(bytes);
+                ENTRY_STRING
+            }
+        }
+    }
+
+    /// JSON's null, which is in no image yet.
+    pub fn null() -> Self {
+        Value(Stored::Null)
+    }
+
     /// A boolean that is in no image yet.
     pub fn boolean(value: bool) -> Self {
         Value(Stored::Boolean(value))

@@ -88,7 +88,7 @@ SELECT concat(x, '!') FROM t;
 SELECT concat(x::varchar, '!') FROM t WHERE id = 3;
 SELECT format('%s', x) FROM t;
 
--- Arithmetic is not there; jsonb's deletion is not meant
+-- Arithmetic is of numbers, NULL else; jsonb's deletion is not meant
 SELECT x - 1 FROM t;
 SELECT x - 'a' FROM t;
 SELECT x + 1 FROM t;

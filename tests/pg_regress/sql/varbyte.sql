@@ -72,3 +72,25 @@ COPY b2 FROM :'file' (FORMAT binary);
 COPY b2 FROM STDIN;
 1	616263
 \.
+
+-- More of Redshift's operators and functions ("VARBYTE operators")
+SELECT from_varbyte(~'a'::varchar::varbyte, 'binary') AS not, 'a'::varchar::varbyte & 'b'::varchar::varbyte AS and, 'a'::varchar::varbyte | 'b'::varchar::varbyte AS or, 'a'::varchar::varbyte # 'b'::varchar::varbyte AS xor, 'a'::varchar::varbyte + 'b'::varchar::varbyte AS plus, ~NULL::varbyte IS NULL AS null_in;
+SELECT '61'::varbyte & '6162'::varbyte;
+SELECT 5::smallint::varbyte::smallint, (-5)::int::varbyte::int, 5::bigint::varbyte::bigint, 'ffff'::varbyte::smallint AS minus_one;
+SELECT '05'::varbyte::int;
+SELECT from_hex('6162'), from_hex('4'), from_varbyte(from_hex('4d'), 'binary'), to_hex(2147676847), to_hex('abc'::varchar::varbyte);
+SELECT from_hex('xy');
+SELECT getbit(from_hex('4d'), 2), getbit(from_hex('4d'), 1), getbit(from_hex('0100'), 8), getbit(from_hex('0100'), 0);
+SELECT getbit(from_hex('4d'), 8);
+SELECT getbit(from_hex('4d'), -1);
+SELECT substring('616263'::varbyte, 2, 1), substring('616263'::varbyte, 2), substr('616263'::varbyte, 2, 5), concat('61'::varbyte, '62'::varbyte), pg_typeof(substring('616263'::varbyte, 2)), pg_typeof(concat('61'::varbyte, '62'::varbyte));
+
+-- Compressed payloads
+SELECT codec, redshift.decompress(from_hex(data), codec)::varchar FROM (VALUES
+    ('gzip', '1f8b08000000000000034b4c4a0600c241243503000000'), ('zlib', '789c4b4c4a0600024d0127'), ('deflate', '4b4c4a0600'), ('ZSTD', '28b52ffd0458190000616263990977ad'), ('lz4', '04224d186440a70300008061626300000000ff53d132'), ('snappy', '0308616263')) AS v (codec, data);
+SELECT redshift.decompress(from_hex('00'), 'gzip');
+SELECT redshift.decompress(from_hex('00'), 'rar');
+SELECT redshift.decompress(from_hex('ffffffff0f'), 'snappy');
+-- A few bytes may hold too much: 17 MB of zeroes, compressed twice
+SELECT len(redshift.decompress(from_hex('78daeddb310ec17018c6e17fe92006ec16c7b04858cc169b441ca0a3c4a689d82dcec1155c406c0d930388c1601295f60e96e6798ef08ebf7cdfeaf63845510821dd7d0fcf46330000000015975e37f52206845e9e8d2753000000a0ea16ed565c4681cfbc3b320700000054de76d0ef941702af75129b030000002a6fffbeef8a1430bce4d9f9f8c76f84596d9984e807112c0961'), 'zlib')) AS once;
+SELECT redshift.decompress(redshift.decompress(from_hex('78daeddb310ec17018c6e17fe92006ec16c7b04858cc169b441ca0a3c4a689d82dcec1155c406c0d930388c1601295f60e96e6798ef08ebf7cdfeaf63845510821dd7d0fcf46330000000015975e37f52206845e9e8d2753000000a0ea16ed565c4681cfbc3b320700000054de76d0ef941702af75129b030000002a6fffbeef8a1430bce4d9f9f8c76f84596d9984e807112c0961'), 'zlib'), 'zlib');

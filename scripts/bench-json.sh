@@ -1,0 +1,21 @@
+#!/usr/bin/env bash
+# The JSON engine beside Postgres's own and beside other Rust parsers, on a cluster of its own. Adds to .run/bench.json.
+set -euo pipefail
+. "$(dirname "$0")/lib.sh"
+"$ROOT/scripts/prepare.sh" build
+"$ROOT/scripts/build.sh"
+cd "$ROOT"
+cargo build --release --locked -p super-value --example throughput
+python=$("$ROOT/scripts/venv.sh")
+out=${BENCH_OUT:-}
+if [ -z "$out" ]; then
+  (open_run_dir)
+  out=${RUN_DIR:-$ROOT/.run}/bench.json
+fi
+export RUN_DIR=${BENCH_RUN_DIR:-$ROOT/.run/bench} PGPORT_WANTED=${PGPORT_WANTED:-54700}
+open_run_dir
+trap '"$ROOT/scripts/cluster.sh" stop' EXIT
+"$ROOT/scripts/cluster.sh" start
+load_env
+step "measuring json_parse, can_json_parse and paths"
+"$python" "$ROOT/benches/json.py" --program "$CARGO_TARGET_DIR/release/examples/throughput" --out "$out"
