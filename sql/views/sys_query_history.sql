@@ -1,4 +1,4 @@
--- SYS_QUERY_HISTORY: one row for each refresh that committed. Other statements, and refreshes that failed or still run, are not
+-- SYS_QUERY_HISTORY: one row for each refresh that committed or failed. Other statements, and refreshes that still run, are not
 -- recorded; what has no counterpart here (queues, compute, compilation, hashes) is null. Durations are in microseconds.
 CREATE VIEW sys_query_history WITH (security_barrier) AS
 SELECT h.user_id::bigint::integer AS user_id,
@@ -8,14 +8,14 @@ SELECT h.user_id::bigint::integer AS user_id,
        h.session_id,
        pg_catalog.current_database()::character(128) AS database_name,
        'OTHER'::character(32) AS query_type,
-       'success'::character(10) AS status,
+       CASE WHEN h.error_message IS NULL THEN 'success' ELSE 'failed' END::character(10) AS status,
        false AS result_cache_hit,
        h.start_time,
        h.end_time,
        (EXTRACT(epoch FROM h.end_time - h.start_time) * 1000000)::bigint AS elapsed_time,
        0::bigint AS queue_time,
        (EXTRACT(epoch FROM h.end_time - h.start_time) * 1000000)::bigint AS execution_time,
-       NULL::character(512) AS error_message,
+       h.error_message::character(512) AS error_message,
        0::bigint AS returned_rows,
        0::bigint AS returned_bytes,
        pg_catalog.format('REFRESH MATERIALIZED VIEW %I.%I', h.schema_name, h.mv_name)::character(4000) AS query_text,
@@ -36,7 +36,7 @@ SELECT h.user_id::bigint::integer AS user_id,
        pg_catalog.pg_get_userbyid(h.user_id)::character(128) AS username
 FROM redshift.refresh_history AS h
 WHERE h.user_id OPERATOR(pg_catalog.=) CURRENT_USER::regrole::oid OR redshift.sees_everything();
-COMMENT ON VIEW sys_query_history IS 'Refreshes that committed; other statements are not recorded';
+COMMENT ON VIEW sys_query_history IS 'Refreshes, those that failed among them; other statements are not recorded';
 GRANT SELECT ON sys_query_history TO PUBLIC;
 
 CREATE FUNCTION pg_last_query_id() RETURNS bigint
