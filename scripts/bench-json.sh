@@ -18,4 +18,4 @@ trap '"$ROOT/scripts/cluster.sh" stop' EXIT
 "$ROOT/scripts/cluster.sh" start
 load_env
 step "measuring json_parse, can_json_parse and paths"
-"$python" "$ROOT/benches/json.py" --program "$CARGO_TARGET_DIR/release/examples/throughput" --out "$out"
+"$python" "$ROOT/benches/json_engine.py" --program "$CARGO_TARGET_DIR/release/examples/throughput" --out "$out"

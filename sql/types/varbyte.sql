@@ -239,6 +239,7 @@ COMMENT ON FUNCTION substr(varbyte, integer, integer) IS 'part of the bytes: pos
 CREATE FUNCTION substr(varbyte, integer) RETURNS varbyte
     LANGUAGE internal IMMUTABLE STRICT PARALLEL SAFE AS 'bytea_substr_no_len';
 COMMENT ON FUNCTION substr(varbyte, integer) IS 'the bytes from a position on, from 1';
-CREATE FUNCTION concat(varbyte, varbyte) RETURNS varbyte
+-- By Postgres's name a call with two literals would be ambiguous: the translator writes ours.
+CREATE FUNCTION redshift.concat(varbyte, varbyte) RETURNS varbyte
     LANGUAGE internal IMMUTABLE STRICT PARALLEL SAFE AS 'byteacat';
-COMMENT ON FUNCTION concat(varbyte, varbyte) IS 'the bytes of both';
+COMMENT ON FUNCTION redshift.concat(varbyte, varbyte) IS 'Redshift''s CONCAT: the bytes of both';

@@ -65,6 +65,8 @@ pub enum Expression {
     },
     /// `COALESCE`, `CASE`, `GREATEST`, `LEAST`, `ARRAY[..]`, a column of a `UNION`, of type super: whatever has to agree on it.
     Alternatives(Vec<Operand>),
+    /// An operator of ours whose result is SUPER: `+`, `-`, `*`, `/`, `%`.
+    Arithmetic(Vec<Operand>),
     /// Arguments of a function that takes values of any type and prints them.
     Printed(Vec<Operand>),
 }
@@ -201,6 +203,10 @@ unsafe fn expression(node: *mut pg_sys::Node) -> Option<Expression> {
         match (*node).type_ {
             NodeTag::T_OpExpr => {
                 let expression = &*node.cast::<pg_sys::OpExpr>();
+                // Ours: what jsonb has by these signs has another result or is known below.
+                if is_super(expression.opresulttype) {
+                    return Some(Expression::Arithmetic(operands(expression.args)));
+                }
                 let operator = jsonb_operator(expression.opfuncid)?;
                 let [left, right] = operands(expression.args)[..] else {
                     return None;

@@ -28,6 +28,7 @@ pub fn judge(expression: &Expression) -> Option<Refusal> {
         } => binary(*operator, *left, *right),
         Expression::AnyOf { scalar, elements } => any_of(*scalar, elements),
         Expression::Alternatives(arms) => alternatives(arms),
+        Expression::Arithmetic(operands) => arithmetic(operands),
         Expression::Printed(arguments) => printed(arguments),
     }
 }
@@ -68,6 +69,14 @@ fn alternatives(arms: &[Operand]) -> Option<Refusal> {
     mixed.then_some(Refusal {
         message: "a literal beside a SUPER value would be read as JSON, not as a string",
         hint: LITERAL_HINT,
+    })
+}
+
+/// Beside a text, the only operators are ours against SUPER, and a literal would become that.
+fn arithmetic(operands: &[Operand]) -> Option<Refusal> {
+    operands.contains(&Operand::JsonLiteral).then_some(Refusal {
+        message: "a literal would be read as JSON by this operator, which is that of SUPER",
+        hint: "Cast the literal to the type that is meant; strings are joined by ||.",
     })
 }
 

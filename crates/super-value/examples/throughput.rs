@@ -78,7 +78,7 @@ fn main() {
         ("cdc", change_event, 2000),
         ("array", array, 20),
     ];
-    // `throughput KIND COUNT` prints documents, for benches/json.py.
+    // `throughput KIND COUNT` prints documents, for benches/json_engine.py.
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     if let [kind, count] = arguments.as_slice() {
         let (_, make, _) = kinds

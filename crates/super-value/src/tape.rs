@@ -59,40 +59,45 @@ pub(crate) fn read(
     Reader {
         text,
         length,
-        at: 0,
         tape,
         resolved,
     }
     .document()
 }
 
+/// Where it is in the text goes from method to method: a field would be written to memory and read back at every step, because of the methods that
+/// are not in line.
 struct Reader<'a> {
     text: &'a [u8],
     /// Bytes of `text` before the padding.
     length: usize,
-    at: usize,
     tape: &'a mut Vec<Node>,
     resolved: &'a mut Vec<u8>,
 }
 
 impl Reader<'_> {
     fn document(&mut self) -> Result<(), JsonError> {
-        self.skip_space();
-        if self.at == self.length {
-            return Err(JsonError::new(Kind::Empty, self.at));
+        let mut at = self.skip_space(0);
+        if at == self.length {
+            return Err(JsonError::new(Kind::Empty, at));
         }
         let mut parent = NO_PARENT;
         let mut in_object = false;
         let mut depth = 0;
+        // Children of the open container so far.
+        let mut children = 0;
         'value: loop {
-            self.skip_space();
-            match self.text[self.at] {
-                b'"' => self.string()?,
-                b'-' | b'0'..=b'9' => self.number()?,
+            at = self.skip_space(at);
+            match self.text[at] {
+                b'"' => at = self.string(at)?,
+                b'-' | b'0'..=b'9' => at = self.number(at)?,
                 bracket @ (b'{' | b'[') => {
                     depth += 1;
                     if depth > MAX_DEPTH {
-                        return Err(JsonError::new(Kind::TooDeep, self.at));
+                        return Err(JsonError::new(Kind::TooDeep, at));
+                    }
+                    if parent != NO_PARENT {
+                        self.tape[parent as usize].length = children;
                     }
                     in_object = bracket == b'{';
                     let kind = if in_object {
@@ -102,144 +107,141 @@ impl Reader<'_> {
                     };
                     let index = self.tape.len() as u32;
                     self.tape.push(Node {
-                        start: self.at as u32,
+                        start: at as u32,
                         length: 0,
                         next: parent,
                         kind,
                     });
                     parent = index;
-                    self.at += 1;
-                    self.skip_space();
+                    children = 0;
+                    at = self.skip_space(at + 1);
                     // In ASCII a closing bracket is two after its opening one.
-                    if self.text[self.at] == bracket + 2 {
-                        self.at += 1;
+                    if self.text[at] == bracket + 2 {
+                        at += 1;
                         depth -= 1;
-                        (parent, in_object) = self.close(parent);
+                        (parent, in_object, children) = self.close(parent, children);
                     } else {
                         if in_object {
-                            self.key()?;
+                            at = self.key(at)?;
                         }
                         continue 'value;
                     }
                 }
-                b't' => self.word(b"true", NodeKind::True)?,
-                b'f' => self.word(b"false", NodeKind::False)?,
-                b'n' => self.word(b"null", NodeKind::Null)?,
-                _ => return Err(self.unexpected()),
+                b't' => at = self.word(at, b"true", NodeKind::True)?,
+                b'f' => at = self.word(at, b"false", NodeKind::False)?,
+                b'n' => at = self.word(at, b"null", NodeKind::Null)?,
+                _ => return Err(self.unexpected(at)),
             }
             // A value is complete: what follows belongs to the container around it, and may complete that too.
             while parent != NO_PARENT {
-                self.skip_space();
-                self.tape[parent as usize].length += 1;
-                match self.text[self.at] {
+                at = self.skip_space(at);
+                children += 1;
+                match self.text[at] {
                     b',' => {
-                        self.at += 1;
+                        at += 1;
                         if in_object {
-                            self.key()?;
+                            at = self.key(at)?;
                         }
                         continue 'value;
                     }
                     b'}' if in_object => {}
                     b']' if !in_object => {}
-                    _ => return Err(self.unexpected()),
+                    _ => return Err(self.unexpected(at)),
                 }
-                self.at += 1;
+                at += 1;
                 depth -= 1;
-                (parent, in_object) = self.close(parent);
+                (parent, in_object, children) = self.close(parent, children);
             }
             break;
         }
-        self.skip_space();
-        if self.at == self.length {
+        at = self.skip_space(at);
+        if at == self.length {
             Ok(())
         } else {
-            Err(self.unexpected())
+            Err(self.unexpected(at))
         }
     }
 
-    /// Closes the container at `index`: its parent, and whether that is an object.
+    /// Closes the container at `index`, which has so many children: its parent, whether that is an object, and its children so far.
     #[inline(always)]
-    fn close(&mut self, index: u32) -> (u32, bool) {
+    fn close(&mut self, index: u32, children: u32) -> (u32, bool, u32) {
         let next = self.tape.len() as u32;
-        let parent = std::mem::replace(&mut self.tape[index as usize].next, next);
-        (
-            parent,
-            self.tape
-                .get(parent as usize)
-                .is_some_and(|node| node.kind == NodeKind::Object),
-        )
+        let node = &mut self.tape[index as usize];
+        node.length = children;
+        let parent = std::mem::replace(&mut node.next, next);
+        match self.tape.get(parent as usize) {
+            Some(outer) => (parent, outer.kind == NodeKind::Object, outer.length),
+            None => (parent, false, 0),
+        }
     }
 
     #[inline(always)]
-    fn skip_space(&mut self) {
-        while matches!(self.text[self.at], b' ' | b'\n' | b'\t' | b'\r') {
-            self.at += 1;
+    fn skip_space(&self, mut at: usize) -> usize {
+        // Mostly there is none, or one blank.
+        while self.text[at] <= b' ' {
+            if !matches!(self.text[at], b' ' | b'\n' | b'\t' | b'\r') {
+                break;
+            }
+            at += 1;
         }
+        at
     }
 
     /// A key and the colon after it.
     #[inline(always)]
-    fn key(&mut self) -> Result<(), JsonError> {
-        self.skip_space();
-        if self.text[self.at] != b'"' {
-            return Err(self.unexpected());
+    fn key(&mut self, at: usize) -> Result<usize, JsonError> {
+        let at = self.skip_space(at);
+        if self.text[at] != b'"' {
+            return Err(self.unexpected(at));
         }
-        self.string()?;
-        self.skip_space();
-        if self.text[self.at] != b':' {
-            return Err(self.unexpected());
+        let at = self.string(at)?;
+        let at = self.skip_space(at);
+        if self.text[at] != b':' {
+            return Err(self.unexpected(at));
         }
-        self.at += 1;
-        Ok(())
+        Ok(at + 1)
     }
 
     #[inline(always)]
-    fn word(&mut self, word: &[u8], kind: NodeKind) -> Result<(), JsonError> {
-        let start = self.at;
-        for &c in word {
-            if self.text[self.at] != c {
-                return Err(self.unexpected());
+    fn word(&mut self, at: usize, word: &[u8], kind: NodeKind) -> Result<usize, JsonError> {
+        for (i, &c) in word.iter().enumerate() {
+            if self.text[at + i] != c {
+                return Err(self.unexpected(at + i));
             }
-            self.at += 1;
         }
         self.tape.push(Node {
-            start: start as u32,
+            start: at as u32,
             length: word.len() as u32,
             next: 0,
             kind,
         });
-        Ok(())
+        Ok(at + word.len())
     }
 
     #[inline(always)]
-    fn number(&mut self) -> Result<(), JsonError> {
-        let start = self.at;
-        if self.text[self.at] == b'-' {
-            self.at += 1;
-        }
-        let digits = self.at;
-        match self.text[self.at] {
-            b'0' => self.at += 1,
-            _ => self.digits()?,
-        }
-        let integer_digits = self.at - digits;
-        if self.text[self.at] == b'.' {
-            self.at += 1;
-            self.digits()?;
+    fn number(&mut self, start: usize) -> Result<usize, JsonError> {
+        let digits = start + usize::from(self.text[start] == b'-');
+        let mut at = match self.text[digits] {
+            b'0' => digits + 1,
+            _ => self.digits(digits)?,
+        };
+        let integer_digits = at - digits;
+        if self.text[at] == b'.' {
+            at = self.digits(at + 1)?;
         }
         let mut kind = NodeKind::Number;
-        if matches!(self.text[self.at], b'e' | b'E') {
+        if matches!(self.text[at], b'e' | b'E') {
             kind = NodeKind::NumberWithExponent;
-            self.at += 1;
-            if matches!(self.text[self.at], b'+' | b'-') {
-                self.at += 1;
+            at += 1;
+            if matches!(self.text[at], b'+' | b'-') {
+                at += 1;
             }
-            self.digits()?;
+            at = self.digits(at)?;
         }
-        let length = self.at - start;
+        let length = at - start;
         // Without an exponent it takes more than 16383 digits to be out of range.
         if (kind == NodeKind::NumberWithExponent || length > 16383)
-            && !numeric::fits(&self.text[start..self.at])
+            && !numeric::fits(&self.text[start..at])
         {
             return Err(JsonError::new(Kind::NumberOutOfRange, start));
         }
@@ -249,30 +251,30 @@ impl Reader<'_> {
             next: integer_digits as u32,
             kind,
         });
-        Ok(())
+        Ok(at)
     }
 
     /// One digit or more.
     #[inline(always)]
-    fn digits(&mut self) -> Result<(), JsonError> {
-        if !self.text[self.at].is_ascii_digit() {
-            return Err(self.unexpected());
+    fn digits(&self, mut at: usize) -> Result<usize, JsonError> {
+        if !self.text[at].is_ascii_digit() {
+            return Err(self.unexpected(at));
         }
-        while self.text[self.at].is_ascii_digit() {
-            self.at += 1;
+        while self.text[at].is_ascii_digit() {
+            at += 1;
         }
-        Ok(())
+        Ok(at)
     }
 
     #[inline(always)]
-    fn string(&mut self) -> Result<(), JsonError> {
-        let start = self.at + 1;
+    fn string(&mut self, at: usize) -> Result<usize, JsonError> {
+        let start = at + 1;
         let end = end_of_plain(self.text, start);
         if self.text[end] != b'"' {
             return self.resolve_string(start, end);
         }
-        self.at = end + 1;
-        self.push_string(start - 1, start, end - start, NodeKind::String)
+        self.push_string(at, start, end - start, NodeKind::String)?;
+        Ok(end + 1)
     }
 
     #[inline(always)]
@@ -297,33 +299,31 @@ impl Reader<'_> {
 
     /// The rest of a string whose plain part stops at `end` for something else than its closing quote.
     #[cold]
-    fn resolve_string(&mut self, start: usize, end: usize) -> Result<(), JsonError> {
+    fn resolve_string(&mut self, start: usize, end: usize) -> Result<usize, JsonError> {
         let resolved_start = self.resolved.len();
-        self.at = start;
+        let mut at = start;
         let mut end = end;
         loop {
-            self.resolved.extend_from_slice(&self.text[self.at..end]);
-            self.at = end;
+            self.resolved.extend_from_slice(&self.text[at..end]);
             match self.text[end] {
                 b'"' => break,
-                b'\\' => self.escape()?,
-                _ if end == self.length => return Err(self.unexpected()),
+                b'\\' => at = self.escape(end)?,
+                _ if end == self.length => return Err(self.unexpected(end)),
                 control => return Err(JsonError::new(Kind::ControlCharacter(control), end)),
             }
-            end = end_of_plain(self.text, self.at);
+            end = end_of_plain(self.text, at);
         }
-        self.at += 1;
         self.push_string(
             start - 1,
             resolved_start,
             self.resolved.len() - resolved_start,
             NodeKind::ResolvedString,
-        )
+        )?;
+        Ok(end + 1)
     }
 
-    /// Resolves the escape sequence that begins here.
-    fn escape(&mut self) -> Result<(), JsonError> {
-        let backslash = self.at;
+    /// Resolves the escape sequence that begins at `backslash`: where it ends.
+    fn escape(&mut self, backslash: usize) -> Result<usize, JsonError> {
         let byte = match self.text[backslash + 1] {
             c @ (b'"' | b'\\' | b'/') => c,
             b'b' => 0x08,
@@ -331,33 +331,31 @@ impl Reader<'_> {
             b'n' => b'\n',
             b'r' => b'\r',
             b't' => b'\t',
-            b'u' => return self.unicode_escape(),
+            b'u' => return self.unicode_escape(backslash),
             _ if backslash + 1 >= self.length => {
                 return Err(JsonError::new(Kind::UnexpectedEnd, self.length));
             }
             _ => return Err(JsonError::new(Kind::InvalidEscape, backslash)),
         };
         self.resolved.push(byte);
-        self.at += 2;
-        Ok(())
+        Ok(backslash + 2)
     }
 
-    fn unicode_escape(&mut self) -> Result<(), JsonError> {
-        let backslash = self.at;
+    fn unicode_escape(&mut self, backslash: usize) -> Result<usize, JsonError> {
         let unit = self
             .hex4(backslash + 2)
             .ok_or(JsonError::new(Kind::InvalidEscape, backslash))?;
-        self.at += 6;
+        let mut at = backslash + 6;
         let code = match unit {
             0 => return Err(JsonError::new(Kind::NulCharacter, backslash)),
-            0xD800..=0xDBFF if self.text[self.at] == b'\\' && self.text[self.at + 1] == b'u' => {
+            0xD800..=0xDBFF if self.text[at] == b'\\' && self.text[at + 1] == b'u' => {
                 let low = self
-                    .hex4(self.at + 2)
-                    .ok_or(JsonError::new(Kind::InvalidEscape, self.at))?;
+                    .hex4(at + 2)
+                    .ok_or(JsonError::new(Kind::InvalidEscape, at))?;
                 if !(0xDC00..=0xDFFF).contains(&low) {
                     return Err(JsonError::new(Kind::LoneSurrogate, backslash));
                 }
-                self.at += 6;
+                at += 6;
                 0x10000 + ((unit - 0xD800) << 10) + (low - 0xDC00)
             }
             _ => unit,
@@ -366,7 +364,7 @@ impl Reader<'_> {
             char::from_u32(code).ok_or(JsonError::new(Kind::LoneSurrogate, backslash))?;
         self.resolved
             .extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
-        Ok(())
+        Ok(at)
     }
 
     /// The value of four hexadecimal digits.
@@ -377,16 +375,16 @@ impl Reader<'_> {
         })
     }
 
-    /// The error for what stands here.
+    /// The error for what stands at `at`.
     #[cold]
-    fn unexpected(&self) -> JsonError {
-        if self.at >= self.length {
+    fn unexpected(&self, at: usize) -> JsonError {
+        if at >= self.length {
             return JsonError::new(Kind::UnexpectedEnd, self.length);
         }
         // The text is UTF-8 and whatever was accepted before is whole characters, so a character begins here.
-        let rest = &self.text[self.at..self.length.min(self.at + 4)];
+        let rest = &self.text[at..self.length.min(at + 4)];
         let valid = rest.utf8_chunks().next().map_or("", |chunk| chunk.valid());
         let character = valid.chars().next().unwrap_or(char::REPLACEMENT_CHARACTER);
-        JsonError::new(Kind::UnexpectedCharacter(character), self.at)
+        JsonError::new(Kind::UnexpectedCharacter(character), at)
     }
 }

@@ -7,7 +7,7 @@ SELECT strtol('9223372036854775808', 10);
 SELECT strtol('12', 2);
 SELECT strtol('0x', 16);
 SELECT strtol('1', 1);
-SELECT redshift.concat('a', 'b'), redshift.concat('a', NULL) IS NULL;
+SELECT redshift.concat('a', 'b'), redshift.concat('a', NULL) IS NULL, redshift.concat('a'::varchar, 'b'), concat('a', NULL) AS postgres_has_its_own;
 SELECT redshift.regexp_replace('abcabc', 'b'), redshift.regexp_replace('abcabc', 'b', 'x'), redshift.regexp_replace('abcabc', 'b', 'x', 3), redshift.regexp_replace('abcabc', 'B', 'x', 1, 'i'), redshift.regexp_replace('the fox', '(\w+) (\w+)', '\2 \1', 1, 'p');
 SELECT regexp_substr('foobar', 'o.'), regexp_substr('foobar', 'x') IS NULL AS no_match, regexp_substr('foobar', 'o', 1, 3) IS NULL AS too_few, redshift.regexp_substr('foobar', 'O(B)', 1, 1, 'ie'), redshift.regexp_substr('foobar', 'o.', 1, 1, 'p');
 SELECT split_part('a,b,c', ',', 3), split_part('a,b,c', ',', 4) AS past_the_end, initcap('hello wORLD'), btrim('xxaxx', 'x'), left('abc', 2), md5('Amazon Redshift');

@@ -46,3 +46,11 @@ SELECT json_parse('1') / 0;
 SELECT json_parse('1') + NULL::int IS NULL, (json_parse('7') / 2)::int;
 SELECT redshift.abs(x), redshift.floor(x), redshift.ceil(x), redshift.round(x), redshift.round(x, 1), redshift.trunc(x), redshift.trunc(x, 1), redshift.abs(json_parse('"-1"')) IS NULL AS no_number FROM (SELECT json_parse('-2.55')) AS l (x);
 SELECT abs('-5'), round('2.5'), floor(2.5) AS postgres_has_its_own;
+-- A literal that would become SUPER is refused: beside a text there is no other operator
+SELECT 'a'::text + 'b';
+SELECT 'a'::varchar - '5';
+SELECT '5' * 'a'::text;
+SELECT 1 + '1' AS number, '1' + 1 AS turned, '2020-01-01'::date - '2019-01-01' AS days, '{"a":1,"b":2}'::jsonb - 'a' AS jsonb, '[1,2]'::jsonb - 0 AS jsonb_element, 'a' || 'b' AS joined, '1' / 2 AS division;
+
+-- Names that Postgres has too mean what they did
+SELECT concat('a', NULL), json_typeof('[1]'::json), array_position(ARRAY[1, 2], 2), json_array_length('[1]'), substring('abc', 2), substr('abc', 2), length('abc'), octet_length('é'), to_hex(255), trunc(4.7), to_date('20200101', 'YYYYMMDD'), left('abc', 1), abs('-5');

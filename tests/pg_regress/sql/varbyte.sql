@@ -83,7 +83,7 @@ SELECT from_hex('xy');
 SELECT getbit(from_hex('4d'), 2), getbit(from_hex('4d'), 1), getbit(from_hex('0100'), 8), getbit(from_hex('0100'), 0);
 SELECT getbit(from_hex('4d'), 8);
 SELECT getbit(from_hex('4d'), -1);
-SELECT substring('616263'::varbyte, 2, 1), substring('616263'::varbyte, 2), substr('616263'::varbyte, 2, 5), concat('61'::varbyte, '62'::varbyte), pg_typeof(substring('616263'::varbyte, 2)), pg_typeof(concat('61'::varbyte, '62'::varbyte));
+SELECT substring('616263'::varbyte, 2, 1), substring('616263'::varbyte, 2), substr('616263'::varbyte, 2, 5), redshift.concat('61'::varbyte, '62'::varbyte), pg_typeof(substring('616263'::varbyte, 2)), pg_typeof(redshift.concat('61'::varbyte, '62'::varbyte));
 
 -- Compressed payloads
 SELECT codec, redshift.decompress(from_hex(data), codec)::varchar FROM (VALUES

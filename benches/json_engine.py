@@ -1,4 +1,4 @@
-"""The JSON engine beside Postgres's own: json.py --program THROUGHPUT --out BENCH.JSON (scripts/bench-json.sh starts what it needs).
+"""The JSON engine beside Postgres's own: json_engine.py --program THROUGHPUT --out BENCH.JSON (scripts/bench-json.sh starts what it needs).
 
 Each pair of queries reads the same table, in turn, some rounds; no document comes twice in a row, so none is remembered. Shown are medians of the
 backend's CPU time in nanoseconds per document, reading the table included. Then the crate without Postgres, beside three Rust parsers.
@@ -26,17 +26,17 @@ AIMS = {"json_parse": {"order": 4.0, "cdc": 6.0, "array": 4.0}, "can_json_parse"
 
 def pairs():
     for kind in TABLES:
-        yield f"json_parse, {kind}", f"count(json_parse(document)) FROM {kind}", f"count(document::jsonb) FROM {kind}", AIMS["json_parse"][kind]
-        yield f"can_json_parse, {kind}", f"count(can_json_parse(document)) FROM {kind}", f"count(document::json) FROM {kind}", AIMS["can_json_parse"]
+        yield f"json_parse, {kind}", f"count(json_parse(document)) FROM {kind}_text", f"count(document::jsonb) FROM {kind}_text", AIMS["json_parse"][kind]
+        yield f"can_json_parse, {kind}", f"count(can_json_parse(document)) FROM {kind}_text", f"count(document::json) FROM {kind}_text", AIMS["can_json_parse"]
         ours, theirs = PATHS[kind]
         yield f"path, {kind}", f"count({ours}) FROM {kind}_super", f"count({theirs}) FROM {kind}_jsonb", AIMS["path"]
     yield (
         "can_json_parse + json_parse of one document, cdc",
-        "count(json_parse(document)) FROM cdc WHERE can_json_parse(document)",
-        "count(json_parse(document)) FROM cdc",
+        "count(json_parse(document)) FROM cdc_text WHERE can_json_parse(document)",
+        "count(json_parse(document)) FROM cdc_text",
         None,
     )
-    four = "count({0}) + count({1}) + count({2}) + count({3}) FROM cdc"
+    four = "count({0}) + count({1}) + count({2}) + count({3}) FROM cdc_text"
     fields = ("['payload']['op']", "['payload']['ts_ms']", "['payload']['after']['id']", "['payload']['after']['email']")
     arrows = ("-> 'payload' -> 'op'", "-> 'payload' -> 'ts_ms'", "-> 'payload' -> 'after' -> 'id'", "-> 'payload' -> 'after' -> 'email'")
     yield (
@@ -62,18 +62,18 @@ class Bench:
 
     def fill(self):
         for kind, count in TABLES.items():
-            self.db.execute(f"CREATE UNLOGGED TABLE {kind} (document text)")
+            self.db.execute(f"CREATE UNLOGGED TABLE {kind}_text (document text)")
             # Compression would be measured with the rest.
-            self.db.execute(f"ALTER TABLE {kind} ALTER document SET STORAGE EXTERNAL")
+            self.db.execute(f"ALTER TABLE {kind}_text ALTER document SET STORAGE EXTERNAL")
             documents = subprocess.run([self.program, kind, str(count)], check=True, capture_output=True, text=True).stdout.splitlines()
-            with self.db.cursor().copy(f"COPY {kind} FROM STDIN") as copy:
+            with self.db.cursor().copy(f"COPY {kind}_text FROM STDIN") as copy:
                 for document in documents:
                     copy.write_row((document,))
             for stored in ("super", "jsonb"):
                 self.db.execute(f"CREATE UNLOGGED TABLE {kind}_{stored} (data {stored})")
                 self.db.execute(f"ALTER TABLE {kind}_{stored} ALTER data SET STORAGE EXTERNAL")
-            self.db.execute(f"INSERT INTO {kind}_super SELECT json_parse(document) FROM {kind}")
-            self.db.execute(f"INSERT INTO {kind}_jsonb SELECT document::jsonb FROM {kind}")
+            self.db.execute(f"INSERT INTO {kind}_super SELECT json_parse(document) FROM {kind}_text")
+            self.db.execute(f"INSERT INTO {kind}_jsonb SELECT document::jsonb FROM {kind}_text")
         self.db.execute("VACUUM ANALYZE")
 
     def cpu_ns(self, query):
@@ -88,7 +88,7 @@ class Bench:
         return spent() - before
 
     def compare(self, name, ours, theirs, aim):
-        kind = next(kind for kind in TABLES if f"FROM {kind}" in ours)
+        kind = next(kind for kind in TABLES if f"FROM {kind}_" in ours)
         times = ([], [])
         for turn in range(self.rounds + 1):
             for query, taken in zip((ours, theirs), times):
