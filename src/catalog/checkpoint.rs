@@ -196,3 +196,24 @@ pub fn flush(view: &MaterializedView) {
     let owner = relation::owner(view.table);
     refresh_history::insert(query_id, view, owner, since, &status, rows as u64, "Auto");
 }
+
+/// The positions of all views under auto refresh, by view and partition.
+pub fn under_auto_refresh() -> Vec<(i64, i32, Option<i64>)> {
+    as_extension_owner(|| {
+        spi::rows(
+            "SELECT c.mv_id, c.partition_id, c.position FROM redshift.checkpoint AS c
+             JOIN redshift.materialized_view AS v USING (mv_id) WHERE v.auto_refresh",
+            &[],
+            |row| {
+                let position = row
+                    .get::<String>(3)
+                    .and_then(|position| position.parse().ok());
+                (
+                    row.expect(1),
+                    row.expect::<String>(2).parse().unwrap_or(-1),
+                    position,
+                )
+            },
+        )
+    })
+}

@@ -6,7 +6,7 @@ use super::feed::{Batch, Clients, Feed, Opening, Topic};
 use super::ingest::{self, Outcome};
 use super::journal::{self, Journal};
 use super::state::{self, LOCK_NOT_AVAILABLE, State};
-use crate::catalog::materialized_view;
+use crate::catalog::{checkpoint, materialized_view};
 use crate::pg::background::{self, Failure, transaction};
 use crate::pg::relation::{self, Oid};
 use crate::pg::shared;
@@ -118,7 +118,36 @@ impl Worker {
         for feed in &mut self.feeds {
             feed.members.retain(known);
         }
+        if nudged {
+            self.leave_moved_feeds();
+        }
         self.drop_empty_feeds();
+    }
+
+    /// Views whose positions somebody moved (a refresh by hand, set_position) begin anew from there, also when nothing arrives.
+    fn leave_moved_feeds(&mut self) {
+        let stored = match transaction(|| {
+            if relation::extension_exists() {
+                checkpoint::under_auto_refresh()
+            } else {
+                Vec::new()
+            }
+        }) {
+            Ok(stored) => stored,
+            Err(Failure { message, .. }) => {
+                return background::log(&format!("positions: {message}"));
+            }
+        };
+        for feed in &mut self.feeds {
+            let is_here = |id: &i64| {
+                let own = stored.iter().filter(|(view, ..)| view == id);
+                own.clone().count() == feed.positions.len()
+                    && own.clone().all(|(_, partition, position)| {
+                        *position == feed.positions.get(partition).copied()
+                    })
+            };
+            feed.members.retain(is_here);
+        }
     }
 
     fn drop_empty_feeds(&mut self) {

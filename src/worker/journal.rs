@@ -83,7 +83,7 @@ fn write(failed: &Failed, refresh_type: &str) {
     let written = transaction(|| {
         if relation::extension_exists() {
             journal::insert_failure(failed, refresh_type);
-            crate::catalog::event::failed(failed.table, &failed.error);
+            crate::catalog::event::failed(failed.table);
         }
     });
     if let Err(Failure { message, .. }) = written {
