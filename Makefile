@@ -1,8 +1,9 @@
 # Two commands matter: make demo, make test. The logic is in scripts/, one idea a file.
 KAFKA ?= embedded
 ROWS ?= 1000000
+ROUNDS ?= 30
 
-.PHONY: help demo up down psql test bench build lint install package image clean
+.PHONY: help demo up down psql test chaos bench build lint install package image clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' Makefile
@@ -21,6 +22,9 @@ psql: ## a session on the private cluster
 
 test: ## set up and run every test (SUITES="lint regress ..": only these)
 	@scripts/test.sh $(SUITES)
+
+chaos: ## kill and stop everything at random while records arrive, then count (ROUNDS=30, SEED=n)
+	@scripts/chaos.sh $(ROUNDS)
 
 bench: ## rates beside COPY and other consumers (ROWS=1000000)
 	@scripts/bench.sh $(ROWS)
