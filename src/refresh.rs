@@ -9,12 +9,12 @@
 
 use crate::catalog::ledger::{self, Entry, Failure, Reason};
 use crate::catalog::materialized_view::{self, MaterializedView};
-use crate::catalog::{checkpoint, refresh_history};
+use crate::catalog::{checkpoint, event, refresh_history};
 use crate::checkpoint::{Plan, plan};
 use crate::pg::error_context::with_context;
 use crate::pg::query::Query;
 use crate::pg::relation::{self, LockMode, Oid};
-use crate::pg::{execute, report, spi, time};
+use crate::pg::{background, execute, guard, report, shared, spi, time};
 use crate::scan::column::{timestamp_type_letter, to_timestamp};
 use crate::scan::job::{self, Input, Job, Limits, Outcome, Progress, Running};
 use crate::source::Source;
@@ -43,8 +43,23 @@ pub fn statement(table: Oid, with_no_data: bool) {
     run(table, u64::MAX, u64::MAX);
 }
 
-/// Refreshes a view, reading at most so many records or bytes.
+/// Refreshes a view, reading at most so many records or bytes. A failure is left for the journal: its own transaction cannot write it.
 pub fn run(table: Oid, max_records: u64, max_bytes: u64) {
+    let (user, started) = (relation::current_user(), time::now_utc());
+    let leave = |failure: &guard::Failure| {
+        shared::leave_failure(&shared::Failed {
+            table,
+            user,
+            pid: background::pid(),
+            transaction_id: background::transaction_id(),
+            times: (started, time::now_utc()),
+            error: failure.message.clone(),
+        })
+    };
+    guard::witness(|| load_new_records(table, max_records, max_bytes), leave);
+}
+
+fn load_new_records(table: Oid, max_records: u64, max_bytes: u64) {
     let name = relation::name(table)
         .unwrap_or_else(|| error::undefined_relation(&table.to_u32().to_string()).raise());
     if !relation::is_owned_by_current_user(table) {
@@ -242,6 +257,9 @@ fn store(
         .chain(plan.lost)
         .collect();
     ledger::insert_failures(query_id, view.id, &failures);
+    if summary.skipped > 0 {
+        event::skipped(view.table, summary.skipped);
+    }
     if summary.skipped > outcome.skipped.len() as i64 {
         error::skips_not_logged(&view.name(), outcome.skipped.len(), summary.skipped as u64).warn();
     }
@@ -277,6 +295,10 @@ pub fn log_skipped(view: &MaterializedView, outcome: &Outcome) {
         let failures: Vec<Failure> =
             skipped_records(outcome, view.options.max_record_bytes).collect();
         ledger::insert_failures(checkpoint::pending_query_id(view.id), view.id, &failures);
+        event::skipped(
+            view.table,
+            outcome.partitions.iter().map(|p| p.skipped).sum(),
+        );
     }
 }
 

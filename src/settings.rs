@@ -11,6 +11,8 @@ static COMMIT_WINDOW_MS: GucSetting<i32> = GucSetting::<i32>::new(10);
 static BATCH_RECORDS: GucSetting<i32> = GucSetting::<i32>::new(10_000);
 static BATCH_KB: GucSetting<i32> = GucSetting::<i32>::new(8 * 1024);
 
+static HISTORY_DAYS: GucSetting<i32> = GucSetting::<i32>::new(7);
+
 /// Defines the settings; called once, when the library is loaded.
 pub fn define() {
     GucRegistry::define_int_guc(
@@ -64,6 +66,16 @@ pub fn define() {
         GucFlags::default(),
     );
     GucRegistry::define_int_guc(
+        c"redshift.history_days",
+        c"How many days of refreshes and skipped records the SYS_ views show.",
+        c"Older ledger rows are merged, so that redshift.verify covers all time. Removed by the worker.",
+        &HISTORY_DAYS,
+        1,
+        36_500,
+        GucContext::Sighup,
+        GucFlags::default(),
+    );
+    GucRegistry::define_int_guc(
         c"redshift.batch_size",
         c"How much auto refresh loads in one transaction at most.",
         c"",
@@ -73,6 +85,11 @@ pub fn define() {
         GucContext::Sighup,
         GucFlags::UNIT_KB,
     );
+}
+
+/// `redshift.history_days`.
+pub fn history_days() -> i32 {
+    HISTORY_DAYS.get()
 }
 
 /// `redshift.commit_window_ms`.

@@ -15,10 +15,12 @@ CREATE TABLE redshift.refresh_history (
     status text NOT NULL,
     start_time timestamp NOT NULL,
     end_time timestamp NOT NULL,
-    rows_inserted bigint NOT NULL
+    rows_inserted bigint NOT NULL,
+    error_message text
 );
 CREATE INDEX ON redshift.refresh_history (mv_id, query_id);
-COMMENT ON TABLE redshift.refresh_history IS 'Refreshes that committed; sys_mv_refresh_history reads it. Times are UTC';
+COMMENT ON TABLE redshift.refresh_history IS 'Refreshes; sys_mv_refresh_history reads it. Those that failed are written by a worker. Times are UTC';
+CREATE INDEX ON redshift.refresh_history (start_time);
 
 CREATE TABLE redshift.scan_ledger (
     query_id bigint NOT NULL,
@@ -54,6 +56,10 @@ CREATE TABLE redshift.scan_error (
 CREATE INDEX ON redshift.scan_error (mv_id, query_id);
 COMMENT ON TABLE redshift.scan_error IS 'Records that a refresh passed without loading them';
 COMMENT ON COLUMN redshift.scan_error.error_code IS '1: key or value longer than max_record_bytes. With on_data_loss = continue: 2: removed by the broker before it was read; 3: topic re-created; 4: partition ended before the position';
+
+CREATE FUNCTION redshift.journal_lost() RETURNS bigint
+    LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'journal_lost_wrapper';
+COMMENT ON FUNCTION redshift.journal_lost() IS 'Failed refreshes since the server''s start that the journal had no room for';
 
 -- pg_dump carries all of it: rows without their positions would be loaded twice.
 SELECT pg_catalog.pg_extension_config_dump('redshift.materialized_view', '');

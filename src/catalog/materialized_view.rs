@@ -133,3 +133,15 @@ pub fn under_auto_refresh() -> Vec<(i64, Oid)> {
         )
     })
 }
+
+/// The names of other views under auto refresh on the same topic.
+pub fn others_on_topic(id: i64, schema: &str, topic: &str) -> Vec<String> {
+    as_extension_owner(|| {
+        spi::rows(
+            "SELECT mv::pg_catalog.text FROM redshift.materialized_view
+             WHERE auto_refresh AND mv_id <> $1 AND external_schema_name = $2 AND stream_name = $3 ORDER BY mv_id",
+            &[id.into(), schema.into(), topic.into()],
+            |row| row.expect(1),
+        )
+    })
+}

@@ -1,6 +1,8 @@
-//! One file per catalogue table of schema redshift: its row and its statements, nothing else. (DDL: sql/catalog/.)
+//! One file per catalogue table of schema redshift: its row and its statements, nothing else (event: what is told by NOTIFY). (DDL: sql/catalog/.)
 
 pub mod checkpoint;
+pub mod event;
+pub mod journal;
 pub mod ledger;
 pub mod materialized_view;
 pub mod refresh_history;

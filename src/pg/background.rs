@@ -236,6 +236,17 @@ pub fn terminate(pid: i32) {
     }
 }
 
+/// The current transaction's id, 0 if it has none (yet).
+pub fn transaction_id() -> i64 {
+    // SAFETY: reads the state of the transaction.
+    unsafe {
+        if pg_sys::GetTopTransactionIdIfAny() == pg_sys::InvalidTransactionId {
+            return 0;
+        }
+        pg_sys::GetTopFullTransactionIdIfAny().value as i64
+    }
+}
+
 /// This process.
 pub fn pid() -> i32 {
     // SAFETY: reads a variable of the process.

@@ -2,7 +2,7 @@
 
 use super::guard::entry;
 use super::relation::Oid;
-use super::{extension, fdw, foreign, relation, time};
+use super::{extension, fdw, foreign, relation, shared, time};
 use crate::api::external_schema::{self, OptionsOf};
 use crate::api::materialized_view;
 use crate::error;
@@ -165,4 +165,10 @@ fn high_watermarks() -> TableIterator<
     ),
 > {
     TableIterator::new(materialized_view::high_watermarks())
+}
+
+/// `redshift.journal_lost()`
+#[pg_extern]
+fn journal_lost() -> i64 {
+    shared::lost_failures()
 }

@@ -112,13 +112,26 @@ pub struct Failure {
 
 /// Runs `body` and catches an error. The transaction that it left behind must be aborted.
 pub(super) fn catch<T>(body: impl FnOnce() -> T) -> Result<T, Failure> {
-    catch_unwind(AssertUnwindSafe(body)).map_err(|payload| {
-        match payload.downcast::<PostgresError>() {
-            // SAFETY: a copy made by CopyErrorData in this transaction, which has not ended yet.
-            Ok(error) => unsafe { describe(&*error.0) },
-            Err(payload) => describe_pgrx(payload),
+    catch_unwind(AssertUnwindSafe(body)).map_err(|payload| describe_payload(&*payload))
+}
+
+/// Runs `body` and shows an error to `witness` on its way up. The transaction is broken by then: no catalogue, no SQL.
+pub fn witness<T>(body: impl FnOnce() -> T, witness: impl FnOnce(&Failure)) -> T {
+    match catch_unwind(AssertUnwindSafe(body)) {
+        Ok(value) => value,
+        Err(payload) => {
+            witness(&describe_payload(&*payload));
+            resume_unwind(payload)
         }
-    })
+    }
+}
+
+fn describe_payload(payload: &(dyn Any + Send)) -> Failure {
+    match payload.downcast_ref::<PostgresError>() {
+        // SAFETY: a copy made by CopyErrorData in this transaction, which has not ended yet.
+        Some(error) => unsafe { describe(&*error.0) },
+        None => describe_pgrx(payload),
+    }
 }
 
 unsafe fn describe(error: &pg_sys::ErrorData) -> Failure {
@@ -138,7 +151,7 @@ unsafe fn describe(error: &pg_sys::ErrorData) -> Failure {
     }
 }
 
-fn describe_pgrx(payload: Box<dyn Any + Send>) -> Failure {
+fn describe_pgrx(payload: &(dyn Any + Send)) -> Failure {
     use pgrx::pg_sys::panic::{CaughtError, ErrorReport, ErrorReportWithLevel};
     let of = |code: pgrx::PgSqlErrorCode, message: &str, detail: Option<&str>| {
         // SAFETY: the code's text is in a static buffer of Postgres's.

@@ -16,7 +16,7 @@ pub mod extension;
 mod fdw;
 pub mod foreign;
 mod functions;
-mod guard;
+pub mod guard;
 mod init;
 pub mod node;
 mod polyfill;

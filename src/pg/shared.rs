@@ -25,10 +25,32 @@ struct Slot {
     held_until: i64,
 }
 
+/// Failures that wait for a worker to write them down.
+const RING: usize = 256;
+/// Of a longer error text the beginning is kept.
+const TEXT_BYTES: usize = 512;
+
+/// A refresh that failed, as its backend leaves it: the transaction is gone, so it cannot write anything itself.
+#[derive(Clone, Copy)]
+struct FailedRefresh {
+    database: u32,
+    table: u32,
+    user: u32,
+    pid: i32,
+    transaction_id: i64,
+    started: i64,
+    ended: i64,
+    length: usize,
+    text: [u8; TEXT_BYTES],
+}
+
 #[derive(Clone, Copy)]
 struct Shared {
     launcher: i32,
     slots: [Slot; SLOTS],
+    failures: [Option<FailedRefresh>; RING],
+    /// Failures for which there was no room.
+    lost: i64,
 }
 
 impl Default for Shared {
@@ -36,6 +58,8 @@ impl Default for Shared {
         Shared {
             launcher: 0,
             slots: [Slot::default(); SLOTS],
+            failures: [None; RING],
+            lost: 0,
         }
     }
 }
@@ -91,7 +115,8 @@ pub fn take_wish(database: Oid) -> Option<Wish> {
     let now = super::time::now_utc();
     with_slot(database, |slot| Wish {
         wanted: slot.wanted,
-        nudged: std::mem::take(&mut slot.nudged),
+        // A worker that runs takes it itself.
+        nudged: slot.pid == 0 && std::mem::take(&mut slot.nudged),
         held: slot.held_until > now,
     })
 }
@@ -185,4 +210,88 @@ pub fn take_nudge(database: Oid) -> bool {
 /// Puts a nudge back that could not be acted on.
 pub fn renudge(database: Oid) {
     with_slot(database, |slot| slot.nudged = true);
+}
+
+/// A failed refresh, for the journal.
+pub struct Failed {
+    /// The landing table.
+    pub table: Oid,
+    /// Who refreshed.
+    pub user: Oid,
+    /// The process.
+    pub pid: i32,
+    /// Its transaction, 0 if it had no id.
+    pub transaction_id: i64,
+    /// Begin and end, timestamps in UTC.
+    pub times: (i64, i64),
+    /// The error.
+    pub error: String,
+}
+
+/// Leaves a failed refresh for the journal. Called while an error is on its way: nothing here looks into the catalogue.
+pub fn leave_failure(failed: &Failed) {
+    if !is_ready() {
+        return;
+    }
+    let mut end = failed.error.len().min(TEXT_BYTES);
+    while !failed.error.is_char_boundary(end) {
+        end -= 1;
+    }
+    let mut text = [0; TEXT_BYTES];
+    text[..end].copy_from_slice(&failed.error.as_bytes()[..end]);
+    // SAFETY: reads a variable of the backend.
+    let database = unsafe { pg_sys::MyDatabaseId };
+    let entry = FailedRefresh {
+        database: database.to_u32(),
+        table: failed.table.to_u32(),
+        user: failed.user.to_u32(),
+        pid: failed.pid,
+        transaction_id: failed.transaction_id,
+        started: failed.times.0,
+        ended: failed.times.1,
+        length: end,
+        text,
+    };
+    let launcher = {
+        let mut shared = SHARED.exclusive();
+        match shared.failures.iter().position(Option::is_none) {
+            Some(place) => shared.failures[place] = Some(entry),
+            None => shared.lost += 1,
+        }
+        shared.launcher
+    };
+    let worker = with_slot(database, |slot| {
+        slot.nudged = true;
+        slot.pid
+    });
+    wake(worker.unwrap_or(0));
+    wake(launcher);
+}
+
+/// Takes the failed refreshes of a database.
+pub fn take_failures(database: Oid) -> Vec<Failed> {
+    let number = database.to_u32();
+    let mut shared = SHARED.exclusive();
+    let of_database =
+        |entry: &&mut Option<FailedRefresh>| entry.is_some_and(|failed| failed.database == number);
+    let taken = shared
+        .failures
+        .iter_mut()
+        .filter(of_database)
+        .filter_map(Option::take);
+    taken
+        .map(|entry| Failed {
+            table: pg_sys::Oid::from(entry.table),
+            user: pg_sys::Oid::from(entry.user),
+            pid: entry.pid,
+            transaction_id: entry.transaction_id,
+            times: (entry.started, entry.ended),
+            error: String::from_utf8_lossy(&entry.text[..entry.length]).into_owned(),
+        })
+        .collect()
+}
+
+/// Failures since the server's start that the journal had no room for.
+pub fn lost_failures() -> i64 {
+    if is_ready() { SHARED.share().lost } else { 0 }
 }

@@ -4,6 +4,7 @@
 
 use super::feed::{Batch, Clients, Feed, Opening, Topic};
 use super::ingest::{self, Outcome};
+use super::journal::{self, Journal};
 use super::state::{self, LOCK_NOT_AVAILABLE, State};
 use crate::catalog::materialized_view;
 use crate::pg::background::{self, Failure, transaction};
@@ -42,6 +43,7 @@ struct Worker {
     openings: Vec<Opening>,
     feeds: Vec<Feed>,
     listed: Option<Instant>,
+    journal: Journal,
 }
 
 /// Runs until the server stops, or until there is nothing to do.
@@ -54,10 +56,13 @@ pub fn run(database: Oid) {
         openings: Vec::new(),
         feeds: Vec::new(),
         listed: None,
+        journal: Journal::new(database),
     };
     loop {
         background::reload_settings();
         let nudged = shared::take_nudge(database);
+        worker.journal.write_failures();
+        worker.journal.forget_old();
         if nudged || worker.listed.is_none_or(|when| when.elapsed() > LIST_PAUSE) {
             worker.list_views();
             shared::set_wanted(database, !worker.views.is_empty());
@@ -264,6 +269,7 @@ impl Worker {
         }
         if view.errors > 0 {
             view.errors = 0;
+            journal::recovered(view.table);
             background::log(&format!("materialized view {id} is loaded again"));
         }
         self.show(id, State::Running, None);
@@ -329,7 +335,12 @@ impl Worker {
         );
         view.retry_at = Instant::now() + pause + jitter;
         let blocked = failure.sqlstate == LOCK_NOT_AVAILABLE;
-        if view.errors == 1 || !blocked {
+        let table = view.table;
+        let first_time = view.errors == 1;
+        if !blocked && first_time {
+            journal::write_auto(table, failure);
+        }
+        if first_time || !blocked {
             background::log(&format!("materialized view {id}: {}", failure.message));
         }
         view.shown = None;

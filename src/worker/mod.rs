@@ -10,5 +10,6 @@
 pub mod database;
 pub mod feed;
 pub mod ingest;
+pub mod journal;
 pub mod launcher;
 pub mod state;

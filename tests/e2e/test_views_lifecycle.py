@@ -78,7 +78,7 @@ def test_offset_index(stage, topic, option, kind):
 
 @pytest.mark.parametrize(
     "option",
-    ["no_such_option = 1", "auto_refresh = true", "on_error = 'perhaps'", "on_data_loss = 'shrug'", "start = 'whenever'", "max_record_bytes = -1",
+    ["no_such_option = 1", "on_error = 'perhaps'", "on_data_loss = 'shrug'", "start = 'whenever'", "max_record_bytes = -1",
      "max_record_bytes = 'much'", "offset_index = 'hash'", "start = '{\"0\": -5}'", "start = '{\"x\": 5}'", "partition_by = 'ROUND ROBIN'"],
 )
 def test_an_option_or_value_that_does_not_exist_is_refused_by_name(stage, topic, option):

@@ -1,7 +1,6 @@
 -- Options of a view.
 CALL redshift.create_external_schema('shop', source => 'kafka', uri => current_setting('test.kafka'), authentication => 'none', topics => 'orders');
 CREATE MATERIALIZED VIEW v WITH (no_such_option = 1) AS SELECT kafka_partition, kafka_offset FROM shop.orders;
-CREATE MATERIALIZED VIEW v WITH (auto_refresh = true) AS SELECT kafka_partition, kafka_offset FROM shop.orders;
 CREATE MATERIALIZED VIEW v WITH (on_error = 'skip') AS SELECT kafka_partition, kafka_offset FROM shop.orders;
 CREATE MATERIALIZED VIEW v WITH (on_data_loss = 'shrug') AS SELECT kafka_partition, kafka_offset FROM shop.orders;
 CREATE MATERIALIZED VIEW v WITH (start = 'whenever') AS SELECT kafka_partition, kafka_offset FROM shop.orders;

@@ -1,0 +1,92 @@
+//! The journal: failed refreshes that their backends could not write, events for whoever listens, and the end of old history.
+
+use crate::catalog::journal;
+use crate::pg::background::{self, Failure, transaction};
+use crate::pg::relation::{self, Oid};
+use crate::pg::shared::{self, Failed};
+use crate::pg::time;
+use crate::settings;
+use std::time::{Duration, Instant};
+
+/// How often old history is looked for.
+const FORGET_PAUSE: Duration = Duration::from_secs(600);
+
+/// The journal of one database.
+pub struct Journal {
+    database: Oid,
+    forgotten: Option<Instant>,
+}
+
+impl Journal {
+    /// Of this database.
+    pub fn new(database: Oid) -> Journal {
+        Journal {
+            database,
+            forgotten: None,
+        }
+    }
+
+    /// Writes what backends have left.
+    pub fn write_failures(&self) {
+        for failed in shared::take_failures(self.database) {
+            write(&failed, "Manual");
+        }
+    }
+
+    /// Removes what is older than `redshift.history_days`, from time to time.
+    pub fn forget_old(&mut self) {
+        if self
+            .forgotten
+            .is_some_and(|when| when.elapsed() < FORGET_PAUSE)
+        {
+            return;
+        }
+        self.forgotten = Some(Instant::now());
+        let days = settings::history_days();
+        let forgotten = transaction(|| {
+            if relation::extension_exists() {
+                journal::forget_older_than(days)
+            } else {
+                0
+            }
+        });
+        if let Err(Failure { message, .. }) = forgotten {
+            background::log(&format!(
+                "history older than {days} days not removed: {message}"
+            ));
+        }
+    }
+}
+
+/// Writes a failure of auto refresh itself.
+pub fn write_auto(table: Oid, failure: &Failure) {
+    let now = time::now_utc();
+    let failed = Failed {
+        table,
+        user: relation::current_user(),
+        pid: background::pid(),
+        transaction_id: 0,
+        times: (now, now),
+        error: failure.message.clone(),
+    };
+    write(&failed, "Auto");
+}
+
+/// Tells that auto refresh loads again.
+pub fn recovered(table: Oid) {
+    if let Err(Failure { message, .. }) = transaction(|| crate::catalog::event::recovered(table)) {
+        background::log(&format!("recovery not told: {message}"));
+    }
+}
+
+fn write(failed: &Failed, refresh_type: &str) {
+    let written = transaction(|| {
+        if relation::extension_exists() {
+            journal::insert_failure(failed, refresh_type);
+            crate::catalog::event::failed(failed.table, &failed.error);
+        }
+    });
+    if let Err(Failure { message, .. }) = written {
+        background::log(&format!("failed refresh not journalled: {message}"));
+    }
+}
