@@ -3,13 +3,14 @@
 //! Views at the same positions share a feed, so the topic is fetched once for them. A view that is elsewhere (new, or after an error) has a feed of its
 //! own until it has caught up. A client reads a partition once, so feeds of one topic need different clients; all others share.
 
+use super::ingest::LOCK_TIMEOUT;
 use crate::catalog::checkpoint::Checkpoint;
 use crate::catalog::{checkpoint as checkpoints, ledger, materialized_view, refresh_history};
 use crate::checkpoint::{self, Plan};
 use crate::pg::background::{Failure, transaction};
 use crate::pg::relation::{self, Oid};
-use crate::pg::time;
 use crate::pg::wait::WakeSet;
+use crate::pg::{spi, time};
 use crate::refresh::{self, Locked};
 use crate::source::{Source, Watermarks};
 use crate::{error, settings};
@@ -121,6 +122,7 @@ impl Opening {
         wake: &WakeSet,
     ) -> Result<Opening, Failure> {
         let ((source, topic), stored) = transaction(|| {
+            spi::execute(LOCK_TIMEOUT, &[]);
             let view = materialized_view::find(table).unwrap_or_else(|| {
                 error::not_a_streaming_view(&table.to_u32().to_string()).raise()
             });
@@ -205,6 +207,7 @@ impl Opening {
         watermarks: &[Watermarks],
     ) -> Result<Result<Start, Vec<Checkpoint>>, Failure> {
         transaction(|| {
+            spi::execute(LOCK_TIMEOUT, &[]);
             relation::lock(self.table, relation::LockMode::RowExclusive);
             let view = materialized_view::find(self.table)
                 .unwrap_or_else(|| error::not_a_streaming_view(&self.topic).raise());
