@@ -3,10 +3,10 @@ KAFKA ?= embedded
 ROWS ?= 1000000
 ROUNDS ?= 30
 
-.PHONY: help demo up down psql test chaos bench build lint install package image clean
+.PHONY: help demo up down psql test chaos bench bench-latency build lint install package image clean
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' Makefile
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' Makefile
 
 demo: ## from nothing to a topic in a table (KAFKA=apache: on Apache Kafka)
 	@scripts/demo.sh $(KAFKA)
@@ -28,6 +28,9 @@ chaos: ## kill and stop everything at random while records arrive, then count (R
 
 bench: ## rates beside COPY and other consumers (ROWS=1000000)
 	@scripts/bench.sh $(ROWS)
+
+bench-latency: ## from produce to visible, beside a Python consumer
+	@scripts/bench-latency.sh
 
 build: ## the extension and the embedded Kafka
 	@scripts/prepare.sh build
