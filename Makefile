@@ -2,11 +2,12 @@
 KAFKA ?= embedded
 ROWS ?= 1000000
 INPUTS ?= 1000000
+ROUNDS ?= 30
 
-.PHONY: help demo up down psql test bench fuzz build lint install package image clean
+.PHONY: help demo up down psql test chaos fuzz bench bench-latency build lint install package image clean
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' Makefile
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' Makefile
 
 demo: ## from nothing to a topic in a table (KAFKA=apache: on Apache Kafka)
 	@scripts/demo.sh $(KAFKA)
@@ -23,11 +24,17 @@ psql: ## a session on the private cluster
 test: ## set up and run every test (SUITES="lint regress ..": only these)
 	@scripts/test.sh $(SUITES)
 
+chaos: ## kill and stop everything at random while records arrive, then count (ROUNDS=30, SEED=n)
+	@scripts/chaos.sh $(ROUNDS)
+
 bench: ## rates beside COPY and other consumers (ROWS=1000000)
 	@scripts/bench.sh $(ROWS)
 
 fuzz: ## random documents against Postgres's own parser (INPUTS=1000000)
 	@scripts/fuzz.sh $(INPUTS)
+
+bench-latency: ## from produce to visible, beside a Python consumer
+	@scripts/bench-latency.sh
 
 build: ## the extension and the embedded Kafka
 	@scripts/prepare.sh build

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Apache Kafka, one node in KRaft mode: apache-kafka.sh fetch|start|stop|create-topic NAME PARTITIONS. Fetched by Maven.
+# Apache Kafka, one node in KRaft mode: apache-kafka.sh fetch|start|resume|stop|create-topic NAME PARTITIONS. Fetched by Maven.
+# Resume starts it again after a kill, never with empty storage.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 open_run_dir
@@ -71,6 +72,8 @@ start() {
   cp "$home/bootstrap" "$RUN/apache.bootstrap"
 }
 
+resume() { launch || { tail -n 40 "$log" >&2; die "Apache Kafka did not start again"; }; }
+
 stop() {
   stop_pid "$pid_file" kafka.Kafka 15
   rm -f "$RUN/apache.bootstrap"
@@ -84,7 +87,8 @@ create_topic() {
 case ${1:-} in
   fetch) fetch ;;
   start) start ;;
+  resume) resume ;;
   stop) stop ;;
   create-topic) create_topic "$2" "$3" ;;
-  *) die "usage: apache-kafka.sh fetch|start|stop|create-topic NAME PARTITIONS" ;;
+  *) die "usage: apache-kafka.sh fetch|start|resume|stop|create-topic NAME PARTITIONS" ;;
 esac

@@ -27,7 +27,14 @@ pub fn lock(mv_id: i64) -> Vec<Checkpoint> {
             "SELECT 1 FROM redshift.checkpoint WHERE mv_id = $1 ORDER BY partition_id COLLATE \"C\" FOR UPDATE",
             &[mv_id.into()],
         );
-        let mut checkpoints = spi::rows(
+        read(mv_id)
+    })
+}
+
+/// A view's checkpoints as they are, in the order of the partitions.
+pub fn read(mv_id: i64) -> Vec<Checkpoint> {
+    let mut checkpoints = as_extension_owner(|| {
+        spi::rows(
             "SELECT partition_id, position, source_id FROM redshift.checkpoint WHERE mv_id = $1",
             &[mv_id.into()],
             |row| Checkpoint {
@@ -37,10 +44,10 @@ pub fn lock(mv_id: i64) -> Vec<Checkpoint> {
                     .and_then(|position| position.parse().ok()),
                 topic_id: row.get(3),
             },
-        );
-        checkpoints.sort_by_key(|checkpoint| checkpoint.partition);
-        checkpoints
-    })
+        )
+    });
+    checkpoints.sort_by_key(|checkpoint| checkpoint.partition);
+    checkpoints
 }
 
 /// Is a refresh of another session holding the view's checkpoints? If not, they are locked now.

@@ -3,12 +3,14 @@
 //! Views at the same positions share a feed, so the topic is fetched once for them. A view that is elsewhere (new, or after an error) has a feed of its
 //! own until it has caught up. A client reads a partition once, so feeds of one topic need different clients; all others share.
 
+use super::ingest::LOCK_TIMEOUT;
+use crate::catalog::checkpoint::Checkpoint;
 use crate::catalog::{checkpoint as checkpoints, ledger, materialized_view, refresh_history};
 use crate::checkpoint::{self, Plan};
 use crate::pg::background::{Failure, transaction};
 use crate::pg::relation::{self, Oid};
-use crate::pg::time;
 use crate::pg::wait::WakeSet;
+use crate::pg::{spi, time};
 use crate::refresh::{self, Locked};
 use crate::source::{Source, Watermarks};
 use crate::{error, settings};
@@ -80,6 +82,8 @@ pub struct Opening {
     topic: String,
     client: usize,
     description: Answer<TopicDescription>,
+    /// The view's checkpoints before the watermarks were asked for.
+    stored: Vec<Checkpoint>,
     earliest: Option<Answer<Vec<ListedOffset>>>,
     latest: Option<Answer<Vec<ListedOffset>>>,
 }
@@ -119,12 +123,13 @@ impl Opening {
         clients: &mut Clients,
         wake: &WakeSet,
     ) -> Result<Opening, Failure> {
-        let (source, topic) = transaction(|| {
+        let ((source, topic), stored) = transaction(|| {
+            spi::execute(LOCK_TIMEOUT, &[]);
             let view = materialized_view::find(table).unwrap_or_else(|| {
                 error::not_a_streaming_view(&table.to_u32().to_string()).raise()
             });
             let Locked { stream, .. } = refresh::lock_source(&view);
-            Source::of_stream(stream)
+            (Source::of_stream(stream), checkpoints::read(view.id))
         })?;
         let client = transaction(|| clients.first(&source, wake))?;
         let description = clients.clients[client]
@@ -137,6 +142,7 @@ impl Opening {
             topic,
             client,
             description: Answer::Pending(description),
+            stored,
             earliest: None,
             latest: None,
         })
@@ -144,14 +150,26 @@ impl Opening {
 
     /// Has the broker answered? Then the view's positions are compared with the topic, as a refresh does, and stored.
     pub fn poll(&mut self, clients: &Clients) -> Option<Result<Start, Failure>> {
-        match self.answers(clients) {
-            Ok(None) => None,
-            Ok(Some((description, watermarks))) => Some(self.start(&description, &watermarks)),
-            Err(error) => {
-                let label = self.source.label();
-                let failure: Result<(), Failure> =
-                    transaction(|| error::source(&label, &error).raise());
-                Some(Err(failure.err()?))
+        loop {
+            match self.answers(clients) {
+                Ok(None) => return None,
+                Ok(Some((description, watermarks))) => {
+                    match self.start(&description, &watermarks) {
+                        Ok(Ok(start)) => return Some(Ok(start)),
+                        Ok(Err(stored)) => {
+                            // Somebody refreshed the view meanwhile: the watermarks may be older than its positions, so they are asked for again.
+                            self.stored = stored;
+                            (self.earliest, self.latest) = (None, None);
+                        }
+                        Err(failure) => return Some(Err(failure)),
+                    }
+                }
+                Err(error) => {
+                    let label = self.source.label();
+                    let failure: Result<(), Failure> =
+                        transaction(|| error::source(&label, &error).raise());
+                    return Some(Err(failure.err()?));
+                }
             }
         }
     }
@@ -184,12 +202,21 @@ impl Opening {
         Ok(Some((description, Watermarks::pair(&earliest, &latest))))
     }
 
-    fn start(&self, topic: &TopicDescription, watermarks: &[Watermarks]) -> Result<Start, Failure> {
+    /// The start, or the checkpoints that are stored now if they are others than when the broker was asked.
+    fn start(
+        &self,
+        topic: &TopicDescription,
+        watermarks: &[Watermarks],
+    ) -> Result<Result<Start, Vec<Checkpoint>>, Failure> {
         transaction(|| {
+            spi::execute(LOCK_TIMEOUT, &[]);
             relation::lock(self.table, relation::LockMode::RowExclusive);
             let view = materialized_view::find(self.table)
                 .unwrap_or_else(|| error::not_a_streaming_view(&self.topic).raise());
             let stored = checkpoints::lock(view.id);
+            if stored != self.stored {
+                return Err(stored);
+            }
             let plan: Plan = checkpoint::plan(&view, topic, &stored, watermarks);
             let positions: BTreeMap<i32, i64> = plan
                 .partitions
@@ -205,10 +232,10 @@ impl Opening {
                 let owner = relation::owner(view.table);
                 refresh_history::insert(query_id, &view, owner, time::now_utc(), status, 0, "Auto");
             }
-            Start {
+            Ok(Start {
                 positions,
                 topic_id: topic.topic_id.clone(),
-            }
+            })
         })
     }
 

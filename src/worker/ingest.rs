@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 /// How long a lock is waited for before the others get their turn.
-const LOCK_TIMEOUT: &str = "SET LOCAL lock_timeout = '200ms'";
+pub const LOCK_TIMEOUT: &str = "SET LOCAL lock_timeout = '200ms'";
 
 /// What became of a batch.
 #[derive(PartialEq, Eq)]

@@ -30,17 +30,17 @@ pub fn run() {
         known.retain(|database, _| existing.contains(database));
         let mut nap = NAP;
         for database in existing {
-            let Some(wish) = shared::take_wish(database) else {
-                continue;
-            };
+            // A worker that runs takes the nudge itself.
             if known
                 .get(&database)
                 .and_then(|entry| entry.worker.as_ref())
                 .is_some_and(|w| !w.has_ended())
             {
-                // It saw the nudge itself.
                 continue;
             }
+            let Some(wish) = shared::take_wish(database) else {
+                continue;
+            };
             let idle = known
                 .get(&database)
                 .map_or(PROBE_PAUSE, |entry| entry.started.elapsed());

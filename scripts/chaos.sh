@@ -1,0 +1,18 @@
+#!/usr/bin/env bash
+# Kills and stops the server, its workers and Apache Kafka at random while records arrive, then counts: chaos.sh [ROUNDS]
+# SEED=n repeats a run's order of events. Cluster and broker are its own, in .run/chaos; a failed run leaves its data there.
+set -euo pipefail
+. "$(dirname "$0")/lib.sh"
+rounds=${1:-30}
+"$ROOT/scripts/prepare.sh" build test
+"$ROOT/scripts/build.sh"
+python=$("$ROOT/scripts/venv.sh")
+(open_run_dir)
+export RUN_DIR=${CHAOS_RUN_DIR:-$ROOT/.run/chaos} PGPORT_WANTED=${PGPORT_WANTED:-54800}
+open_run_dir
+trap '"$ROOT/scripts/down.sh" >/dev/null 2>&1 || true' EXIT
+"$ROOT/scripts/apache-kafka.sh" start
+echo apache >"$RUN/broker"
+"$ROOT/scripts/cluster.sh" start
+step "chaos, $rounds rounds"
+"$python" "$ROOT/tests/chaos/chaos.py" --rounds "$rounds" ${SEED:+--seed "$SEED"} --run "$RUN"
