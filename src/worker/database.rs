@@ -36,6 +36,18 @@ struct View {
     unwritten_since: Option<Instant>,
 }
 
+impl View {
+    fn new(table: Oid) -> View {
+        View {
+            table,
+            shown: None,
+            errors: 0,
+            retry_at: Instant::now(),
+            unwritten_since: None,
+        }
+    }
+}
+
 struct Worker {
     wake: WakeSet,
     clients: Clients,
@@ -101,14 +113,15 @@ impl Worker {
         self.views
             .retain(|id, _| listed.iter().any(|(listed, _)| listed == id));
         for (id, table) in listed {
-            let view = self.views.entry(id).or_insert_with(|| View {
-                table,
-                shown: None,
-                errors: 0,
-                retry_at: Instant::now(),
-                unwritten_since: None,
-            });
-            view.table = table;
+            let view = self.views.entry(id).or_insert_with(|| View::new(table));
+            if view.table != table {
+                // Another view of the same number: the extension was created anew.
+                *view = View::new(table);
+                for feed in &mut self.feeds {
+                    feed.members.retain(|member| *member != id);
+                }
+                self.openings.retain(|opening| opening.mv_id != id);
+            }
             if nudged {
                 view.retry_at = Instant::now();
             }

@@ -302,7 +302,6 @@ def test_a_template_copy_loads_nothing_until_it_is_adopted(cluster, own_followed
         cluster.drop(copy)
 
 
-@pytest.mark.xfail(reason="the new view has the number of the old one, whose feed the worker keeps until a record arrives")
 def test_the_extension_is_dropped_and_created_again(own_followed):
     stage = own_followed
     stage.db.run("SET client_min_messages = error")
