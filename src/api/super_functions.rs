@@ -492,6 +492,13 @@ fn split_path(path: &str) -> Vec<String> {
             (rest[..end].trim().to_owned(), &rest[end..])
         };
         names.push(name);
+        if names.len() > super_value::limits::MAX_DEPTH {
+            let message = format!(
+                "a path has at most {} names",
+                super_value::limits::MAX_DEPTH
+            );
+            Report::new(sqlstate::PROGRAM_LIMIT_EXCEEDED, message).raise()
+        }
         let after = after.trim_start();
         if after.is_empty() {
             return names;

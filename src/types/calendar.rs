@@ -240,7 +240,7 @@ pub fn add(part: Part, count: i64, timestamp: i64) -> Result<i64, DateError> {
         let (days, time) = split(timestamp);
         let date = count
             .checked_mul(months)
-            .filter(|months| months.abs() < 12 * 600_000)
+            .filter(|months| months.unsigned_abs() < 12 * 600_000)
             .and_then(|months| Date::of_days(days).add_months(months))
             .ok_or(DateError::Range)?;
         let date = if months >= 12 { date } else { date.clamped() };
@@ -479,7 +479,7 @@ pub fn parse(text: &str, format: &str, strict: bool) -> Result<i64, String> {
 }
 
 /// The elements of a format, of two with the same beginning the longer first.
-const ELEMENTS: [&str; 20] = [
+const ELEMENTS: [&str; 18] = [
     "YYYY", "YY", "MONTH", "MON", "MM", "MI", "MS", "DDD", "DD", "HH24", "HH12", "HH", "SS", "US",
-    "A.M.", "P.M.", "AM", "PM", "AD", "BC",
+    "A.M.", "P.M.", "AM", "PM",
 ];

@@ -54,6 +54,9 @@ SELECT redshift.object_transform(o, '{}', '{}', redshift.array()) AS no_clause, 
 SELECT redshift.object_transform(json_parse('{}'), ARRAY['"a'], '{}', redshift.array());
 SELECT redshift.object_transform(json_parse('{}'), ARRAY['a..b'], '{}', redshift.array());
 
+SELECT json_size(redshift.object_transform(json_parse('{}'), '{}', ARRAY[repeat('a.', 999) || 'a'], redshift.array(1)));
+SELECT redshift.object_transform(json_parse('{}'), '{}', ARRAY[repeat('a.', 1000000) || 'a'], redshift.array(1));
+
 -- Every one: NULL in, NULL out
 SELECT json_serialize(n), json_serialize_to_varbyte(n), json_size(n), json_typeof(n), is_array(n), is_decimal(n), get_array_length(n), array_concat(n, n), array_flatten(n), subarray(n, 0, 1), array_distinct(n), array_union(n, n), array_except(n, n), array_intersection(n, n), arrays_overlap(n, n), array_sort(n),
     lower_attribute_names(n), get_number_attributes(n), split_to_array(NULL, ',') FROM (SELECT NULL::super) AS l (n);
