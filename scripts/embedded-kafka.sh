@@ -8,7 +8,8 @@ program=$CARGO_TARGET_DIR/release/mock-kafka
 pid_file=$RUN/embedded.pid
 log=$RUN/log/embedded-kafka.log
 
-settled() { [ -s "$RUN/embedded.ready" ] || ! pid_runs "$pid_file" mock-kafka; }
+# Not by its command line: until the shell's child has become the program it has another one.
+settled() { [ -s "$RUN/embedded.ready" ] || ! kill -0 "$(cat "$pid_file")" 2>/dev/null; }
 
 start() {
   [ -x "$program" ] || die "$program is not there: run make build"
