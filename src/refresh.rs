@@ -21,6 +21,7 @@ use crate::source::Source;
 use crate::view::{check, definition};
 use crate::{error, scan, settings};
 use pgrx::spi::quote_identifier;
+use std::rc::Rc;
 use stream::{Client, TopicDescription};
 
 /// What a refresh did, for the message to the user.
@@ -79,7 +80,7 @@ fn load_new_records(table: Oid, max_records: u64, max_bytes: u64) {
     let (source, topic) = Source::of_stream(stream);
     let checkpoints = checkpoint::lock(view.id);
 
-    let client = source.connect(settings::memory_limit_bytes());
+    let client = Rc::new(source.connect(settings::memory_limit_bytes()));
     let description = describe(&source, &client, &topic);
     let watermarks = source.watermarks(&client, &topic, &description.partitions);
     let plan = plan(&view, &description, &checkpoints, &watermarks);
@@ -92,7 +93,7 @@ fn load_new_records(table: Oid, max_records: u64, max_bytes: u64) {
     let job = Job {
         table: stream,
         topic: topic.clone(),
-        input: Input::Fetch(client),
+        input: Input::Fetch(Rc::clone(&client)),
         ranges: plan.ranges(),
         limits,
         refresh_time: started,
@@ -102,7 +103,7 @@ fn load_new_records(table: Oid, max_records: u64, max_bytes: u64) {
     } else {
         load(&view, definition, job)
     };
-    check_still_same_topic(&source, &view, &description);
+    check_still_same_topic(&source, &client, &view, &description);
 
     let summary = store(&view, plan, outcome, rows, limits, started, caller);
     tell(&name, &summary);
@@ -191,12 +192,16 @@ fn describe_current_record() -> Option<String> {
 }
 
 /// A topic that was re-created while it was read may have given records of both.
-fn check_still_same_topic(source: &Source, view: &MaterializedView, before: &TopicDescription) {
+fn check_still_same_topic(
+    source: &Source,
+    client: &Client,
+    view: &MaterializedView,
+    before: &TopicDescription,
+) {
     if before.topic_id.is_none() {
         return;
     }
-    let client = source.connect(settings::memory_limit_bytes());
-    let after = describe(source, &client, &before.name);
+    let after = describe(source, client, &before.name);
     if after.topic_id != before.topic_id {
         let detail =
             "It was dropped and created again while it was read; nothing was loaded.".to_owned();
