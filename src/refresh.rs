@@ -8,7 +8,7 @@
 //! It runs in the caller's transaction: a rollback takes back rows and positions alike, and the next statement sees the rows.
 
 use crate::catalog::ledger::{self, Entry, Failure, Reason};
-use crate::catalog::materialized_view::{self, MaterializedView};
+use crate::catalog::materialized_view::MaterializedView;
 use crate::catalog::{checkpoint, event, refresh_history};
 use crate::checkpoint::{Plan, plan};
 use crate::pg::error_context::with_context;
@@ -18,7 +18,7 @@ use crate::pg::{background, execute, guard, report, shared, spi, time};
 use crate::scan::column::{timestamp_type_letter, to_timestamp};
 use crate::scan::job::{self, Input, Job, Limits, Outcome, Progress, Running};
 use crate::source::Source;
-use crate::view::{check, definition};
+use crate::view::{check, definition, owned};
 use crate::{error, scan, settings};
 use pgrx::spi::quote_identifier;
 use std::rc::Rc;
@@ -61,11 +61,8 @@ pub fn run(table: Oid, max_records: u64, max_bytes: u64) {
 }
 
 fn load_new_records(table: Oid, max_records: u64, max_bytes: u64) {
-    let name = relation::name(table)
-        .unwrap_or_else(|| error::undefined_relation(&table.to_u32().to_string()).raise());
-    if !relation::is_owned_by_current_user(table) {
-        error::not_owner(&name).raise();
-    }
+    // Who may not refresh it must not wait for its lock either.
+    let name = owned(table).name();
     if job::is_running() {
         error::refresh_running(&name).raise();
     }
@@ -75,7 +72,10 @@ fn load_new_records(table: Oid, max_records: u64, max_bytes: u64) {
     if !relation::exists(table) {
         error::undefined_relation(&name).raise();
     }
-    let view = find_loadable(table, &name);
+    let view = owned(table);
+    if view.restored {
+        error::restored(&name).raise();
+    }
     let Locked { stream, definition } = lock_source(&view);
     let (source, topic) = Source::of_stream(stream);
     let checkpoints = checkpoint::lock(view.id);
@@ -107,16 +107,6 @@ fn load_new_records(table: Oid, max_records: u64, max_bytes: u64) {
 
     let summary = store(&view, plan, outcome, rows, limits, started, caller);
     tell(&name, &summary);
-}
-
-/// The registered view; raises if it may not be loaded.
-fn find_loadable(table: Oid, name: &str) -> MaterializedView {
-    let view =
-        materialized_view::find(table).unwrap_or_else(|| error::not_a_streaming_view(name).raise());
-    if view.restored {
-        error::restored(name).raise();
-    }
-    view
 }
 
 /// What a refresh reads by, locked against being dropped.
