@@ -158,8 +158,8 @@ pub fn load(view: &MaterializedView, definition: Oid, job: Job) -> (u64, Option<
 
 /// `INSERT INTO table (columns) SELECT columns FROM definition`: columns are matched by name, others of the table get their defaults.
 fn insert_statement(view: &MaterializedView, definition: Oid) -> String {
-    let present = definition::column_names(view.table);
-    let columns = definition::column_names(definition);
+    let present = relation::column_names(view.table);
+    let columns = relation::column_names(definition);
     if let Some(missing) = columns.iter().find(|column| !present.contains(column)) {
         error::column_missing(&view.name(), missing).raise();
     }

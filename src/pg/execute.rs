@@ -1,7 +1,8 @@
 //! Running statements through Postgres's own planner and executor, with errors kept whole.
 
 use super::guard::preserving;
-use super::node::pointers;
+use super::kept_plan;
+use super::node::{copy, pointers};
 use super::relation::c_text;
 use super::report::sqlstate;
 use super::utility_call::Call;
@@ -63,7 +64,7 @@ mod unguarded {
 /// Not SPI: between planning (which may run functions of the user) and the start of our own plan nothing else may begin a scan.
 pub fn insert(sql: &str, ready: impl FnOnce()) -> u64 {
     let sql = c_text(sql);
-    let descriptor = with_internal_query(&sql, || plan(&sql));
+    let (descriptor, kept) = with_internal_query(&sql, || plan(&sql));
     ready();
     // SAFETY: the calls and their order are those of ProcessQuery (pquery.c).
     let inserted = unsafe {
@@ -81,6 +82,9 @@ pub fn insert(sql: &str, ready: impl FnOnce()) -> u64 {
             inserted
         })
     };
+    if let Some(kept) = kept {
+        kept_plan::release(kept);
+    }
     // SAFETY: pushed by `plan`.
     unsafe {
         pg_sys::FreeQueryDesc(descriptor);
@@ -90,33 +94,25 @@ pub fn insert(sql: &str, ready: impl FnOnce()) -> u64 {
     inserted
 }
 
-/// Parses, analyses, rewrites and plans, under a snapshot that sees what this transaction wrote so far.
-fn plan(sql: &CStr) -> *mut pg_sys::QueryDesc {
-    // SAFETY: every pointer comes from the call before it and lives in the current memory context.
+/// Parses, analyses, rewrites and plans, under a snapshot that sees what this transaction wrote so far. In a process that keeps plans also the plan
+/// that is to be released.
+fn plan(sql: &CStr) -> (*mut pg_sys::QueryDesc, Option<*mut pg_sys::CachedPlan>) {
+    // SAFETY: every pointer comes from the call before it and lives in the current memory context, or in the kept plan.
     unsafe {
         pg_sys::PushCopiedSnapshot(pg_sys::GetTransactionSnapshot());
         pg_sys::UpdateActiveSnapshotCommandId();
-        let statement = parse(sql);
-        let queries = preserving(|| {
-            unguarded::analyze_and_rewrite(
-                statement,
-                sql.as_ptr(),
-                std::ptr::null_mut(),
-                0,
-                std::ptr::null_mut(),
-            )
-        });
-        let queries = pointers::<pg_sys::Query>(queries);
-        let [query] = queries[..] else {
-            super::report::Report::new(
-                sqlstate::FEATURE_NOT_SUPPORTED,
-                "a streaming materialized view cannot have rules on INSERT",
-            )
-            .raise()
+        let kept =
+            kept_plan::is_on().then(|| kept_plan::plan(kept_plan::source_of(sql, || analyze(sql))));
+        let planned = match kept {
+            Some(kept) => the_one(pointers::<pg_sys::PlannedStmt>((*kept).stmt_list)),
+            None => {
+                let query = the_one(pointers::<pg_sys::Query>(analyze(sql).1));
+                preserving(|| {
+                    unguarded::pg_plan_query(query, sql.as_ptr(), 0, std::ptr::null_mut())
+                })
+            }
         };
-        let planned =
-            preserving(|| unguarded::pg_plan_query(query, sql.as_ptr(), 0, std::ptr::null_mut()));
-        pg_sys::CreateQueryDesc(
+        let descriptor = pg_sys::CreateQueryDesc(
             planned,
             sql.as_ptr(),
             pg_sys::GetActiveSnapshot(),
@@ -125,7 +121,40 @@ fn plan(sql: &CStr) -> *mut pg_sys::QueryDesc {
             std::ptr::null_mut(),
             std::ptr::null_mut(),
             0,
+        );
+        (descriptor, kept)
+    }
+}
+
+/// The statement, and what rewriting makes of it.
+fn analyze(sql: &CStr) -> (*mut pg_sys::RawStmt, *mut pg_sys::List) {
+    let statement = parse(sql);
+    // The analysis may write into the statement that it is given, and the plan cache keeps the statement.
+    // SAFETY: nodes in the current memory context.
+    let queries = unsafe {
+        let statement = copy(statement);
+        preserving(|| {
+            unguarded::analyze_and_rewrite(
+                statement,
+                sql.as_ptr(),
+                std::ptr::null_mut(),
+                0,
+                std::ptr::null_mut(),
+            )
+        })
+    };
+    (statement, queries)
+}
+
+/// Rules could make something else of an INSERT.
+fn the_one<T>(made: Vec<*mut T>) -> *mut T {
+    match made[..] {
+        [one] => one,
+        _ => super::report::Report::new(
+            sqlstate::FEATURE_NOT_SUPPORTED,
+            "a streaming materialized view cannot have rules on INSERT",
         )
+        .raise(),
     }
 }
 

@@ -18,6 +18,8 @@ pub mod foreign;
 mod functions;
 pub mod guard;
 mod init;
+pub mod invalidation;
+pub mod kept_plan;
 pub mod node;
 mod polyfill;
 pub mod query;

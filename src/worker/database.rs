@@ -9,8 +9,8 @@ use super::state::{self, LOCK_NOT_AVAILABLE, State};
 use crate::catalog::{checkpoint, materialized_view};
 use crate::pg::background::{self, Failure, transaction};
 use crate::pg::relation::{self, Oid};
-use crate::pg::shared;
 use crate::pg::wait::WakeSet;
+use crate::pg::{shared, spi};
 use crate::settings;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -60,6 +60,7 @@ struct Worker {
 
 /// Runs until the server stops, or until there is nothing to do.
 pub fn run(database: Oid) {
+    spi::keep_plans();
     shared::set_worker(database);
     let mut worker = Worker {
         wake: WakeSet::new(),
