@@ -20,6 +20,8 @@ pub mod guard;
 mod init;
 pub mod invalidation;
 pub mod kept_plan;
+mod landing;
+mod multi_insert;
 pub mod node;
 mod polyfill;
 pub mod query;

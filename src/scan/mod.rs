@@ -37,9 +37,9 @@ pub fn current_record() -> Option<(i32, i64)> {
     CURRENT.get()
 }
 
-/// No record is worked on any more.
-fn forget_current_record() {
-    CURRENT.set(None);
+/// Says which record the running refresh works on from now on, where that is not the one it read last.
+pub fn work_on(record: Option<(i32, i64)>) {
+    CURRENT.set(record);
 }
 
 /// Refuses to be planned inside a native CREATE or REFRESH MATERIALIZED VIEW: it would read the topic again each time.
@@ -171,6 +171,14 @@ impl Scan {
 
     /// Writes the next record as a row; false at the end.
     pub fn next(&mut self, row: &mut RowWriter) -> bool {
+        let more = self.advance(row);
+        if !more && self.refresh.is_some() {
+            work_on(None);
+        }
+        more
+    }
+
+    fn advance(&mut self, row: &mut RowWriter) -> bool {
         let Some(open) = self.open.as_mut() else {
             return false;
         };
