@@ -148,9 +148,6 @@ def test_row_security(stage, topic, role):
     assert refresh(stage)[0] == "rows are inserted in batches"  # not forced on its owner
     stage.db.run("CALL redshift.set_position('v', null, '0'); TRUNCATE v; ALTER TABLE v FORCE ROW LEVEL SECURITY")
     assert refresh(stage)[0] == "rows are inserted one by one: row security applies to the table's owner"
-    assert stage.db.value("SELECT count(*) FROM v") == 0  # nobody may see them
-    stage.db.run("ALTER TABLE v NO FORCE ROW LEVEL SECURITY")
-    stage.db.run(f"GRANT SELECT ON v TO {owner}")
     stage.count_exactly_once(stage.expected, verified=False)
 
 
