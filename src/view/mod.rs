@@ -8,6 +8,7 @@ pub mod create;
 pub mod definition;
 pub mod drop;
 pub mod options;
+pub mod pace;
 pub mod start;
 
 use crate::pg::relation::{self, Oid};
