@@ -34,7 +34,7 @@ const DESCRIBE_TIMEOUT: Duration = Duration::from_secs(3);
 pub const LONG_BATCH: Duration = Duration::from_millis(250);
 
 /// Records in the first batches, until it is known how long they take.
-pub const FIRST_BATCH: usize = 1000;
+pub const FIRST_BATCH: usize = 100;
 
 /// The clients of the worker, by bootstrap servers.
 #[derive(Default)]
