@@ -219,7 +219,7 @@ fn store(
         let progress = progress_of(partition).filter(|_| outcome.stopped_early)?;
         Some(progress.next_offset)
     };
-    checkpoint::flush(view);
+    checkpoint::flush(view, None);
     plan.store(view.id, reached);
 
     let query_id = refresh_history::next_query_id();
@@ -284,12 +284,13 @@ fn skipped_records(outcome: &Outcome, limit: u64) -> impl Iterator<Item = Failur
     })
 }
 
-/// Logs what a batch of auto refresh could not load.
-pub fn log_skipped(view: &MaterializedView, outcome: &Outcome) {
+/// Logs what a batch of auto refresh could not load; `partitions` are those that its worker has.
+pub fn log_skipped(view: &MaterializedView, outcome: &Outcome, partitions: &[i32]) {
     if !outcome.skipped.is_empty() {
         let failures: Vec<Failure> =
             skipped_records(outcome, view.options.max_record_bytes).collect();
-        ledger::insert_failures(checkpoint::pending_query_id(view.id), view.id, &failures);
+        let query_id = checkpoint::pending_query_id(view.id, Some(partitions));
+        ledger::insert_failures(query_id, view.id, &failures);
         event::skipped(
             view.table,
             outcome.partitions.iter().map(|p| p.skipped).sum(),

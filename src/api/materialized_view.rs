@@ -35,6 +35,16 @@ pub fn adopt(table: Oid) {
     shared::nudge_at_commit();
 }
 
+/// `redshift.pause` and `redshift.resume`: the worker leaves the view alone for a while, and its options stay.
+pub fn set_paused(table: Oid, paused: bool) {
+    let view = owned(table);
+    if !view.auto_refresh {
+        error::not_under_auto_refresh(&view.name()).raise();
+    }
+    materialized_view::set_paused(view.id, paused);
+    shared::nudge_at_commit();
+}
+
 /// `redshift.set_position`: where the next refresh begins, in one partition or (null) in all. Refused while a refresh runs.
 pub fn set_position(table: Oid, partition_id: Option<&str>, position: &str) {
     let view = owned(table);
@@ -56,7 +66,7 @@ pub fn set_position(table: Oid, partition_id: Option<&str>, position: &str) {
     if chosen.is_empty() {
         error::unknown_partition(&view.name(), partition_id.unwrap_or_default()).raise();
     }
-    checkpoint::flush(&view);
+    checkpoint::flush(&view, None);
     shared::nudge_at_commit();
     for old in chosen {
         // The topic's id is taken anew: this is how a re-created topic is accepted.

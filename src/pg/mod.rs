@@ -28,6 +28,7 @@ pub mod query;
 pub mod relation;
 pub mod report;
 pub mod session_setting;
+pub mod setting_value;
 pub mod shared;
 pub mod spi;
 pub mod statement_clock;
