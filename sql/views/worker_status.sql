@@ -5,6 +5,7 @@ SELECT a.pid,
        n.nspname AS schema_name,
        c.relname AS mv_name,
        CASE WHEN v.origin IS DISTINCT FROM (SELECT redshift.origin()) THEN 'restored'
+            WHEN pg_catalog.pg_is_in_recovery() THEN 'in recovery'
             WHEN a.pid IS NULL THEN 'waiting for a worker'
             ELSE s.state END AS state,
        s.since,
