@@ -1,7 +1,10 @@
 """A Postgres server by its data directory: start, stop, copy, promote. For tests that break and copy servers."""
 
+import contextlib
+import itertools
 import os
 import pathlib
+import random
 import shutil
 import socket
 import subprocess
@@ -61,7 +64,7 @@ class Server:
         """A copy by pg_basebackup beside this one's data directory, on a port of its own, not started. Removed with the cluster."""
         directory = self.make_directory(name)
         self.program("pg_basebackup", "-h", self.arguments["host"], "-p", self.arguments["port"], "-U", self.arguments["user"],
-                     "-D", directory, "-X", "stream", "-c", "fast", *options)
+                     "-D", directory, "-X", "stream", "-c", "fast", "--no-sync", *options)
         return self._neighbour(directory)
 
     def copy(self, name):
@@ -94,6 +97,8 @@ def as_server(*command, check=True):
 
 
 def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """Below the ports that the kernel gives to whoever connects: such a port stays free while the server is down."""
+    for port in itertools.count(random.randrange(25_000, 29_000)):
+        with socket.socket() as s, contextlib.suppress(OSError):
+            s.bind(("127.0.0.1", port))
+            return port

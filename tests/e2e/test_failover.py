@@ -11,7 +11,7 @@ from stage import Database, Stage, wait_until
 from test_auto_refresh import AUTO, landed, spread, status
 
 # Each needs a few servers one after the other.
-pytestmark = pytest.mark.timeout(240)
+pytestmark = [pytest.mark.timeout(240), pytest.mark.apache_only("proofs of exactly once are about the real broker")]
 
 
 @contextlib.contextmanager

@@ -13,7 +13,7 @@ from stage import Database, Stage, wait_until
 from test_auto_refresh import AUTO, landed, spread, status, wait_for_state
 from test_failover import prepared, producing
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = [pytest.mark.timeout(180), pytest.mark.embedded_only("which broker it is does not matter")]
 
 # A shutdown flushes what is dirty, and the machine may be busy: this much is still a worker that lets go at once.
 SHUTDOWN_SECONDS = 15
