@@ -66,7 +66,8 @@ BEGIN
     END LOOP;
 
     -- What else uses the extension: columns of tables are changed below, and their indexes with them; the rest is the user's to decide on.
-    SELECT string_agg(DISTINCT pg_describe_object(u.classid, u.objid, u.objsubid), E'\n') INTO in_the_way
+    SELECT string_agg(DISTINCT coalesce(pg_describe_object('pg_class'::regclass, v.oid, 0), pg_describe_object(u.classid, u.objid, u.objsubid)), E'\n')
+    INTO in_the_way
     FROM (SELECT d.classid, d.objid, d.objsubid FROM redshift.outside_dependents() AS d
               LEFT JOIN pg_class AS c ON d.classid = 'pg_class'::regclass AND c.oid = d.objid
               LEFT JOIN pg_index AS i ON i.indexrelid = c.oid
@@ -77,7 +78,10 @@ BEGIN
           -- Postgres refuses to change a column that a view or a rule reads.
           SELECT r.classid, r.objid, r.objsubid FROM redshift.outside_dependents() AS d
               JOIN pg_depend AS r ON r.refclassid = d.classid AND r.refobjid = d.objid AND r.refobjsubid = d.objsubid
-          WHERE d.objsubid > 0 AND r.classid = 'pg_rewrite'::regclass) AS u;
+          WHERE d.objsubid > 0 AND r.classid = 'pg_rewrite'::regclass) AS u
+        -- A view is named once, not its columns and its rule.
+        LEFT JOIN pg_rewrite AS w ON u.classid = 'pg_rewrite'::regclass AND w.oid = u.objid
+        LEFT JOIN pg_class AS v ON v.relkind IN ('v', 'm') AND v.oid = coalesce(w.ev_class, CASE WHEN u.classid = 'pg_class'::regclass THEN u.objid END);
     IF in_the_way IS NOT NULL THEN
         RAISE EXCEPTION 'some objects use redshift_streaming in other ways than as the type of a table''s column'
             USING ERRCODE = 'dependent_objects_still_exist', DETAIL = in_the_way,
