@@ -64,6 +64,8 @@ configure() {
     echo "port = $port"
     echo "listen_addresses = '127.0.0.1'"
     echo "unix_socket_directories = '$SOCKETS'"
+    # More lines of a test's own.
+    echo "${PG_SETTINGS:-}"
   } >"$new"
   [ "$EUID" != 0 ] || chown postgres "$new"
   mv "$new" "$DATA/redshift_streaming.conf"
@@ -92,7 +94,7 @@ start() {
   install -d -m 700 "$SOCKETS"
   [ "$EUID" != 0 ] || chown postgres "$SOCKETS"
   rm -f "$SOCKETS"/.s.PGSQL.*
-  free_port "${PGPORT_WANTED:-54329}" >"$RUN/port"
+  free_port "${PGPORT_WANTED:-24329}" >"$RUN/port"
   configure "$(cat "$RUN/port")"
   local log=$RUN/log/postgres.log
   [ "$EUID" != 0 ] || { touch "$log" && chown postgres "$log"; }

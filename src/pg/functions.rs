@@ -2,7 +2,7 @@
 
 use super::guard::entry;
 use super::relation::Oid;
-use super::{extension, fdw, foreign, relation, shared, time};
+use super::{extension, fdw, foreign, relation, shared, time, utility};
 use crate::api::external_schema::{self, OptionsOf};
 use crate::api::materialized_view;
 use crate::error;
@@ -53,13 +53,19 @@ impl Call {
 function! {
     /// `redshift.refresh(mv regclass, max_records bigint, max_bytes bigint)`
     redshift_refresh, pg_finfo_redshift_refresh,
-    |call| materialized_view::refresh(call.expect(0, "mv"), call.get(1), call.get(2))
+    |call| {
+        utility::check_allowed(c"redshift.refresh");
+        materialized_view::refresh(call.expect(0, "mv"), call.get(1), call.get(2))
+    }
 }
 
 function! {
     /// `redshift.adopt(mv regclass)`
     redshift_adopt, pg_finfo_redshift_adopt,
-    |call| materialized_view::adopt(call.expect(0, "mv"))
+    |call| {
+        utility::check_allowed(c"redshift.adopt");
+        materialized_view::adopt(call.expect(0, "mv"))
+    }
 }
 
 function! {
@@ -77,11 +83,14 @@ function! {
 function! {
     /// `redshift.set_position(mv regclass, partition_id text, position text)`
     redshift_set_position, pg_finfo_redshift_set_position,
-    |call| materialized_view::set_position(
-        call.expect(0, "mv"),
-        call.get::<String>(1).as_deref(),
-        &call.expect::<String>(2, "position"),
-    )
+    |call| {
+        utility::check_allowed(c"redshift.set_position");
+        materialized_view::set_position(
+            call.expect(0, "mv"),
+            call.get::<String>(1).as_deref(),
+            &call.expect::<String>(2, "position"),
+        )
+    }
 }
 
 function! {

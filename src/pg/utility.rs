@@ -161,7 +161,7 @@ unsafe fn editable<T>(planned: *mut pg_sys::PlannedStmt) -> (*mut pg_sys::Planne
 }
 
 /// Refuses what standard_ProcessUtility refuses before it looks at a statement that writes.
-fn check_allowed(tag: &CStr) {
+pub(super) fn check_allowed(tag: &CStr) {
     // SAFETY: each raises or does nothing.
     unsafe {
         pg_sys::PreventCommandIfReadOnly(tag.as_ptr());
