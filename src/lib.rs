@@ -22,6 +22,7 @@ pub mod checkpoint;
 pub mod error;
 #[allow(unsafe_code)]
 pub mod pg;
+pub mod redact;
 pub mod refresh;
 pub mod scan;
 pub mod settings;

@@ -12,6 +12,7 @@ use crate::catalog::materialized_view::MaterializedView;
 use crate::catalog::{checkpoint, event, refresh_history};
 use crate::checkpoint::{Plan, plan};
 use crate::pg::error_context::with_context;
+use crate::pg::progress::{Phase, Reporting};
 use crate::pg::query::Query;
 use crate::pg::relation::{self, LockMode, Oid};
 use crate::pg::{background, execute, guard, report, shared, spi, time};
@@ -79,6 +80,7 @@ fn load_new_records(table: Oid, max_records: u64, max_bytes: u64) {
     let Locked { stream, definition } = lock_source(&view);
     let (source, topic) = Source::of_stream(stream);
     let checkpoints = checkpoint::lock(view.id);
+    let reporting = Reporting::begin(table, started);
 
     let client = Rc::new(source.connect(settings::memory_limit_bytes()));
     let description = describe(&source, &client, &topic);
@@ -98,6 +100,9 @@ fn load_new_records(table: Oid, max_records: u64, max_bytes: u64) {
         limits,
         refresh_time: started,
     };
+    let offsets: u64 = job.ranges.iter().map(|r| (r.end - r.start) as u64).sum();
+    reporting.expect(job.ranges.len(), offsets.min(max_records));
+    reporting.phase(Phase::Loading);
     let (rows, outcome) = if job.ranges.is_empty() {
         (0, None)
     } else {
@@ -105,6 +110,7 @@ fn load_new_records(table: Oid, max_records: u64, max_bytes: u64) {
     };
     check_still_same_topic(&source, &client, &view, &description);
 
+    reporting.phase(Phase::Storing);
     let summary = store(&view, plan, outcome, rows, limits, started, caller);
     tell(&name, &summary);
 }

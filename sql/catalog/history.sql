@@ -40,6 +40,7 @@ CREATE TABLE redshift.scan_ledger (
     PRIMARY KEY (query_id, partition_id)
 );
 CREATE INDEX ON redshift.scan_ledger (mv_id, partition_id, query_id);
+CREATE INDEX ON redshift.scan_ledger (logged_at);
 COMMENT ON TABLE redshift.scan_ledger IS 'What each refresh read of each partition: from first_position up to, and without, end_position';
 
 CREATE TABLE redshift.scan_error (

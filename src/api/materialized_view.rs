@@ -4,9 +4,11 @@ use crate::catalog::checkpoint::{self, Checkpoint};
 use crate::catalog::materialized_view::{self, MaterializedView};
 use crate::pg::relation::Oid;
 use crate::pg::{shared, spi};
-use crate::source::Source;
+use crate::source::{Source, Watermarks};
 use crate::view::{definition, owned, start};
 use crate::{error, refresh, settings};
+use std::collections::HashMap;
+use stream::Client;
 
 /// `redshift.refresh`: as REFRESH MATERIALIZED VIEW, reading at most so many records and about so many bytes.
 pub fn refresh(table: Oid, max_records: Option<i64>, max_bytes: Option<i64>) {
@@ -101,23 +103,36 @@ fn current_partitions(view: &MaterializedView) -> Vec<Checkpoint> {
     start::checkpoints(&source, &topic, None)
 }
 
-/// The end of each partition of the topic of each view that the current user may read, for redshift.stream_lag.
-pub fn high_watermarks() -> Vec<(Oid, String, i64)> {
+/// The end of each partition of the topic of each view that the current user may read, for redshift.stream_lag: of one external schema, or of all.
+/// One client for each server, and each topic is asked for once.
+pub fn high_watermarks(external_schema: Option<&str>) -> Vec<(Oid, String, i64)> {
     let views = spi::rows(
         "SELECT DISTINCT mv::oid, definition::oid FROM redshift.visible_definition",
         &[],
         |row| (row.expect::<Oid>(1), row.expect::<Oid>(2)),
     );
+    let mut clients: HashMap<String, Client> = HashMap::new();
+    let mut topics: HashMap<(String, String), Vec<Watermarks>> = HashMap::new();
     let mut found = Vec::new();
     for (view, definition) in views {
         let Some(stream) = definition::stream_of(definition) else {
             continue;
         };
         let (source, topic) = Source::of_stream(stream);
-        let client = source.connect(settings::memory_limit_bytes());
-        let asked = client.describe_topic(&topic, settings::connect_timeout());
-        let description = source.answer(&client, asked);
-        let watermarks = source.watermarks(&client, &topic, &description.partitions);
+        if external_schema.is_some_and(|schema| schema != source.server_name) {
+            continue;
+        }
+        let servers = source.bootstrap_servers().to_owned();
+        let watermarks = topics
+            .entry((servers.clone(), topic.clone()))
+            .or_insert_with(|| {
+                let client = clients
+                    .entry(servers)
+                    .or_insert_with(|| source.connect(settings::memory_limit_bytes()));
+                let asked = client.describe_topic(&topic, settings::connect_timeout());
+                let description = source.answer(client, asked);
+                source.watermarks(client, &topic, &description.partitions)
+            });
         found.extend(
             watermarks
                 .iter()

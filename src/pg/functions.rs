@@ -120,7 +120,13 @@ function! {
 function! {
     /// `redshift.check_preloaded()`
     check_preloaded_wrapper, pg_finfo_check_preloaded_wrapper,
-    |_call| if !extension::is_preloaded() { error::not_preloaded().raise() }
+    |_call| {
+        if !extension::is_preloaded() {
+            error::not_preloaded().raise()
+        }
+        // When it commits there is something to look after in this database.
+        shared::nudge_at_commit();
+    }
 }
 
 #[unsafe(no_mangle)]
@@ -175,9 +181,11 @@ fn source_status(
     TableIterator::new(rows.into_iter().map(row))
 }
 
-/// `redshift.high_watermarks()`
+/// `redshift.high_watermarks(external_schema text)`
 #[pg_extern]
-fn high_watermarks() -> TableIterator<
+fn high_watermarks(
+    external_schema: Option<&str>,
+) -> TableIterator<
     'static,
     (
         name!(mv, Oid),
@@ -185,7 +193,7 @@ fn high_watermarks() -> TableIterator<
         name!(high_watermark, i64),
     ),
 > {
-    TableIterator::new(materialized_view::high_watermarks())
+    TableIterator::new(materialized_view::high_watermarks(external_schema))
 }
 
 /// `redshift.missing_workers()`
@@ -200,4 +208,16 @@ fn missing_workers() -> i32 {
 #[pg_extern]
 fn journal_lost() -> i64 {
     shared::lost_failures()
+}
+
+/// `redshift.statements_lost()`
+#[pg_extern]
+fn statements_lost() -> i64 {
+    super::statement_ring::lost()
+}
+
+/// `redshift.last_query_id()`
+#[pg_extern]
+fn last_query_id() -> Option<i64> {
+    super::statement_history::last_query_id()
 }

@@ -2,7 +2,8 @@
 
 use crate::pg::background::{self, Handle};
 use crate::pg::relation::Oid;
-use crate::pg::shared;
+use crate::pg::{shared, statement_ring};
+use crate::worker::monitor;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
@@ -18,17 +19,51 @@ struct Database {
     started: Instant,
 }
 
+/// The monitors, by database.
+type Monitors = HashMap<Oid, Database>;
+
+/// Starts monitors where one is wanted; how soon to look again.
+fn start_monitors(monitors: &mut Monitors, existing: &[Oid]) -> Duration {
+    statement_ring::forget_other_databases(existing);
+    monitors.retain(|database, _| existing.contains(database));
+    let mut nap = NAP;
+    for database in existing {
+        let known = monitors.get(database);
+        let runs = known
+            .and_then(|known| known.worker.as_ref())
+            .is_some_and(|worker| !worker.has_ended());
+        if runs || !(monitor::is_wanted() || statement_ring::has_waiting(*database)) {
+            continue;
+        }
+        if !shared::may_monitor(*database) {
+            continue;
+        }
+        if known.is_some_and(|known| known.started.elapsed() < RESTART_PAUSE) {
+            nap = RESTART_PAUSE;
+            continue;
+        }
+        let worker = background::start_monitor(*database);
+        if worker.is_none() {
+            nap = RESTART_PAUSE;
+        }
+        let started = Instant::now();
+        monitors.insert(*database, Database { worker, started });
+    }
+    nap
+}
+
 /// Runs until the server stops.
 pub fn run() {
     shared::set_launcher();
     let mut known: HashMap<Oid, Database> = HashMap::new();
+    let mut monitors = Monitors::new();
     let mut complained: Option<Instant> = None;
     loop {
         background::reload_settings();
         let existing = background::databases();
         shared::forget_other_databases(&existing);
         known.retain(|database, _| existing.contains(database));
-        let mut nap = NAP;
+        let mut nap = start_monitors(&mut monitors, &existing);
         for database in existing {
             // A worker that runs takes the nudge itself.
             if known
