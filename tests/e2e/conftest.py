@@ -31,7 +31,12 @@ def pytest_generate_tests(metafunc):
 def pytest_collection_modifyitems(config, items):
     """A test that needs Apache Kafka is not a skipped test of the embedded broker: it is none. And the other way round."""
     elsewhere = {"embedded": "apache_only", "apache": "embedded_only"}
-    out = [item for item in items if hasattr(item, "callspec") and item.get_closest_marker(elsewhere.get(item.callspec.params.get("kafka"), ""))]
+
+    def broker(item):
+        of_test = item.callspec.params.get("kafka") if hasattr(item, "callspec") else None
+        return of_test or next(iter(brokers(config)), "embedded")
+
+    out = [item for item in items if item.get_closest_marker(elsewhere[broker(item)])]
     if out:
         config.hook.pytest_deselected(items=out)
         items[:] = [item for item in items if item not in out]
