@@ -22,5 +22,5 @@ CREATE FUNCTION redshift.statements_lost() RETURNS bigint
 COMMENT ON FUNCTION redshift.statements_lost() IS 'Statements since the server''s start that sys_query_history had no room for';
 
 CREATE FUNCTION redshift.last_query_id() RETURNS bigint
-    LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'last_query_id_wrapper';
+    LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'last_query_id_wrapper';
 COMMENT ON FUNCTION redshift.last_query_id() IS 'query_id of the last statement of this session, if all statements are recorded; pg_last_query_id reads it';

@@ -50,7 +50,7 @@ COMMENT ON VIEW sys_query_history IS 'Refreshes, those that failed among them; a
 GRANT SELECT ON sys_query_history TO PUBLIC;
 
 CREATE FUNCTION pg_last_query_id() RETURNS bigint
-    LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
     -- A process id is used again: what an earlier session of that id did is older than this one.
     SELECT coalesce(redshift.last_query_id(), (SELECT max(h.query_id) FROM redshift.refresh_history AS h
                      WHERE h.session_id = pg_backend_pid()
