@@ -31,11 +31,19 @@ const ROLES: [&str; 3] = ["role", "user", "group"];
 
 const REPLACEMENT: &str = "'***'";
 
+/// A longer text is not looked through: its beginning is kept as if it were sensitive.
+const MAX_BYTES: usize = 64 * 1024;
+
 /// The text with its literals and comments replaced if one of them may be a secret; else as it is.
 pub fn statement(text: &str, standard_strings: bool) -> String {
     if !is_sensitive(text) {
         return text.to_owned();
     }
+    let mut end = text.len().min(MAX_BYTES);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    let text = &text[..end];
     let mut safe = String::with_capacity(text.len());
     for part in (Parts {
         rest: text,
@@ -67,6 +75,9 @@ pub fn error(message: &str, text: &str) -> String {
 }
 
 fn is_sensitive(text: &str) -> bool {
+    if text.len() > MAX_BYTES {
+        return true;
+    }
     let lower = text.to_lowercase();
     if SENSITIVE.iter().any(|word| lower.contains(word)) {
         return true;

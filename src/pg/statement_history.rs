@@ -4,12 +4,12 @@
 //! utility statement of the same message. A statement that fails is known by its report to the client, so an error that a function catches is none.
 
 use super::guard::entry;
-use super::relation::text;
 use super::statement_ring::{self, Statement};
 use super::{background, shared, statement_clock, time};
 use crate::{redact, settings};
 use pgrx::guc::PostgresGucEnum;
 use pgrx::pg_sys;
+use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::ffi::{CStr, c_char};
 
@@ -255,12 +255,7 @@ fn ended(descriptor: *mut pg_sys::QueryDesc) {
         return;
     };
     // SAFETY: the query has not been ended yet.
-    let (whole, operation) = unsafe {
-        (
-            text((*descriptor).sourceText).unwrap_or_default(),
-            (*descriptor).operation,
-        )
-    };
+    let (whole, operation) = unsafe { (lossy((*descriptor).sourceText), (*descriptor).operation) };
     let text = query.place.of(&whole);
     use pg_sys::CmdType::*;
     let query_type = match operation {
@@ -298,7 +293,7 @@ pub(super) fn utility_begins(planned: *const pg_sys::PlannedStmt, whole: *const 
         (
             Place((*planned).stmt_location, (*planned).stmt_len),
             (*(*planned).utilityStmt).type_,
-            text(whole).unwrap_or_default(),
+            lossy(whole),
         )
     };
     let text = place.of(&whole).to_owned();
@@ -382,7 +377,7 @@ fn failed(error: &pg_sys::ErrorData) {
         return;
     }
     // SAFETY: checked by `is_recorded`.
-    let whole = text(unsafe { pg_sys::debug_query_string }).unwrap_or_default();
+    let whole = unsafe { lossy(pg_sys::debug_query_string) };
     let place = utility
         .as_ref()
         .map(|utility| utility.place)
@@ -465,6 +460,12 @@ impl Place {
             .trim_end_matches(';')
             .trim_end()
     }
+}
+
+/// A C string, without a copy of what may be very long.
+unsafe fn lossy<'a>(text: *const c_char) -> Cow<'a, str> {
+    // SAFETY: a text of Postgres's that outlives its use.
+    unsafe { CStr::from_ptr(text).to_string_lossy() }
 }
 
 fn cut(text: &str, bytes: usize) -> &str {

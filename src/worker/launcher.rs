@@ -23,7 +23,11 @@ struct Database {
 type Monitors = HashMap<Oid, Database>;
 
 /// Starts monitors where one is wanted; how soon to look again.
-fn start_monitors(monitors: &mut Monitors, existing: &[Oid]) -> Duration {
+fn start_monitors(
+    monitors: &mut Monitors,
+    existing: &[Oid],
+    complained: &mut Option<Instant>,
+) -> Duration {
     statement_ring::forget_other_databases(existing);
     monitors.retain(|database, _| existing.contains(database));
     let mut nap = NAP;
@@ -45,11 +49,22 @@ fn start_monitors(monitors: &mut Monitors, existing: &[Oid]) -> Duration {
         let worker = background::start_monitor(*database);
         if worker.is_none() {
             nap = RESTART_PAUSE;
+            complain(complained, "monitoring");
         }
         let started = Instant::now();
         monitors.insert(*database, Database { worker, started });
     }
     nap
+}
+
+/// Says that max_worker_processes are too few, from time to time.
+fn complain(last: &mut Option<Instant>, what_for: &str) {
+    if last.is_none_or(|when| when.elapsed() > PROBE_PAUSE) {
+        *last = Some(Instant::now());
+        background::log(&format!(
+            "no background worker is free for {what_for}; raise max_worker_processes"
+        ));
+    }
 }
 
 /// Runs until the server stops.
@@ -63,7 +78,7 @@ pub fn run() {
         let existing = background::databases();
         shared::forget_other_databases(&existing);
         known.retain(|database, _| existing.contains(database));
-        let mut nap = start_monitors(&mut monitors, &existing);
+        let mut nap = start_monitors(&mut monitors, &existing, &mut complained);
         for database in existing {
             // A worker that runs takes the nudge itself.
             if known
@@ -98,12 +113,7 @@ pub fn run() {
             let worker = background::start_worker(database, 0);
             if worker.is_none() {
                 nap = RESTART_PAUSE;
-                if complained.is_none_or(|when| when.elapsed() > PROBE_PAUSE) {
-                    complained = Some(Instant::now());
-                    background::log(
-                        "no background worker is free for auto refresh; raise max_worker_processes",
-                    );
-                }
+                complain(&mut complained, "auto refresh");
                 if wish.nudged {
                     shared::renudge(database);
                 }

@@ -189,6 +189,11 @@ def test_secrets_are_not_kept(session, db, role):
     assert sum(user in row for row in kept) >= 8, "what is no secret stays"
 
 
+def test_of_a_very_long_text_the_beginning_is_kept_without_its_literals(session):
+    session.execute("SELECT 'beginning', '" + "x" * 1_000_000 + "' AS end_of_text")
+    assert session.history("SELECT '***'")[0][3].startswith("SELECT '***', '***'")
+
+
 def test_what_is_no_secret_is_kept_whole(session):
     sql = "SELECT relname FROM pg_class WHERE relname = 'it''s' -- a comment"
     session.execute(sql)
