@@ -4,7 +4,7 @@ ROWS ?= 1000000
 INPUTS ?= 1000000
 ROUNDS ?= 30
 
-.PHONY: help demo up down psql test chaos fuzz bench bench-latency build lint install package image clean
+.PHONY: help demo up down psql test chaos fuzz bench bench-latency bench-workers build lint install package image clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' Makefile
@@ -35,6 +35,9 @@ fuzz: ## random documents against Postgres's own parser (INPUTS=1000000)
 
 bench-latency: ## from produce to visible, beside a Python consumer
 	@scripts/bench-latency.sh
+
+bench-workers: ## auto refresh of 1, 2 and 4 views, topics and workers
+	@scripts/bench-workers.sh
 
 build: ## the extension and the embedded Kafka
 	@scripts/prepare.sh build
