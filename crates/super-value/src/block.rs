@@ -70,6 +70,19 @@ pub(crate) trait Classify {
     }
 }
 
+/// Longest value that may stand in a table's page itself.
+const IN_PLACE: usize = 2048;
+
+/// Asks the CPU for a value that is about to be read, all of its beginning at once, and for the one that a scan of the table would come to next: records
+/// are laid into a page backwards, so that is the one before it in memory, of much the same length. The CPU's own prefetching comes late for both.
+#[inline(always)]
+pub fn prefetch(bytes: &[u8]) {
+    #[cfg(target_arch = "x86_64")]
+    x86::prefetch(bytes);
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = bytes;
+}
+
 /// [`index::read`] by the fastest way that this CPU has.
 #[inline]
 pub(crate) fn read_index(text: &[u8], lists: Lists<'_>) -> Option<Index> {
@@ -160,14 +173,21 @@ mod x86 {
         }
     }
 
-    /// Asks for the beginning of the text at once. Records of a table lie apart and backwards, so that the CPU's own prefetching comes late for each.
     #[inline(always)]
-    fn prefetch(text: &[u8]) {
+    pub(super) fn prefetch(bytes: &[u8]) {
         const LINE: usize = 64;
-        const AHEAD: usize = 32 * LINE;
-        for line in text[..text.len().min(AHEAD)].chunks(LINE) {
-            // SAFETY: SSE is there; a prefetch reads nothing that the program sees.
-            unsafe { _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast()) };
+        let first = bytes.as_ptr();
+        // SAFETY: SSE is there. A prefetch is a hint: it reads nothing that the program sees, and whatever address is allowed.
+        let ask = |address: *const u8| unsafe { _mm_prefetch::<_MM_HINT_T0>(address.cast()) };
+        if bytes.len() > super::IN_PLACE {
+            return (0..super::IN_PLACE)
+                .step_by(LINE)
+                .for_each(|offset| ask(first.wrapping_add(offset)));
+        }
+        let next = first.wrapping_sub(bytes.len() + LINE);
+        for offset in (0..bytes.len()).step_by(LINE) {
+            ask(first.wrapping_add(offset));
+            ask(next.wrapping_add(offset));
         }
     }
 

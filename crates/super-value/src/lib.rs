@@ -33,6 +33,7 @@ mod shape;
 pub mod text;
 mod value;
 
+pub use block::prefetch;
 pub use compare::compare;
 pub use error::{JsonError, JsonErrorKind};
 pub use number::Number;
