@@ -86,6 +86,11 @@ mod unguarded {
             arbiters: *mut pg_sys::List,
             #[cfg(not(any(feature = "pg14", feature = "pg15")))] only_summarizing: bool,
         ) -> *mut pg_sys::List;
+        #[cfg(not(any(feature = "pg14", feature = "pg15")))]
+        pub fn ExecGetRootToChildMap(
+            target: *mut pg_sys::ResultRelInfo,
+            estate: *mut pg_sys::EState,
+        ) -> *mut pg_sys::TupleConversionMap;
     }
 }
 
@@ -112,6 +117,27 @@ pub(super) unsafe fn insert_index_tuples(
             #[cfg(not(any(feature = "pg14", feature = "pg15")))]
             false,
         )
+    }
+}
+
+/// How a row of the partitioned table becomes one of the partition; null if it is one already.
+///
+/// # Safety
+/// `partition` is what ExecFindPartition gave. Raises by longjmp.
+pub(super) unsafe fn map_to_partition(
+    partition: *mut pg_sys::ResultRelInfo,
+    estate: *mut pg_sys::EState,
+) -> *mut pg_sys::TupleConversionMap {
+    #[cfg(any(feature = "pg14", feature = "pg15"))]
+    // SAFETY: the caller's promise.
+    unsafe {
+        let _ = estate;
+        (*partition).ri_RootToPartitionMap
+    }
+    #[cfg(not(any(feature = "pg14", feature = "pg15")))]
+    // SAFETY: the caller's promise.
+    unsafe {
+        unguarded::ExecGetRootToChildMap(partition, estate)
     }
 }
 
