@@ -126,15 +126,15 @@ def test_changed_settings_act_after_a_reload(private_cluster, kafka):
         return len(stage.db.rows("SELECT DISTINCT xmin::text FROM v")) - before
 
     pid = stage.db.value("SELECT pid FROM redshift.worker_status")
-    assert commits() > 10
+    often = commits()
     stage.db.run("ALTER SYSTEM SET redshift.commit_window_ms = '1s'")
     stage.db.run("SELECT pg_reload_conf()")
     time.sleep(1.5)
-    assert commits() < 8
+    assert commits() <= 6 < often
     stage.db.run("ALTER SYSTEM RESET redshift.commit_window_ms")
     stage.db.run("SELECT pg_reload_conf()")
     time.sleep(1.5)
-    assert commits() > 10
+    assert commits() > 6
     assert stage.db.value("SELECT pid FROM redshift.worker_status") == pid
 
 
