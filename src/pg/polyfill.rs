@@ -299,3 +299,35 @@ pub(super) unsafe fn backend_status(number: i32) -> *const pg_sys::PgBackendStat
         }
     }
 }
+
+/// The plain path of a foreign scan. (`create_foreignscan_path` knows more since 17, and again since 18.)
+///
+/// # Safety
+/// Arguments from the planner.
+pub(super) unsafe fn foreign_scan_path(
+    root: *mut pg_sys::PlannerInfo,
+    relation: *mut pg_sys::RelOptInfo,
+    startup_cost: f64,
+    total_cost: f64,
+) -> *mut pg_sys::ForeignPath {
+    let nothing = std::ptr::null_mut();
+    // SAFETY: the caller's promise.
+    unsafe {
+        pg_sys::create_foreignscan_path(
+            root,
+            relation,
+            std::ptr::null_mut(),
+            (*relation).rows,
+            #[cfg(feature = "pg18")]
+            0,
+            startup_cost,
+            total_cost,
+            nothing,
+            (*relation).lateral_relids,
+            std::ptr::null_mut(),
+            #[cfg(any(feature = "pg17", feature = "pg18"))]
+            nothing,
+            nothing,
+        )
+    }
+}

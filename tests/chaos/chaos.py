@@ -98,7 +98,8 @@ class Broker(Kafka):
         return int((pathlib.Path(self.run) / "apache.pid").read_text())
 
     def resume(self):
-        subprocess.run([ROOT / "scripts" / "apache-kafka.sh", "resume"], check=True, capture_output=True)
+        done = subprocess.run([ROOT / "scripts" / "apache-kafka.sh", "resume"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        assert done.returncode == 0, done.stdout
 
 
 class Refresher(threading.Thread):
