@@ -8,7 +8,7 @@
 //! It runs in the caller's transaction: a rollback takes back rows and positions alike, and the next statement sees the rows.
 
 use crate::catalog::ledger::{self, Entry, Failure, Reason};
-use crate::catalog::materialized_view::{self, MaterializedView};
+use crate::catalog::materialized_view::MaterializedView;
 use crate::catalog::{checkpoint, event, refresh_history};
 use crate::checkpoint::{Plan, plan};
 use crate::pg::error_context::with_context;
@@ -18,9 +18,10 @@ use crate::pg::{background, execute, guard, report, shared, spi, time};
 use crate::scan::column::{timestamp_type_letter, to_timestamp};
 use crate::scan::job::{self, Input, Job, Limits, Outcome, Progress, Running};
 use crate::source::Source;
-use crate::view::{check, definition};
+use crate::view::{check, definition, owned};
 use crate::{error, scan, settings};
 use pgrx::spi::quote_identifier;
+use std::rc::Rc;
 use stream::{Client, TopicDescription};
 
 /// What a refresh did, for the message to the user.
@@ -60,11 +61,8 @@ pub fn run(table: Oid, max_records: u64, max_bytes: u64) {
 }
 
 fn load_new_records(table: Oid, max_records: u64, max_bytes: u64) {
-    let name = relation::name(table)
-        .unwrap_or_else(|| error::undefined_relation(&table.to_u32().to_string()).raise());
-    if !relation::is_owned_by_current_user(table) {
-        error::not_owner(&name).raise();
-    }
+    // Who may not refresh it must not wait for its lock either.
+    let name = owned(table).name();
     if job::is_running() {
         error::refresh_running(&name).raise();
     }
@@ -74,12 +72,15 @@ fn load_new_records(table: Oid, max_records: u64, max_bytes: u64) {
     if !relation::exists(table) {
         error::undefined_relation(&name).raise();
     }
-    let view = find_loadable(table, &name);
+    let view = owned(table);
+    if view.restored {
+        error::restored(&name).raise();
+    }
     let Locked { stream, definition } = lock_source(&view);
     let (source, topic) = Source::of_stream(stream);
     let checkpoints = checkpoint::lock(view.id);
 
-    let client = source.connect(settings::memory_limit_bytes());
+    let client = Rc::new(source.connect(settings::memory_limit_bytes()));
     let description = describe(&source, &client, &topic);
     let watermarks = source.watermarks(&client, &topic, &description.partitions);
     let plan = plan(&view, &description, &checkpoints, &watermarks);
@@ -92,7 +93,7 @@ fn load_new_records(table: Oid, max_records: u64, max_bytes: u64) {
     let job = Job {
         table: stream,
         topic: topic.clone(),
-        input: Input::Fetch(client),
+        input: Input::Fetch(Rc::clone(&client)),
         ranges: plan.ranges(),
         limits,
         refresh_time: started,
@@ -102,20 +103,10 @@ fn load_new_records(table: Oid, max_records: u64, max_bytes: u64) {
     } else {
         load(&view, definition, job)
     };
-    check_still_same_topic(&source, &view, &description);
+    check_still_same_topic(&source, &client, &view, &description);
 
     let summary = store(&view, plan, outcome, rows, limits, started, caller);
     tell(&name, &summary);
-}
-
-/// The registered view; raises if it may not be loaded.
-fn find_loadable(table: Oid, name: &str) -> MaterializedView {
-    let view =
-        materialized_view::find(table).unwrap_or_else(|| error::not_a_streaming_view(name).raise());
-    if view.restored {
-        error::restored(name).raise();
-    }
-    view
 }
 
 /// What a refresh reads by, locked against being dropped.
@@ -191,12 +182,16 @@ fn describe_current_record() -> Option<String> {
 }
 
 /// A topic that was re-created while it was read may have given records of both.
-fn check_still_same_topic(source: &Source, view: &MaterializedView, before: &TopicDescription) {
+fn check_still_same_topic(
+    source: &Source,
+    client: &Client,
+    view: &MaterializedView,
+    before: &TopicDescription,
+) {
     if before.topic_id.is_none() {
         return;
     }
-    let client = source.connect(settings::memory_limit_bytes());
-    let after = describe(source, &client, &before.name);
+    let after = describe(source, client, &before.name);
     if after.topic_id != before.topic_id {
         let detail =
             "It was dropped and created again while it was read; nothing was loaded.".to_owned();

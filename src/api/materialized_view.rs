@@ -2,10 +2,10 @@
 
 use crate::catalog::checkpoint::{self, Checkpoint};
 use crate::catalog::materialized_view::{self, MaterializedView};
-use crate::pg::relation::{self, Oid};
+use crate::pg::relation::Oid;
 use crate::pg::{shared, spi};
 use crate::source::Source;
-use crate::view::{definition, start};
+use crate::view::{definition, owned, start};
 use crate::{error, refresh, settings};
 
 /// `redshift.refresh`: as REFRESH MATERIALIZED VIEW, reading at most so many records and about so many bytes.
@@ -89,18 +89,6 @@ fn current_partitions(view: &MaterializedView) -> Vec<Checkpoint> {
     };
     let (source, topic) = Source::of_stream(stream);
     start::checkpoints(&source, &topic, None)
-}
-
-/// The view, which must be the current user's.
-fn owned(table: Oid) -> MaterializedView {
-    let name = relation::name(table)
-        .unwrap_or_else(|| error::undefined_relation(&table.to_u32().to_string()).raise());
-    let view = materialized_view::find(table)
-        .unwrap_or_else(|| error::not_a_streaming_view(&name).raise());
-    if !relation::is_owned_by_current_user(table) {
-        error::not_owner(&name).raise();
-    }
-    view
 }
 
 /// The end of each partition of the topic of each view that the current user may read, for redshift.stream_lag.

@@ -4,8 +4,9 @@ use super::guard::preserving;
 use super::node::pointers;
 use super::relation::c_text;
 use super::report::sqlstate;
+use super::utility_call::Call;
 use pgrx::pg_sys;
-use std::ffi::{CStr, c_char, c_void};
+use std::ffi::{CStr, c_void};
 
 mod unguarded {
     //! Called inside `preserving` only.
@@ -32,16 +33,6 @@ mod unguarded {
         );
         pub fn ExecutorFinish(query: *mut pg_sys::QueryDesc);
         pub fn ExecutorEnd(query: *mut pg_sys::QueryDesc);
-        pub fn ProcessUtility(
-            statement: *mut pg_sys::PlannedStmt,
-            text: *const c_char,
-            read_only_tree: bool,
-            context: pg_sys::ProcessUtilityContext::Type,
-            parameters: pg_sys::ParamListInfo,
-            environment: *mut pg_sys::QueryEnvironment,
-            destination: *mut pg_sys::DestReceiver,
-            completion: *mut pg_sys::QueryCompletion,
-        );
     }
     #[cfg(not(feature = "pg14"))]
     unsafe extern "C-unwind" {
@@ -188,20 +179,7 @@ fn run_subcommand(sql: &CStr) {
         planned.utilityStmt = (*statement).stmt;
         planned.stmt_location = (*statement).stmt_location;
         planned.stmt_len = (*statement).stmt_len;
-        let (planned, text): (_, *const c_char) = (planned.into_pg(), sql.as_ptr());
-        let nowhere = pg_sys::None_Receiver;
-        preserving(|| {
-            unguarded::ProcessUtility(
-                planned,
-                text,
-                false,
-                pg_sys::ProcessUtilityContext::PROCESS_UTILITY_SUBCOMMAND,
-                std::ptr::null_mut(),
-                std::ptr::null_mut(),
-                nowhere,
-                std::ptr::null_mut(),
-            )
-        });
+        Call::subcommand(sql).run(pg_sys::ProcessUtility_hook, planned.into_pg());
         pg_sys::CommandCounterIncrement();
     }
 }

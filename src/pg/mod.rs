@@ -31,4 +31,5 @@ pub mod subscript;
 pub mod time;
 pub mod tuple;
 mod utility;
+mod utility_call;
 pub mod wait;

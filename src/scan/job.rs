@@ -30,7 +30,7 @@ pub struct Job {
 /// Where a refresh's records come from.
 pub enum Input {
     /// The ranges are fetched by the client that asked for their ends.
-    Fetch(Client),
+    Fetch(Rc<Client>),
     /// A worker has them already.
     Taken(Rc<Records>),
 }

@@ -386,7 +386,8 @@ impl Open {
             return;
         };
         let client = match (own_client, refresh.map(|refresh| &refresh.job.input)) {
-            (Some(client), _) | (None, Some(Input::Fetch(client))) => client,
+            (Some(client), _) => client,
+            (None, Some(Input::Fetch(client))) => client,
             (None, _) => return,
         };
         if Instant::now() >= deadline {

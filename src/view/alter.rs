@@ -1,6 +1,6 @@
 //! ALTER of a streaming materialized view, as MATERIALIZED VIEW or as TABLE.
 
-use super::definition;
+use super::{definition, owned};
 use crate::catalog::materialized_view::{self, MaterializedView};
 use crate::error;
 use crate::pg::node::Definition;
@@ -57,12 +57,7 @@ pub fn check_drop_column(table: Oid, column: &str) {
 
 /// SET (..) or RESET (..) of our options.
 pub fn set_options(table: Oid, options: &[Definition], reset: bool) {
-    let Some(mut view) = materialized_view::find(table) else {
-        return;
-    };
-    if !relation::is_owned_by_current_user(table) {
-        error::not_owner(&view.name()).raise();
-    }
+    let mut view = owned(table);
     for option in options {
         if option.name == "auto_refresh" {
             set_auto_refresh(view.id, !reset && parse_switch(option));
