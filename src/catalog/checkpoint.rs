@@ -22,13 +22,18 @@ pub struct Checkpoint {
 /// Two steps: the lock is taken on the rows that there are, and then all are read again, for a refresh that we waited for may have added some.
 /// (It then changed the first one too, so that in REPEATABLE READ the lock itself fails.)
 pub fn lock(mv_id: i64) -> Vec<Checkpoint> {
+    lock_rows(mv_id);
+    read(mv_id)
+}
+
+/// The first step: the lock.
+pub fn lock_rows(mv_id: i64) {
     as_extension_owner(|| {
         spi::execute(
             "SELECT 1 FROM redshift.checkpoint WHERE mv_id = $1 ORDER BY partition_id COLLATE \"C\" FOR UPDATE",
             &[mv_id.into()],
-        );
-        read(mv_id)
-    })
+        )
+    });
 }
 
 /// A view's checkpoints as they are, in the order of the partitions.
@@ -92,7 +97,7 @@ pub fn touch_first(mv_id: i64) {
 }
 
 /// Forgets a partition that the topic does not have any more.
-pub fn remove(mv_id: i64, partition: i32) {
+pub fn remove(mv_id: i64, partition: impl std::fmt::Display) {
     as_extension_owner(|| {
         spi::execute(
             "DELETE FROM redshift.checkpoint WHERE mv_id = $1 AND partition_id = $2",
@@ -128,10 +133,10 @@ pub fn advance(advance: &Advance) {
              WHERE mv_id = $1 AND partition_id = $2",
             &[
                 advance.mv_id.into(),
-                entry.partition.to_string().into(),
-                entry.end_position.to_string().into(),
-                entry.first_position.to_string().into(),
-                entry.latest_position.map(|position| position.to_string()).into(),
+                entry.partition.as_str().into(),
+                entry.end_position.as_str().into(),
+                entry.first_position.as_str().into(),
+                entry.latest_position.as_deref().into(),
                 entry.scanned.into(),
                 entry.filtered.into(),
                 entry.skipped.into(),

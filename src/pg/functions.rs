@@ -134,9 +134,9 @@ fn source_status(
     'static,
     (
         name!(topic, String),
-        name!(partition_id, i64),
-        name!(low_watermark, i64),
-        name!(high_watermark, i64),
+        name!(partition_id, String),
+        name!(low_watermark, Option<i64>),
+        name!(high_watermark, Option<i64>),
         name!(last_record_time, Option<Timestamp>),
     ),
 > {
@@ -161,10 +161,13 @@ fn high_watermarks() -> TableIterator<
     (
         name!(mv, Oid),
         name!(partition_id, String),
-        name!(high_watermark, i64),
+        name!(high_watermark, Option<i64>),
+        name!(lag_seconds, Option<f64>),
     ),
 > {
-    TableIterator::new(materialized_view::high_watermarks())
+    let row =
+        |lag: materialized_view::Lag| (lag.view, lag.partition, lag.high_watermark, lag.seconds);
+    TableIterator::new(materialized_view::high_watermarks().into_iter().map(row))
 }
 
 /// `redshift.journal_lost()`

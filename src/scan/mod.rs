@@ -5,6 +5,8 @@
 pub mod bounds;
 pub mod column;
 pub mod job;
+pub mod shards;
+pub mod stream_scan;
 
 use crate::pg::relation::{self, Oid};
 use crate::pg::tuple::RowWriter;
@@ -32,14 +34,24 @@ thread_local! {
     static CURRENT: Cell<Option<(i32, i64)>> = const { Cell::new(None) };
 }
 
-/// Partition and offset of the record that the running refresh is working on.
-pub fn current_record() -> Option<(i32, i64)> {
-    CURRENT.get()
+/// The record that the running refresh is working on: the CONTEXT of an error in the definition, a constraint or a trigger.
+pub fn describe_current_record() -> Option<String> {
+    let topic = job::topic();
+    if let Some((shard, number)) = shards::current_record() {
+        return Some(format!(
+            "stream \"{topic}\", {shard}, sequence number {number}"
+        ));
+    }
+    let (partition, offset) = CURRENT.get()?;
+    Some(format!(
+        "topic \"{topic}\", partition {partition}, offset {offset}"
+    ))
 }
 
 /// No record is worked on any more.
 fn forget_current_record() {
     CURRENT.set(None);
+    shards::forget_current_record();
 }
 
 /// Refuses to be planned inside a native CREATE or REFRESH MATERIALIZED VIEW: it would read the topic again each time.
@@ -48,11 +60,6 @@ pub fn check_allowed_here(table: Oid) {
         error::native_materialized_view(&relation::qualified_name(table).unwrap_or_default())
             .raise();
     }
-}
-
-/// The topic of a foreign table.
-pub fn topic_of(table: Oid) -> String {
-    Source::of_stream(table).1
 }
 
 /// A scan of a topic.
@@ -128,7 +135,7 @@ impl Scan {
         self.open = Some(match &self.refresh {
             Some(refresh) => refresh.job.open(&bounds),
             None => {
-                let (source, topic) = Source::of_stream(self.table);
+                let (source, topic) = Source::of_topic(self.table);
                 let few = (1..=SMALL_PEEK_RECORDS).contains(&self.limit);
                 let memory = settings::memory_limit_bytes();
                 let client = source.connect(if few {
@@ -241,6 +248,7 @@ impl Scan {
             partitions: std::mem::take(&mut refresh.progress),
             skipped: std::mem::take(&mut refresh.skipped),
             stopped_early: refresh.stopped_early,
+            shards: Vec::new(),
         });
     }
 
@@ -323,13 +331,8 @@ impl Refresh {
         self.bytes += key + value;
         let timestamp = record.timestamp();
         let progress = &mut self.progress[self.current];
-        progress.scanned += 1;
         progress.last_offset = Some(offset);
-        progress.bytes += (key + value) as i64;
-        if let Some((_, time)) = timestamp {
-            let (oldest, newest) = progress.times_ms.unwrap_or((time, time));
-            progress.times_ms = Some((oldest.min(time), newest.max(time)));
-        }
+        progress.count(key + value, timestamp.map(|(_, time)| time));
         let limit = self.job.limits.max_record_bytes;
         if key <= limit && value <= limit {
             return true;
@@ -342,8 +345,8 @@ impl Refresh {
                 (key, "key")
             };
             self.skipped.push(SkippedRecord {
-                partition,
-                offset,
+                partition: partition.to_string(),
+                position: offset.to_string(),
                 timestamp,
                 bytes,
                 part,
@@ -375,6 +378,9 @@ impl Job {
                 ranges: self.ranges.clone(),
                 records: Records::Taken(Rc::clone(records), 0),
             },
+            Input::FetchShards(..) | Input::TakenShards(..) => {
+                unreachable!("shards have a scan of their own")
+            }
         }
     }
 }

@@ -7,6 +7,7 @@ pub mod check;
 pub mod create;
 pub mod definition;
 pub mod options;
+pub mod position;
 pub mod start;
 
 use crate::catalog::materialized_view::{self, MaterializedView};

@@ -129,7 +129,7 @@ impl Opening {
                 error::not_a_streaming_view(&table.to_u32().to_string()).raise()
             });
             let Locked { stream, .. } = refresh::lock_source(&view);
-            (Source::of_stream(stream), checkpoints::read(view.id))
+            (Source::of_topic(stream), checkpoints::read(view.id))
         })?;
         let client = transaction(|| clients.first(&source, wake))?;
         let description = clients.clients[client]

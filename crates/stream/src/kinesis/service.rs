@@ -180,9 +180,15 @@ impl Service {
     }
 
     /// The next page of records.
-    pub async fn records(&self, stream: &str, iterator: &str) -> Result<GetRecordsOutput, Failure> {
+    pub async fn records(
+        &self,
+        stream: &str,
+        iterator: &str,
+        most: Option<u32>,
+    ) -> Result<GetRecordsOutput, Failure> {
         let client = self.client().await?;
         let request = client.get_records().shard_iterator(iterator);
+        let request = request.set_limit(most.and_then(|most| i32::try_from(most).ok()));
         // Streams of other accounts are found by their ARN only.
         let answer = request.set_stream_arn(target(stream).1).send().await;
         answer.map_err(|error| sorted("GetRecords", Some(stream), &error))
