@@ -282,6 +282,15 @@ pub fn no_workers() -> Report {
     .hint("ALTER SYSTEM SET shared_preload_libraries = 'redshift_streaming'; and restart.")
 }
 
+/// pause or resume of a view that no worker loads.
+pub fn not_under_auto_refresh(view: &str) -> Report {
+    Report::new(
+        sqlstate::OBJECT_NOT_IN_PREREQUISITE_STATE,
+        format!("materialized view \"{view}\" is not under auto refresh"),
+    )
+    .hint("ALTER MATERIALIZED VIEW .. SET (auto_refresh = on) turns it on.")
+}
+
 /// start = timestamp where the broker cannot look records up by time.
 pub fn no_time_lookup(topic: &str) -> Report {
     Report::new(

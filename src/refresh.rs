@@ -181,8 +181,8 @@ pub fn load(view: &MaterializedView, definition: Oid, job: Job) -> (u64, Option<
 
 /// `INSERT INTO table (columns) SELECT columns FROM definition`: columns are matched by name, others of the table get their defaults.
 fn insert_statement(view: &MaterializedView, definition: Oid) -> String {
-    let present = definition::column_names(view.table);
-    let columns = definition::column_names(definition);
+    let present = relation::column_names(view.table);
+    let columns = relation::column_names(definition);
     if let Some(missing) = columns.iter().find(|column| !present.contains(column)) {
         error::column_missing(&view.name(), missing).raise();
     }
@@ -222,7 +222,7 @@ fn store(run: &Run, plan: Plan, outcome: Option<Outcome>, rows: u64) -> Summary 
         let progress = progress_of(partition).filter(|_| outcome.stopped_early)?;
         Some(progress.next_offset)
     };
-    checkpoint::flush(view);
+    checkpoint::flush_all(view);
     plan.store(view.id, reached);
 
     let query_id = refresh_history::next_query_id();
@@ -296,12 +296,13 @@ fn skipped_records(outcome: &Outcome, limit: u64) -> impl Iterator<Item = Failur
     })
 }
 
-/// Logs what a batch of auto refresh could not load.
-pub fn log_skipped(view: &MaterializedView, outcome: &Outcome) {
+/// Logs what a batch of auto refresh could not load; `partitions` are those that its worker has.
+pub fn log_skipped<P: ToString>(view: &MaterializedView, outcome: &Outcome, partitions: &[P]) {
     if !outcome.skipped.is_empty() {
         let failures: Vec<Failure> =
             skipped_records(outcome, view.options.max_record_bytes).collect();
-        ledger::insert_failures(checkpoint::pending_query_id(view.id), view.id, &failures);
+        let query_id = checkpoint::pending_query_id(view.id, Some(partitions));
+        ledger::insert_failures(query_id, view.id, &failures);
         event::skipped(
             view.table,
             outcome.partitions.iter().map(|p| p.skipped).sum(),

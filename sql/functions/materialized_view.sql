@@ -11,6 +11,14 @@ CREATE PROCEDURE redshift.adopt(mv regclass)
     LANGUAGE c AS 'MODULE_PATHNAME', 'redshift_adopt';
 COMMENT ON PROCEDURE redshift.adopt(regclass) IS 'Lets a restored streaming materialized view load in this database';
 
+CREATE PROCEDURE redshift.pause(mv regclass)
+    LANGUAGE c AS 'MODULE_PATHNAME', 'redshift_pause';
+COMMENT ON PROCEDURE redshift.pause(regclass) IS 'Stops auto refresh of a materialized view until redshift.resume; REFRESH still works';
+
+CREATE PROCEDURE redshift.resume(mv regclass)
+    LANGUAGE c AS 'MODULE_PATHNAME', 'redshift_resume';
+COMMENT ON PROCEDURE redshift.resume(regclass) IS 'Lets auto refresh go on after redshift.pause';
+
 -- The ledger of the views that the caller may read. (A view, so that redshift.verify needs no rights of its own.)
 CREATE VIEW redshift.visible_ledger WITH (security_barrier) AS
     SELECT v.mv, l.*

@@ -35,6 +35,16 @@ pub fn adopt(table: Oid) {
     shared::nudge_at_commit();
 }
 
+/// `redshift.pause` and `redshift.resume`: the worker leaves the view alone for a while, and its options stay.
+pub fn set_paused(table: Oid, paused: bool) {
+    let view = owned(table);
+    if !view.auto_refresh {
+        error::not_under_auto_refresh(&view.name()).raise();
+    }
+    materialized_view::set_paused(view.id, paused);
+    shared::nudge_at_commit();
+}
+
 /// `redshift.set_position`: where the next refresh begins, in one partition or (null) in all. Refused while a refresh runs.
 pub fn set_position(table: Oid, partition_id: Option<&str>, to: &str) {
     position::set(table, partition_id, to);

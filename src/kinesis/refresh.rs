@@ -53,7 +53,7 @@ fn store(run: &Run, plan: Plan, outcome: Option<Outcome>, rows: u64) -> Summary 
         shards: plan.shards.iter().map(ShardState::new).collect(),
         ..Outcome::default()
     });
-    checkpoint::flush(run.view);
+    checkpoint::flush_all(run.view);
     let query_id = refresh_history::next_query_id();
     for (state, from) in plan.store(run.view.id, &outcome.shards) {
         if let Some(entry) = entry(&outcome, state, &from) {

@@ -63,6 +63,18 @@ function! {
 }
 
 function! {
+    /// `redshift.pause(mv regclass)`
+    redshift_pause, pg_finfo_redshift_pause,
+    |call| materialized_view::set_paused(call.expect(0, "mv"), true)
+}
+
+function! {
+    /// `redshift.resume(mv regclass)`
+    redshift_resume, pg_finfo_redshift_resume,
+    |call| materialized_view::set_paused(call.expect(0, "mv"), false)
+}
+
+function! {
     /// `redshift.set_position(mv regclass, partition_id text, position text)`
     redshift_set_position, pg_finfo_redshift_set_position,
     |call| materialized_view::set_position(
@@ -168,6 +180,14 @@ fn high_watermarks() -> TableIterator<
     let row =
         |lag: materialized_view::Lag| (lag.view, lag.partition, lag.high_watermark, lag.seconds);
     TableIterator::new(materialized_view::high_watermarks().into_iter().map(row))
+}
+
+/// `redshift.missing_workers()`
+#[pg_extern]
+fn missing_workers() -> i32 {
+    // SAFETY: reads a variable of the backend.
+    let crew = super::shared::crew(unsafe { pg_sys::MyDatabaseId });
+    i32::try_from(crew.useful - crew.running).unwrap_or(0)
 }
 
 /// `redshift.journal_lost()`

@@ -185,6 +185,6 @@ impl Drop for Running {
     fn drop(&mut self) {
         RUNNING.set(false);
         OFFERED.set(None);
-        super::forget_current_record();
+        super::work_on(None);
     }
 }

@@ -29,29 +29,44 @@ const READER_CHECKS: Duration = Duration::from_secs(1);
 /// LIMITs up to this are a few records.
 const SMALL_PEEK_RECORDS: u64 = 1000;
 
+/// A record that a refresh works on.
+#[derive(Clone, Copy)]
+pub enum CurrentRecord {
+    /// Partition and offset.
+    Topic(i32, i64),
+    /// The number of the record in its scan, of which [`shards`] knows the latest.
+    Shard(u64),
+}
+
 thread_local! {
     /// The record that a refresh is working on, for the CONTEXT of errors.
-    static CURRENT: Cell<Option<(i32, i64)>> = const { Cell::new(None) };
+    static CURRENT: Cell<Option<CurrentRecord>> = const { Cell::new(None) };
 }
 
-/// The record that the running refresh is working on: the CONTEXT of an error in the definition, a constraint or a trigger.
+/// The record that the running refresh is working on.
+pub fn current_record() -> Option<CurrentRecord> {
+    CURRENT.get()
+}
+
+/// Says which record the running refresh works on from now on, where that is not the one it read last.
+pub fn work_on(record: Option<CurrentRecord>) {
+    CURRENT.set(record);
+}
+
+/// The same in words: the CONTEXT of an error in the definition, a constraint or a trigger.
 pub fn describe_current_record() -> Option<String> {
-    let topic = job::topic();
-    if let Some((shard, number)) = shards::current_record() {
-        return Some(format!(
-            "stream \"{topic}\", {shard}, sequence number {number}"
-        ));
+    let name = job::topic();
+    match CURRENT.get()? {
+        CurrentRecord::Topic(partition, offset) => Some(format!(
+            "topic \"{name}\", partition {partition}, offset {offset}"
+        )),
+        CurrentRecord::Shard(number) => {
+            let (shard, number) = shards::recent_record(number)?;
+            Some(format!(
+                "stream \"{name}\", {shard}, sequence number {number}"
+            ))
+        }
     }
-    let (partition, offset) = CURRENT.get()?;
-    Some(format!(
-        "topic \"{topic}\", partition {partition}, offset {offset}"
-    ))
-}
-
-/// No record is worked on any more.
-fn forget_current_record() {
-    CURRENT.set(None);
-    shards::forget_current_record();
 }
 
 /// Refuses to be planned inside a native CREATE or REFRESH MATERIALIZED VIEW: it would read the topic again each time.
@@ -178,6 +193,14 @@ impl Scan {
 
     /// Writes the next record as a row; false at the end.
     pub fn next(&mut self, row: &mut RowWriter) -> bool {
+        let more = self.advance(row);
+        if !more && self.refresh.is_some() {
+            work_on(None);
+        }
+        more
+    }
+
+    fn advance(&mut self, row: &mut RowWriter) -> bool {
         let Some(open) = self.open.as_mut() else {
             return false;
         };
@@ -320,7 +343,7 @@ impl Refresh {
     /// Counts a record; false if it is too large to load.
     fn accept(&mut self, record: &Record) -> bool {
         let (partition, offset) = (record.partition(), record.offset());
-        CURRENT.set(Some((partition, offset)));
+        CURRENT.set(Some(CurrentRecord::Topic(partition, offset)));
         self.current = usize::try_from(partition)
             .ok()
             .and_then(|p| self.places.get(p).copied())

@@ -2,6 +2,7 @@
 //!
 //! A peek reads every shard from its oldest record (or the time that the query asks for) and moves no position.
 
+use super::CurrentRecord;
 use super::bounds::Bounds;
 use super::column::{Column, RowFiller, to_milliseconds};
 use super::job::{self, Input, Job, Limits, MAX_LISTED_SKIPS, Outcome, Progress, SkippedRecord};
@@ -25,32 +26,42 @@ const SMALL_PEEK_BYTES: usize = 10 * 1024 * 1024;
 /// LIMITs up to this are a few records.
 const SMALL_PEEK_RECORDS: u64 = 1000;
 
+/// A batch of rows that lands together is not longer: so long it is remembered which record is which.
+const REMEMBERED: usize = 2048;
+
+/// Shards and sequence numbers of the latest records. The strings stay, so that a record costs no allocation.
+#[derive(Default)]
+struct Recent {
+    records: Vec<(String, String)>,
+    next: u64,
+}
+
 thread_local! {
-    /// Shard and sequence number of the record that a refresh is working on. The strings stay, so that a record costs no allocation.
-    static CURRENT: RefCell<(String, String)> = const { RefCell::new((String::new(), String::new())) };
+    static RECENT: RefCell<Recent> = RefCell::default();
 }
 
-/// Shard and sequence number of the record that the running refresh is working on.
-pub fn current_record() -> Option<(String, String)> {
-    CURRENT.with_borrow(|current| (!current.1.is_empty()).then(|| current.clone()))
-}
-
-/// No record is worked on any more.
-pub fn forget_current_record() {
-    CURRENT.with_borrow_mut(|(shard, number)| {
-        shard.clear();
-        number.clear();
-    });
+/// Shard and sequence number of one of the latest records.
+pub fn recent_record(number: u64) -> Option<(String, String)> {
+    RECENT.with_borrow(|recent| {
+        let is_known = recent.next - number <= REMEMBERED as u64;
+        let record = recent.records.get(number as usize % REMEMBERED);
+        record.filter(|_| is_known).cloned()
+    })
 }
 
 fn remember(record: &Record) {
-    CURRENT.with_borrow_mut(|(shard, number)| {
-        if shard != record.shard_id() {
-            shard.clear();
-            shard.push_str(record.shard_id());
+    RECENT.with_borrow_mut(|recent| {
+        let place = recent.next as usize % REMEMBERED;
+        if recent.records.len() <= place {
+            recent.records.push(Default::default());
         }
+        let (shard, number) = &mut recent.records[place];
+        shard.clear();
+        shard.push_str(record.shard_id());
         number.clear();
         number.push_str(record.sequence_number());
+        super::work_on(Some(CurrentRecord::Shard(recent.next)));
+        recent.next += 1;
     });
 }
 

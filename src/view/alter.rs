@@ -28,7 +28,7 @@ pub fn renamed(table: Oid, column: Option<(&str, &str)>) {
     match column {
         None => definition::rename_after(table, definition),
         Some((old, new)) => {
-            if definition::column_names(definition)
+            if relation::column_names(definition)
                 .iter()
                 .any(|column| column == old)
             {
@@ -45,11 +45,9 @@ pub fn check_drop_column(table: Oid, column: &str) {
     let Some(view) = materialized_view::find(table) else {
         return;
     };
-    let mapped = view.definition.is_some_and(|d| {
-        definition::column_names(d)
-            .iter()
-            .any(|name| name == column)
-    });
+    let mapped = view
+        .definition
+        .is_some_and(|d| relation::column_names(d).iter().any(|name| name == column));
     if mapped {
         error::column_is_mapped(&view.name(), column).raise();
     }

@@ -7,6 +7,7 @@ pub mod check;
 pub mod create;
 pub mod definition;
 pub mod options;
+pub mod pace;
 pub mod position;
 pub mod start;
 

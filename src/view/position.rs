@@ -64,7 +64,7 @@ fn set_in_topic(
         }
         _ => error::invalid_position(position).raise(),
     };
-    checkpoint::flush(view);
+    checkpoint::flush_all(view);
     let query_id = refresh_history::next_query_id();
     for old in chosen {
         let new = target(old.partition);
@@ -100,7 +100,7 @@ fn set_in_stream(
     if new.is_empty() {
         error::unknown_partition(&view.name(), partition_id.unwrap_or_default()).raise();
     }
-    checkpoint::flush(view);
+    checkpoint::flush_all(view);
     let query_id = refresh_history::next_query_id();
     for new in &new {
         let old = known.iter().find(|old| old.shard == new.shard);
