@@ -45,6 +45,7 @@ pub struct Summary {
     skipped: i64,
     lost: usize,
     stopped_early: bool,
+    of_shards: bool,
 }
 
 /// REFRESH MATERIALIZED VIEW.
@@ -259,6 +260,7 @@ pub fn finish(
         skipped: sum(|progress| progress.skipped),
         lost: lost.len(),
         stopped_early: outcome.stopped_early,
+        of_shards: !outcome.shards.is_empty(),
     };
     let failures: Vec<Failure> = skipped_records(outcome, run.limits.max_record_bytes)
         .chain(lost)
@@ -345,10 +347,11 @@ fn tell(name: &str, summary: &Summary) {
         ));
         return;
     }
-    let partitions = if summary.partitions == 1 {
-        "partition"
-    } else {
-        "partitions"
+    let partitions = match (summary.of_shards, summary.partitions) {
+        (false, 1) => "partition",
+        (false, _) => "partitions",
+        (true, 1) => "shard",
+        (true, _) => "shards",
     };
     let mut text = format!(
         "materialized view \"{name}\": {} records read from {} {partitions}, {} rows inserted",

@@ -54,6 +54,17 @@ pub fn lock_positions(mv_id: i64, partitions: &[i32]) -> Vec<(i32, Option<i64>)>
     })
 }
 
+/// Locks the positions of some partitions or shards until the transaction ends.
+pub fn lock_named(mv_id: i64, partitions: &[String]) {
+    as_extension_owner(|| {
+        spi::execute(
+            "SELECT 1 FROM redshift.checkpoint
+             WHERE mv_id = $1 AND partition_id = ANY ($2) ORDER BY partition_id COLLATE \"C\" FOR UPDATE",
+            &[mv_id.into(), partitions.to_vec().into()],
+        )
+    });
+}
+
 fn names<P: ToString>(partitions: &[P]) -> Vec<String> {
     partitions.iter().map(P::to_string).collect()
 }

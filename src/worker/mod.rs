@@ -6,6 +6,8 @@
 //!     ingest workers            each has a share of the views: clients and readers (feed), one transaction a batch and view (ingest)
 //! ```
 //!
+//! A view of Kinesis has a reader of its own (shard_feed), driven by streams.
+//!
 //! A worker recovers from errors in the process: the transaction is aborted, the view waits a little longer each time, the others go on.
 
 pub mod crew;
@@ -14,6 +16,9 @@ pub mod feed;
 pub mod ingest;
 pub mod journal;
 pub mod launcher;
+pub mod shard_feed;
 pub mod share;
 pub mod state;
+pub mod streams;
+pub mod tempo;
 pub mod view;
