@@ -28,15 +28,19 @@ java_class() { java -cp "$jars/*" "$@"; }
 # The settings of this checkout, with the ports that the storage was formatted for.
 configure() {
   sed -e "s|@PORT@|$(cat "$home/port")|g; s|@CONTROLLER_PORT@|$(cat "$home/controller_port")|g; s|@DATA@|$home/data|g" \
+    -e "s|@PROXIED_PORT@|$(cat "$home/proxied_port")|g; s|@PROXY_PORT@|$(cat "$home/proxy_port")|g" \
     "$ROOT/tests/kafka/server.properties" >"$home/server.properties"
 }
 
 format() {
-  if [ -e "$home/formatted" ] && [ -s "$home/controller_port" ]; then configure; return 0; fi
+  if [ -e "$home/formatted" ] && [ -s "$home/proxy_port" ]; then configure; return 0; fi
   rm -rf "$home"
   mkdir -p "$home/data"
-  free_port 19092 >"$home/port"
+  free_port "${KAFKA_PORT_WANTED:-19092}" >"$home/port"
   free_port $(($(cat "$home/port") + 1)) >"$home/controller_port"
+  # A listener for whoever comes through a proxy (tests/e2e/proxy.py): clients follow what the broker advertises.
+  free_port $(($(cat "$home/controller_port") + 1)) >"$home/proxied_port"
+  free_port $(($(cat "$home/proxied_port") + 1)) >"$home/proxy_port"
   configure
   echo "127.0.0.1:$(cat "$home/port")" >"$home/bootstrap"
   java_class kafka.tools.StorageTool format -t "$(head -c 16 /dev/urandom | base64 | tr '+/' '-_' | cut -c1-22)" \
@@ -45,7 +49,7 @@ format() {
 }
 
 answers() { timeout 10 java -cp "$jars/*" org.apache.kafka.tools.TopicCommand --bootstrap-server "$1" --list; }
-listens() { ! port_is_free "${1##*:}"; }
+listens() { port_answers "${1##*:}"; }
 
 launch() {
   setsid java -Xms512m -Xmx1g -XX:+UseG1GC -Dkafka.logs.dir="$RUN/log" -cp "$jars/*" kafka.Kafka "$home/server.properties" >"$log" 2>&1 </dev/null &

@@ -3,9 +3,11 @@
 use crate::catalog::materialized_view;
 use crate::pg::relation::Oid;
 use crate::pg::{shared, spi};
-use crate::source::Stream;
+use crate::source::{Stream, Watermarks};
 use crate::view::{definition, owned, position};
 use crate::{error, kinesis, refresh, settings};
+use std::collections::HashMap;
+use stream::Client;
 use stream::kinesis::Position;
 
 /// `redshift.refresh`: as REFRESH MATERIALIZED VIEW, reading at most so many records and about so many bytes.
@@ -62,30 +64,27 @@ pub struct Lag {
     pub seconds: Option<f64>,
 }
 
-/// How far each view that the current user may read is behind its topic or stream, for redshift.stream_lag.
-pub fn high_watermarks() -> Vec<Lag> {
+/// How far each view that the current user may read is behind its topic or stream, for redshift.stream_lag: of one external schema, or of all.
+/// One client for each server, and each topic is asked for once.
+pub fn high_watermarks(external_schema: Option<&str>) -> Vec<Lag> {
     let views = spi::rows(
         "SELECT DISTINCT mv::oid, definition::oid FROM redshift.visible_definition",
         &[],
         |row| (row.expect::<Oid>(1), row.expect::<Oid>(2)),
     );
+    let mut clients: HashMap<String, Client> = HashMap::new();
+    let mut topics: HashMap<(String, String), Vec<Watermarks>> = HashMap::new();
     let mut found = Vec::new();
     for (view, definition) in views {
-        match definition::stream_of(definition).map(Stream::of_table) {
-            None => {}
-            Some(Stream::Topic(source, topic)) => {
-                let client = source.connect(settings::memory_limit_bytes());
-                let asked = client.describe_topic(&topic, settings::connect_timeout());
-                let description = source.answer(&client, asked);
-                let watermarks = source.watermarks(&client, &topic, &description.partitions);
-                found.extend(watermarks.iter().map(|w| Lag {
-                    view,
-                    partition: w.partition.to_string(),
-                    high_watermark: Some(w.latest),
-                    seconds: None,
-                }));
-            }
-            Some(Stream::Kinesis(source, stream)) => {
+        let Some(stream) = definition::stream_of(definition).map(Stream::of_table) else {
+            continue;
+        };
+        if external_schema.is_some_and(|schema| schema != stream.server_name()) {
+            continue;
+        }
+        let (source, topic) = match stream {
+            Stream::Topic(source, topic) => (source, topic),
+            Stream::Kinesis(source, stream) => {
                 let lags = kinesis::status::lag(&source, &stream, visible_positions(view));
                 found.extend(lags.into_iter().map(|(shard, seconds)| Lag {
                     view,
@@ -93,8 +92,26 @@ pub fn high_watermarks() -> Vec<Lag> {
                     high_watermark: None,
                     seconds,
                 }));
+                continue;
             }
-        }
+        };
+        let servers = source.bootstrap_servers().to_owned();
+        let watermarks = topics
+            .entry((servers.clone(), topic.clone()))
+            .or_insert_with(|| {
+                let client = clients
+                    .entry(servers)
+                    .or_insert_with(|| source.connect(settings::memory_limit_bytes()));
+                let asked = client.describe_topic(&topic, settings::connect_timeout());
+                let description = source.answer(client, asked);
+                source.watermarks(client, &topic, &description.partitions)
+            });
+        found.extend(watermarks.iter().map(|w| Lag {
+            view,
+            partition: w.partition.to_string(),
+            high_watermark: Some(w.latest),
+            seconds: None,
+        }));
     }
     found
 }

@@ -254,3 +254,22 @@ pub(super) unsafe fn end_scan(scan: pg_sys::TableScanDesc) {
         }
     }
 }
+
+/// What Postgres knows of the backend of that number, from 1. (`pgstat_fetch_stat_local_beentry` until 15.)
+///
+/// # Safety
+/// The result is this process's copy, which the end of the transaction frees.
+pub(super) unsafe fn backend_status(number: i32) -> *const pg_sys::PgBackendStatus {
+    // SAFETY: the number is within those of pgstat_fetch_stat_numbackends.
+    unsafe {
+        #[cfg(any(feature = "pg14", feature = "pg15"))]
+        let local = pg_sys::pgstat_fetch_stat_local_beentry(number);
+        #[cfg(not(any(feature = "pg14", feature = "pg15")))]
+        let local = pg_sys::pgstat_get_local_beentry_by_index(number);
+        if local.is_null() {
+            std::ptr::null()
+        } else {
+            &raw const (*local).backendStatus
+        }
+    }
+}

@@ -7,7 +7,9 @@ use super::guard::entry;
 use super::node::{self, Definition, append, copy, definition, is_a, pointers};
 use super::query::Query;
 use super::relation::{self, Oid, text};
+use super::statement_history;
 use super::utility_call::Call;
+use crate::settings;
 use crate::view::{alter, create, owned, registered};
 use pgrx::pg_sys;
 use std::ffi::{CStr, CString, c_char};
@@ -48,8 +50,14 @@ unsafe extern "C-unwind" fn process_utility(
         if concerns_databases((*statement).type_) {
             entry(|| clear_database(statement));
         }
+        let recorded = context == pg_sys::ProcessUtilityContext::PROCESS_UTILITY_TOPLEVEL
+            && settings::records_all_statements()
+            && entry(|| statement_history::utility_begins(planned, text));
         if !may_concern_us((*statement).type_) || !entry(|| handle(call, planned)) {
             call.hand_to(NEXT, planned, read_only_tree);
+        }
+        if recorded {
+            entry(statement_history::utility_ended);
         }
     }
 }
@@ -161,7 +169,7 @@ unsafe fn editable<T>(planned: *mut pg_sys::PlannedStmt) -> (*mut pg_sys::Planne
 }
 
 /// Refuses what standard_ProcessUtility refuses before it looks at a statement that writes.
-fn check_allowed(tag: &CStr) {
+pub(super) fn check_allowed(tag: &CStr) {
     // SAFETY: each raises or does nothing.
     unsafe {
         pg_sys::PreventCommandIfReadOnly(tag.as_ptr());

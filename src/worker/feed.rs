@@ -276,7 +276,7 @@ impl Opening {
                     topic_id: topic.topic_id.clone(),
                 });
             }
-            let plan = checkpoint::plan(&view, topic, &stored, watermarks);
+            let plan = checkpoint::plan_some(&view, topic, &stored, watermarks);
             let positions: BTreeMap<i32, i64> = plan
                 .partitions
                 .iter()

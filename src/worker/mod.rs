@@ -4,6 +4,7 @@
 //! launcher (one a cluster)      looks which databases need a worker, and starts it
 //!   worker (one a database)     starts ingest workers (crew), keeps the journal, and does what they do
 //!     ingest workers            each has a share of the views: clients and readers (feed), one transaction a batch and view (ingest)
+//!   monitor                     writes what clients ran, tells of lag; only if a setting asks for it
 //! ```
 //!
 //! A view of Kinesis has a reader of its own (shard_feed), driven by streams.
@@ -16,6 +17,7 @@ pub mod feed;
 pub mod ingest;
 pub mod journal;
 pub mod launcher;
+pub mod monitor;
 pub mod shard_feed;
 pub mod share;
 pub mod state;

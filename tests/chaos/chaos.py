@@ -1,6 +1,6 @@
-"""Kills and stops at random while records arrive, then counts: chaos.py --rounds N [--seed N] (scripts/chaos.sh starts what it needs).
+"""Kills, stops and cuts at random while records arrive, then counts: chaos.py --rounds N [--seed N] (scripts/chaos.sh starts what it needs).
 
-A producer writes numbered records into four partitions. Two views follow the topic by auto refresh, a third is refreshed by a
+A producer writes numbered records into four partitions. The server reaches the broker through a proxy that can cut the network. Two views follow the topic by auto refresh, a third is refreshed by a
 session in a loop, which also rolls back at times and refreshes the first view as well. Each round does one thing of ACTIONS and
 waits until every view has come to the end that the topic has then. At last an independent consumer reads the topic: each of its
 records has to be in each view once, and so has each record that the broker acknowledged to the producer.
@@ -24,6 +24,8 @@ import psycopg
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "e2e"))
 from broker import Kafka  # noqa: E402
+from proxy import Proxy  # noqa: E402
+from server import as_server  # noqa: E402
 
 PARTITIONS = 4
 VIEWS = ("auto_1", "auto_2", "by_hand")
@@ -45,14 +47,8 @@ class Postgres:
     def connect(self, **settings):
         return psycopg.connect(**(self.connect_arguments | settings))
 
-    def program(self, *command, check=True):
-        """Runs pg_ctl as the server's user."""
-        user = ["setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups"] if os.geteuid() == 0 else []
-        environment = {k: v for k, v in os.environ.items() if not k.startswith("PG") and k != "RUST_BACKTRACE"} | {"LC_ALL": "C.UTF-8"}
-        return subprocess.run([*user, *command], env=environment, cwd="/", check=check, capture_output=True, text=True)
-
     def control(self, *arguments, **keywords):
-        return self.program(self.bin / "pg_ctl", "-D", self.data, *arguments, **keywords)
+        return as_server(self.bin / "pg_ctl", "-D", self.data, *arguments, **keywords)
 
     def postmaster(self):
         return int((self.data / "postmaster.pid").read_text().split()[0])
@@ -142,8 +138,8 @@ class Refresher(threading.Thread):
 
 
 class Chaos:
-    def __init__(self, postgres, broker, rate):
-        self.postgres, self.broker, self.rate = postgres, broker, rate
+    def __init__(self, postgres, broker, proxy, rate):
+        self.postgres, self.broker, self.proxy, self.rate = postgres, broker, proxy, rate
         # Letters and digits: the name means itself in a pattern of topics.
         self.topic = f"chaos{os.getpid()}"
         self.acknowledged = pathlib.Path(broker.run) / "acknowledged"
@@ -180,15 +176,32 @@ class Chaos:
         time.sleep(random.random() * 2)
         self.broker.resume()
 
-    def cut_network(self):
+    def freeze_broker(self):
         with self.broker.frozen():
             time.sleep(0.5 + random.random() * 3)
 
+    def cut_network(self):
+        with self.proxy.cut():
+            time.sleep(random.random() * 3)
+
+    def silence_network(self):
+        with self.proxy.silent():
+            time.sleep(0.5 + random.random() * 3)
+
+    def slow_network(self):
+        with self.proxy.slow(random.random() * 0.5):
+            time.sleep(2)
+
     def cut_network_and_kill_worker(self):
-        with self.broker.frozen():
+        with self.proxy.cut():
             time.sleep(random.random())
             self.kill_worker()
-            time.sleep(random.random() * 2)
+            time.sleep(random.random())
+
+    def silence_network_and_stop(self):
+        with self.proxy.silent():
+            time.sleep(random.random())
+            self.stop_fast()
 
     ACTIONS = {
         "kill -9 the worker": kill_worker,
@@ -198,8 +211,12 @@ class Chaos:
         "stop the server, immediate": stop_immediate,
         "stop the server, fast": stop_fast,
         "kill -9 the broker": kill_broker,
+        "freeze the broker": freeze_broker,
         "cut the network": cut_network,
+        "silence the network": silence_network,
+        "slow the network": slow_network,
         "cut the network, kill -9 the worker": cut_network_and_kill_worker,
+        "silence the network, stop the server": silence_network_and_stop,
     }
 
     # --- the run
@@ -213,7 +230,7 @@ class Chaos:
         run("CREATE EXTENSION redshift_streaming")
         run(
             "CALL redshift.create_external_schema('stream', source => 'kafka', uri => %s, authentication => 'none', topics => %s)",
-            self.broker.bootstrap, self.topic,
+            self.proxy.bootstrap, self.topic,
         )
         for view in VIEWS:
             run(
@@ -325,7 +342,7 @@ def main():
     environment = dict(line.split("=", 1) for line in (options.run / "env").read_text().splitlines())
     postgres, broker = Postgres(options.run, environment), Broker(options.run)
     log_begins = (options.run / "log" / "postgres.log").stat().st_size
-    chaos = Chaos(postgres, broker, options.rate)
+    chaos = Chaos(postgres, broker, Proxy.of(options.run), options.rate)
     began = time.monotonic()
     chaos.go(options.rounds, options.seed)
     lost, twice, well = chaos.count()
