@@ -12,8 +12,8 @@ help: ## this list
 demo: ## from nothing to a topic in a table (KAFKA=apache: on Apache Kafka)
 	@scripts/demo.sh $(KAFKA)
 
-up: ## start the private cluster and a broker (KAFKA=embedded|apache), leave them running
-	@scripts/up.sh $(KAFKA)
+up: ## start the private cluster, a broker (KAFKA=embedded|apache) and the Kinesis emulator (KINESIS=yes|no), leave them running
+	@scripts/up.sh $(KAFKA) $(KINESIS)
 
 down: ## stop them
 	@scripts/down.sh

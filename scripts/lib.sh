@@ -115,7 +115,7 @@ wait_for() {
   done
 }
 
-# Rewrites .run/env, the shell lines that people and scripts source to find the cluster and the broker.
+# Rewrites .run/env, the shell lines that people and scripts source to find the cluster, the broker and the emulator.
 write_env() {
   local kafka
   kafka=$(cat "$RUN/broker" 2>/dev/null || true)
@@ -127,6 +127,7 @@ write_env() {
     echo "PGPASSWORD=$(cat "$RUN/password" 2>/dev/null || true)"
     echo "PGDATABASE=demo"
     echo "KAFKA_BOOTSTRAP=$([ -z "$kafka" ] || cat "$RUN/$kafka.bootstrap" 2>/dev/null || true)"
+    echo "KINESIS_ENDPOINT=$(cat "$RUN/kinesis.endpoint" 2>/dev/null || true)"
   } >"$RUN/env.new"
   mv "$RUN/env.new" "$RUN/env"
 }

@@ -33,6 +33,11 @@ for_test() {
   want shellcheck "checks these scripts"
   want "postgresql-$PG_MAJOR-cron" "refreshes on a schedule"
   for_apache
+  for_kinesis
+}
+for_kinesis() {
+  command -v node >/dev/null || want nodejs "runs the Kinesis emulator"
+  command -v npm >/dev/null || want npm "fetches the Kinesis emulator"
 }
 for_apache() {
   [ "$(java_major)" -ge 17 ] 2>/dev/null || want openjdk-17-jre-headless "runs Apache Kafka"

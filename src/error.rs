@@ -42,7 +42,33 @@ pub fn source(what: &str, error: &stream::Error) -> Report {
             format!("{what}: topic \"{topic}\", partition {partition} cannot be read at offset {offset}"),
         )
         .detail(format!("{cause}.")),
+        UnknownStream { stream } => {
+            Report::new(sqlstate::UNDEFINED_OBJECT, format!("{what}: stream \"{stream}\" does not exist"))
+                .detail("Kinesis knows no stream of this name in this account and region.")
+        }
+        Shard { shard, cause, .. } => {
+            Report::new(sqlstate::CONNECTION_FAILURE, format!("{what}: {shard} cannot be read")).detail(format!("{cause}."))
+        }
+        Denied { request, cause } => {
+            Report::new(sqlstate::INSUFFICIENT_PRIVILEGE, format!("{what}: AWS did not allow it"))
+                .detail(format!("{}: {cause}.", capitalized(request)))
+                .hint("The server's identity comes from its environment, profile, container or instance; the iam_role of the external schema must allow the action.")
+        }
         other => Report::new(sqlstate::SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION, format!("{what}: {other}")),
+    }
+}
+
+/// A failure of a service of AWS.
+pub fn service(what: &str, error: &stream::Error) -> Report {
+    let stream::Error::Timeout { request, cause } = error else {
+        return source(what, error);
+    };
+    let request = capitalized(request);
+    let report = Report::new(sqlstate::SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION, format!("{what}: no answer from Kinesis"))
+        .hint("Check the region and the endpoint_url of the external schema and that they can be reached from this host; redshift.connect_timeout_ms is how long we wait.");
+    match cause {
+        Some(cause) => report.detail(format!("{request}: {cause}.")),
+        None => report.detail(format!("{request}.")),
     }
 }
 
@@ -61,6 +87,67 @@ pub fn stalled(topic: &str, waiting_for: &str, cause: Option<String>) -> Report 
     };
     Report::new(sqlstate::CONNECTION_FAILURE, format!("topic \"{topic}\": no records from the Kafka broker")).detail(detail).hint(
         "Nothing was loaded and no position moved; try again when the broker answers. redshift.fetch_timeout_ms is how long we wait.",
+    )
+}
+
+/// Nothing came for `redshift.fetch_timeout_ms` although the shards are not read to parity.
+pub fn shards_stalled(stream: &str, waiting_for: &str, cause: Option<String>) -> Report {
+    let detail = match cause {
+        Some(cause) => format!("Waiting for {waiting_for}. Last trouble: {cause}."),
+        None => format!("Waiting for {waiting_for}."),
+    };
+    Report::new(sqlstate::CONNECTION_FAILURE, format!("{stream}: no answer from Kinesis")).detail(detail).hint(
+        "Nothing was loaded and no position moved; try again when the service answers. redshift.fetch_timeout_ms is how long we wait.",
+    )
+}
+
+/// Records of a shard expired before they were loaded.
+pub fn shard_expired(view: &str, stream: &str, shard: &str, from: &str, until: &str) -> Report {
+    Report::new(
+        POSITION_PASSED,
+        format!("materialized view \"{view}\": records of stream \"{stream}\", {shard} may be lost"),
+    )
+    .detail(format!(
+        "Everything that arrived before {from} is loaded, and the stream keeps what arrived after {until}: what arrived between may have expired."
+    ))
+    .hint(format!(
+        "To accept the loss: CALL redshift.set_position('{view}', '{shard}', 'earliest'), which loads from the oldest record that is left; or ALTER MATERIALIZED VIEW {view} SET (on_data_loss = 'continue')."
+    ))
+}
+
+/// The stream was deleted and created again.
+pub fn stream_recreated(view: &str, stream: &str, old: &str, new: &str) -> Report {
+    Report::new(TOPIC_RECREATED, format!("materialized view \"{view}\": stream \"{stream}\" was re-created"))
+        .detail(format!("The one that was loaded was created at {old}, this one at {new}."))
+        .hint(format!(
+            "To load the new stream from its start: CALL redshift.set_position('{view}', NULL, 'earliest'). The rows of the old one stay."
+        ))
+}
+
+/// A stream of Kinesis where only a topic can be.
+pub fn not_a_topic(stream: &str) -> Report {
+    Report::new(
+        sqlstate::WRONG_OBJECT_TYPE,
+        format!("\"{stream}\" is a stream of Kinesis, not a topic"),
+    )
+}
+
+/// A topic where only a stream of Kinesis can be.
+pub fn not_a_stream(topic: &str) -> Report {
+    Report::new(
+        sqlstate::WRONG_OBJECT_TYPE,
+        format!("\"{topic}\" is a topic, not a stream of Kinesis"),
+    )
+}
+
+/// An option that only superusers may set.
+pub fn superuser_option(name: &str) -> Report {
+    Report::new(
+        sqlstate::INSUFFICIENT_PRIVILEGE,
+        format!("only superusers may set option \"{name}\""),
+    )
+    .detail(
+        "Requests signed with the server's identity would go to an address of the user's choice.",
     )
 }
 
@@ -341,7 +428,7 @@ pub fn invalid_position(position: &str) -> Report {
         sqlstate::INVALID_PARAMETER_VALUE,
         format!("invalid position \"{position}\""),
     )
-    .hint("A position is the next offset to load (a whole number), or 'earliest'.")
+    .hint("A position is the next offset to load (of a shard: the last sequence number that is loaded), or earliest, latest, a timestamp.")
 }
 
 /// No checkpoint for the partition.

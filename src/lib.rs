@@ -20,6 +20,7 @@ pub mod api;
 pub mod catalog;
 pub mod checkpoint;
 pub mod error;
+pub mod kinesis;
 #[allow(unsafe_code)]
 pub mod pg;
 pub mod redact;

@@ -22,6 +22,11 @@ static COMMIT_WINDOW_MS: GucSetting<i32> = GucSetting::<i32>::new(10);
 static BATCH_RECORDS: GucSetting<i32> = GucSetting::<i32>::new(10_000);
 static BATCH_KB: GucSetting<i32> = GucSetting::<i32>::new(8 * 1024);
 
+static AWS_ENDPOINT_URL: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
+static AWS_REGION: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
+static DEFAULT_IAM_ROLE: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
+static KINESIS_LIMITS: GucSetting<bool> = GucSetting::<bool>::new(true);
+
 static INGEST_WORKERS: GucSetting<i32> = GucSetting::<i32>::new(2);
 static HISTORY_DAYS: GucSetting<i32> = GucSetting::<i32>::new(7);
 
@@ -48,6 +53,7 @@ pub fn define() {
         GucContext::Userset,
         GucFlags::default(),
     );
+    define_aws();
     GucRegistry::define_int_guc(
         c"redshift.memory_limit",
         c"How much one scan of a stream fetches ahead and buffers.",
@@ -156,6 +162,67 @@ pub fn define() {
         GucContext::Sighup,
         GucFlags::UNIT_KB,
     );
+}
+
+fn define_aws() {
+    GucRegistry::define_string_guc(
+        c"redshift.aws_endpoint_url",
+        c"Address of the services of AWS, instead of the region's own.",
+        c"An emulator's or a VPC endpoint's. Requests signed with the server's identity go there.",
+        &AWS_ENDPOINT_URL,
+        GucContext::Suset,
+        GucFlags::default(),
+    );
+    GucRegistry::define_string_guc(
+        c"redshift.aws_region",
+        c"The region of external schemas that name none.",
+        c"Without it the server's environment, profile or instance says it.",
+        &AWS_REGION,
+        GucContext::Suset,
+        GucFlags::default(),
+    );
+    GucRegistry::define_string_guc(
+        c"redshift.default_iam_role",
+        c"What iam_role 'default' stands for: the ARN of a role, or several that are assumed one after the other.",
+        c"",
+        &DEFAULT_IAM_ROLE,
+        GucContext::Suset,
+        GucFlags::default(),
+    );
+    GucRegistry::define_bool_guc(
+        c"redshift.kinesis_limits",
+        c"Keeps within 5 reads and 2 MB a second and shard, as the service asks.",
+        c"Off where nothing limits, such as an emulator in a benchmark.",
+        &KINESIS_LIMITS,
+        GucContext::Suset,
+        GucFlags::default(),
+    );
+}
+
+/// `redshift.aws_endpoint_url`.
+pub fn aws_endpoint_url() -> Option<String> {
+    text(&AWS_ENDPOINT_URL)
+}
+
+/// `redshift.aws_region`.
+pub fn aws_region() -> Option<String> {
+    text(&AWS_REGION)
+}
+
+/// `redshift.default_iam_role`.
+pub fn default_iam_role() -> Option<String> {
+    text(&DEFAULT_IAM_ROLE)
+}
+
+/// `redshift.kinesis_limits`.
+pub fn kinesis_limits() -> bool {
+    KINESIS_LIMITS.get()
+}
+
+/// A setting's text; an empty one is none.
+fn text(setting: &GucSetting<Option<CString>>) -> Option<String> {
+    let value = setting.get()?.into_string().ok()?;
+    (!value.is_empty()).then_some(value)
 }
 
 /// `redshift.ingest_workers`.

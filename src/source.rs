@@ -6,13 +6,62 @@ use crate::pg::foreign::{self, Server};
 use crate::pg::node::Definition;
 use crate::pg::relation::Oid;
 use crate::pg::wait;
-use crate::{error, settings};
+use crate::{error, kinesis, settings};
 use std::time::{Duration, Instant};
 use stream::{
     Client, Config, ListedOffset, Next, OffsetSpec, PartitionRange, Pending, ReadOptions,
 };
 
-/// Where an external schema's streams are.
+/// What a foreign table stands for.
+pub enum Stream {
+    /// A topic of Kafka.
+    Topic(Source, String),
+    /// A stream of Kinesis.
+    Kinesis(kinesis::source::Source, String),
+}
+
+impl Stream {
+    /// Of a foreign table.
+    pub fn of_table(table: Oid) -> Stream {
+        let (server, options) = foreign::of_table(table);
+        if !kinesis::source::Source::is_of(&server) {
+            let topic = name_of(&options, "topic");
+            return Stream::Topic(Source::of_server(&server), topic);
+        }
+        let stream = name_of(&options, "stream");
+        Stream::Kinesis(kinesis::source::Source::of_server(&server), stream)
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        match self {
+            Stream::Topic(_, name) | Stream::Kinesis(_, name) => name,
+        }
+    }
+
+    /// The external schema's name.
+    pub fn server_name(&self) -> &str {
+        match self {
+            Stream::Topic(source, _) => &source.server_name,
+            Stream::Kinesis(source, _) => &source.server_name,
+        }
+    }
+
+    /// What error messages call it.
+    pub fn label(&self) -> String {
+        match self {
+            Stream::Topic(_, name) => format!("topic \"{name}\""),
+            Stream::Kinesis(_, name) => format!("stream \"{name}\""),
+        }
+    }
+}
+
+fn name_of(options: &[Definition], name: &str) -> String {
+    option(options, name)
+        .unwrap_or_else(|| error::foreign_option_missing("the foreign table", name).raise())
+}
+
+/// Where an external schema's topics are.
 pub struct Source {
     /// The foreign server, whose name is the external schema's.
     pub server_name: String,
@@ -37,12 +86,12 @@ impl Source {
         }
     }
 
-    /// The source of a stream, and the stream's name.
-    pub fn of_stream(table: Oid) -> (Source, String) {
-        let (server, options) = foreign::of_table(table);
-        let topic = option(&options, "topic")
-            .unwrap_or_else(|| error::foreign_option_missing("the foreign table", "topic").raise());
-        (Source::of_server(&server), topic)
+    /// The source of a topic, and the topic's name; raises if the table is no topic.
+    pub fn of_topic(table: Oid) -> (Source, String) {
+        match Stream::of_table(table) {
+            Stream::Topic(source, topic) => (source, topic),
+            Stream::Kinesis(_, stream) => error::not_a_topic(&stream).raise(),
+        }
     }
 
     /// `uri` of CREATE SERVER.

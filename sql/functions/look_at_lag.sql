@@ -14,8 +14,10 @@ CREATE FUNCTION redshift.lag_of(
     external_schema text,
     OUT mv_id bigint, OUT schema_name text, OUT mv_name text, OUT partition_id text, OUT lag_records bigint, OUT lag_seconds double precision
 ) RETURNS SETOF record LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT v.mv_id, n.nspname, c.relname, h.partition_id, h.high_watermark - coalesce(k.position::bigint, 0),
-           redshift.lag_seconds(h.high_watermark - coalesce(k.position::bigint, 0), coalesce(k.last_record_time, timezone('UTC', v.created_at)))
+    SELECT v.mv_id, n.nspname, c.relname, h.partition_id, redshift.lag_records(h.high_watermark, k.position),
+           CASE WHEN h.high_watermark IS NULL THEN h.waiting_seconds
+                ELSE redshift.lag_seconds(redshift.lag_records(h.high_watermark, k.position),
+                                          coalesce(k.last_record_time, timezone('UTC', v.created_at))) END
     FROM redshift.high_watermarks(external_schema) AS h
     JOIN redshift.materialized_view AS v ON v.mv = h.mv
     JOIN pg_class AS c ON c.oid = v.mv

@@ -1,14 +1,14 @@
 //! Procedures on a streaming materialized view: bounded refreshes, positions, adoption.
 
-use crate::catalog::checkpoint::{self, Checkpoint};
-use crate::catalog::materialized_view::{self, MaterializedView};
+use crate::catalog::materialized_view;
 use crate::pg::relation::Oid;
 use crate::pg::{shared, spi};
-use crate::source::{Source, Watermarks};
-use crate::view::{definition, owned, start};
-use crate::{error, refresh, settings};
+use crate::source::{Stream, Watermarks};
+use crate::view::{definition, owned, position};
+use crate::{error, kinesis, refresh, settings};
 use std::collections::HashMap;
 use stream::Client;
+use stream::kinesis::Position;
 
 /// `redshift.refresh`: as REFRESH MATERIALIZED VIEW, reading at most so many records and about so many bytes.
 pub fn refresh(table: Oid, max_records: Option<i64>, max_bytes: Option<i64>) {
@@ -48,64 +48,25 @@ pub fn set_paused(table: Oid, paused: bool) {
 }
 
 /// `redshift.set_position`: where the next refresh begins, in one partition or (null) in all. Refused while a refresh runs.
-pub fn set_position(table: Oid, partition_id: Option<&str>, position: &str) {
-    let view = owned(table);
-    let position = parse_position(position);
-    if checkpoint::is_locked_by_others(view.id) {
-        error::refreshing(&view.name()).raise();
-    }
-    let mut checkpoints = checkpoint::lock(view.id);
-    if checkpoints.is_empty() {
-        checkpoints = current_partitions(&view);
-    }
-    let chosen: Vec<Checkpoint> = match partition_id {
-        None => checkpoints,
-        Some(id) => checkpoints
-            .into_iter()
-            .filter(|c| c.partition.to_string() == id)
-            .collect(),
-    };
-    if chosen.is_empty() {
-        error::unknown_partition(&view.name(), partition_id.unwrap_or_default()).raise();
-    }
-    checkpoint::flush(&view, None);
-    shared::nudge_at_commit();
-    for old in chosen {
-        // The topic's id is taken anew: this is how a re-created topic is accepted.
-        checkpoint::store(
-            view.id,
-            &Checkpoint {
-                position,
-                topic_id: None,
-                ..old
-            },
-            None,
-        );
-    }
+pub fn set_position(table: Oid, partition_id: Option<&str>, to: &str) {
+    position::set(table, partition_id, to);
 }
 
-fn parse_position(position: &str) -> Option<i64> {
-    if position.eq_ignore_ascii_case("earliest") {
-        return None;
-    }
-    match position.trim().parse() {
-        Ok(offset) if offset >= 0 => Some(offset),
-        _ => error::invalid_position(position).raise(),
-    }
+/// How far a view is behind in one partition or shard.
+pub struct Lag {
+    /// The view.
+    pub view: Oid,
+    /// The partition or shard.
+    pub partition: String,
+    /// The end of the partition; shards have none.
+    pub high_watermark: Option<i64>,
+    /// How long the oldest record that is not loaded has been there, in seconds; only of shards.
+    pub seconds: Option<f64>,
 }
 
-/// The partitions that the topic has now, for a view whose checkpoints were lost.
-fn current_partitions(view: &MaterializedView) -> Vec<Checkpoint> {
-    let Some(stream) = view.definition.and_then(definition::stream_of) else {
-        return Vec::new();
-    };
-    let (source, topic) = Source::of_stream(stream);
-    start::checkpoints(&source, &topic, None)
-}
-
-/// The end of each partition of the topic of each view that the current user may read, for redshift.stream_lag: of one external schema, or of all.
+/// How far each view that the current user may read is behind its topic or stream, for redshift.stream_lag: of one external schema, or of all.
 /// One client for each server, and each topic is asked for once.
-pub fn high_watermarks(external_schema: Option<&str>) -> Vec<(Oid, String, i64)> {
+pub fn high_watermarks(external_schema: Option<&str>) -> Vec<Lag> {
     let views = spi::rows(
         "SELECT DISTINCT mv::oid, definition::oid FROM redshift.visible_definition",
         &[],
@@ -115,13 +76,25 @@ pub fn high_watermarks(external_schema: Option<&str>) -> Vec<(Oid, String, i64)>
     let mut topics: HashMap<(String, String), Vec<Watermarks>> = HashMap::new();
     let mut found = Vec::new();
     for (view, definition) in views {
-        let Some(stream) = definition::stream_of(definition) else {
+        let Some(stream) = definition::stream_of(definition).map(Stream::of_table) else {
             continue;
         };
-        let (source, topic) = Source::of_stream(stream);
-        if external_schema.is_some_and(|schema| schema != source.server_name) {
+        if external_schema.is_some_and(|schema| schema != stream.server_name()) {
             continue;
         }
+        let (source, topic) = match stream {
+            Stream::Topic(source, topic) => (source, topic),
+            Stream::Kinesis(source, stream) => {
+                let lags = kinesis::status::lag(&source, &stream, visible_positions(view));
+                found.extend(lags.into_iter().map(|(shard, seconds)| Lag {
+                    view,
+                    partition: shard,
+                    high_watermark: None,
+                    seconds,
+                }));
+                continue;
+            }
+        };
         let servers = source.bootstrap_servers().to_owned();
         let watermarks = topics
             .entry((servers.clone(), topic.clone()))
@@ -133,11 +106,25 @@ pub fn high_watermarks(external_schema: Option<&str>) -> Vec<(Oid, String, i64)>
                 let description = source.answer(client, asked);
                 source.watermarks(client, &topic, &description.partitions)
             });
-        found.extend(
-            watermarks
-                .iter()
-                .map(|w| (view, w.partition.to_string(), w.latest)),
-        );
+        found.extend(watermarks.iter().map(|w| Lag {
+            view,
+            partition: w.partition.to_string(),
+            high_watermark: Some(w.latest),
+            seconds: None,
+        }));
     }
     found
+}
+
+/// Where a view resumes in the shards that are not drained.
+fn visible_positions(view: Oid) -> Vec<(String, Position)> {
+    spi::rows(
+        "SELECT partition_id, position FROM redshift.visible_checkpoint WHERE mv = $1 AND NOT drained ORDER BY 1",
+        &[view.into()],
+        |row| {
+            let position = row.get::<String>(2);
+            let position = position.and_then(|text| Position::parse(&text));
+            (row.expect(1), position.unwrap_or(Position::Horizon))
+        },
+    )
 }

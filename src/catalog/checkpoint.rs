@@ -22,13 +22,18 @@ pub struct Checkpoint {
 /// Two steps: the lock is taken on the rows that there are, and then all are read again, for a refresh that we waited for may have added some.
 /// (It then changed the first one too, so that in REPEATABLE READ the lock itself fails.)
 pub fn lock(mv_id: i64) -> Vec<Checkpoint> {
+    lock_rows(mv_id);
+    read(mv_id)
+}
+
+/// The first step: the lock.
+pub fn lock_rows(mv_id: i64) {
     as_extension_owner(|| {
         spi::execute(
             "SELECT 1 FROM redshift.checkpoint WHERE mv_id = $1 ORDER BY partition_id COLLATE \"C\" FOR UPDATE",
             &[mv_id.into()],
-        );
-        read(mv_id)
-    })
+        )
+    });
 }
 
 /// Locks the positions of some partitions until the transaction ends, and gives them as they are then: in READ COMMITTED a row that was waited for is
@@ -49,8 +54,19 @@ pub fn lock_positions(mv_id: i64, partitions: &[i32]) -> Vec<(i32, Option<i64>)>
     })
 }
 
-fn names(partitions: &[i32]) -> Vec<String> {
-    partitions.iter().map(i32::to_string).collect()
+/// Locks the positions of some partitions or shards until the transaction ends.
+pub fn lock_named(mv_id: i64, partitions: &[String]) {
+    as_extension_owner(|| {
+        spi::execute(
+            "SELECT 1 FROM redshift.checkpoint
+             WHERE mv_id = $1 AND partition_id = ANY ($2) ORDER BY partition_id COLLATE \"C\" FOR UPDATE",
+            &[mv_id.into(), partitions.to_vec().into()],
+        )
+    });
+}
+
+fn names<P: ToString>(partitions: &[P]) -> Vec<String> {
+    partitions.iter().map(P::to_string).collect()
 }
 
 /// A view's checkpoints as they are, in the order of the partitions.
@@ -114,7 +130,7 @@ pub fn touch_first(mv_id: i64) {
 }
 
 /// Forgets a partition that the topic does not have any more.
-pub fn remove(mv_id: i64, partition: i32) {
+pub fn remove(mv_id: i64, partition: impl std::fmt::Display) {
     as_extension_owner(|| {
         spi::execute(
             "DELETE FROM redshift.checkpoint WHERE mv_id = $1 AND partition_id = $2",
@@ -126,12 +142,8 @@ pub fn remove(mv_id: i64, partition: i32) {
 /// Moves positions and adds to the counters beside them: the ledger is written from them once a second at most. `rows` is what the batch inserted,
 /// counted with its first partition.
 pub fn advance(mv_id: i64, entries: &[Entry], rows: u64) {
-    let text = |get: fn(&Entry) -> Option<i64>| -> Vec<Option<String>> {
-        let texts = entries.iter().map(get);
-        texts
-            .map(|position| position.map(|position| position.to_string()))
-            .collect()
-    };
+    let text = |get: fn(&Entry) -> String| -> Vec<String> { entries.iter().map(get).collect() };
+    let latest: Vec<Option<String>> = entries.iter().map(|e| e.latest_position.clone()).collect();
     let numbers = |get: fn(&Entry) -> i64| -> Vec<i64> { entries.iter().map(get).collect() };
     let times = |get: fn((i64, i64)) -> i64| -> Vec<Option<pgrx::datum::Timestamp>> {
         let times = entries.iter().map(|entry| entry.times.map(get));
@@ -141,7 +153,6 @@ pub fn advance(mv_id: i64, entries: &[Entry], rows: u64) {
     if let Some(first) = inserted.first_mut() {
         *first = rows as i64;
     }
-    let partitions: Vec<i32> = entries.iter().map(|entry| entry.partition).collect();
     as_extension_owner(|| {
         spi::execute(
             "UPDATE redshift.checkpoint AS c
@@ -162,10 +173,10 @@ pub fn advance(mv_id: i64, entries: &[Entry], rows: u64) {
              WHERE c.mv_id = $1 AND c.partition_id = b.partition_id",
             &[
                 mv_id.into(),
-                names(&partitions).into(),
-                text(|entry| Some(entry.end_position)).into(),
-                text(|entry| Some(entry.first_position)).into(),
-                text(|entry| entry.latest_position).into(),
+                text(|entry| entry.partition.clone()).into(),
+                text(|entry| entry.end_position.clone()).into(),
+                text(|entry| entry.first_position.clone()).into(),
+                latest.into(),
                 numbers(|entry| entry.scanned).into(),
                 numbers(|entry| entry.filtered).into(),
                 numbers(|entry| entry.skipped).into(),
@@ -179,7 +190,7 @@ pub fn advance(mv_id: i64, entries: &[Entry], rows: u64) {
 }
 
 /// The number under which the pending counters of these partitions (`None`: of all) will be written.
-pub fn pending_query_id(mv_id: i64, partitions: Option<&[i32]>) -> i64 {
+pub fn pending_query_id<P: ToString>(mv_id: i64, partitions: Option<&[P]>) -> i64 {
     let known = as_extension_owner(|| {
         spi::first(
             "SELECT max(pending_query_id) FROM redshift.checkpoint WHERE mv_id = $1 AND ($2 IS NULL OR partition_id = ANY ($2))",
@@ -200,8 +211,13 @@ pub fn pending_query_id(mv_id: i64, partitions: Option<&[i32]>) -> i64 {
     })
 }
 
+/// Writes all pending counters into ledger and history, as one refresh.
+pub fn flush_all(view: &MaterializedView) {
+    flush::<String>(view, None);
+}
+
 /// Writes the pending counters of these partitions (`None`: of all) into ledger and history, as one refresh.
-pub fn flush(view: &MaterializedView, partitions: Option<&[i32]>) {
+pub fn flush<P: ToString>(view: &MaterializedView, partitions: Option<&[P]>) {
     let names = || partitions.map(names);
     let pending = as_extension_owner(|| {
         spi::first(

@@ -7,4 +7,5 @@ pub mod lag_alert;
 pub mod ledger;
 pub mod materialized_view;
 pub mod refresh_history;
+pub mod shard_checkpoint;
 pub mod statement_history;

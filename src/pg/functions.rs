@@ -161,9 +161,9 @@ fn source_status(
     'static,
     (
         name!(topic, String),
-        name!(partition_id, i64),
-        name!(low_watermark, i64),
-        name!(high_watermark, i64),
+        name!(partition_id, String),
+        name!(low_watermark, Option<i64>),
+        name!(high_watermark, Option<i64>),
         name!(last_record_time, Option<Timestamp>),
     ),
 > {
@@ -190,10 +190,17 @@ fn high_watermarks(
     (
         name!(mv, Oid),
         name!(partition_id, String),
-        name!(high_watermark, i64),
+        name!(high_watermark, Option<i64>),
+        name!(waiting_seconds, Option<f64>),
     ),
 > {
-    TableIterator::new(materialized_view::high_watermarks(external_schema))
+    let row =
+        |lag: materialized_view::Lag| (lag.view, lag.partition, lag.high_watermark, lag.seconds);
+    TableIterator::new(
+        materialized_view::high_watermarks(external_schema)
+            .into_iter()
+            .map(row),
+    )
 }
 
 /// `redshift.missing_workers()`

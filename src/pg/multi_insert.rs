@@ -105,7 +105,7 @@ struct Batch {
     /// The first `used` hold rows, those behind are empty or not made yet.
     slots: [*mut pg_sys::TupleTableSlot; MAX_ROWS],
     /// The record that each row comes from.
-    records: [Option<(i32, i64)>; MAX_ROWS],
+    records: [Option<scan::CurrentRecord>; MAX_ROWS],
     used: usize,
     bytes: usize,
 }

@@ -132,6 +132,12 @@ pub fn current_user() -> Oid {
     unsafe { pg_sys::GetUserId() }
 }
 
+/// Is the current user a superuser?
+pub fn is_superuser() -> bool {
+    // SAFETY: reads the catalogue.
+    unsafe { pg_sys::superuser() }
+}
+
 /// Locks the relation until the transaction ends.
 pub fn lock(relation: Oid, mode: LockMode) {
     let mode = match mode {

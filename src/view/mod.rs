@@ -8,6 +8,7 @@ pub mod create;
 pub mod definition;
 pub mod options;
 pub mod pace;
+pub mod position;
 pub mod start;
 
 use crate::catalog::materialized_view::{self, MaterializedView};

@@ -7,6 +7,8 @@
 //!   monitor                     writes what clients ran, tells of lag; only if a setting asks for it
 //! ```
 //!
+//! A view of Kinesis has a reader of its own (shard_feed), driven by streams.
+//!
 //! A worker recovers from errors in the process: the transaction is aborted, the view waits a little longer each time, the others go on.
 
 pub mod crew;
@@ -16,6 +18,9 @@ pub mod ingest;
 pub mod journal;
 pub mod launcher;
 pub mod monitor;
+pub mod shard_feed;
 pub mod share;
 pub mod state;
+pub mod streams;
+pub mod tempo;
 pub mod view;
