@@ -43,7 +43,8 @@ BEGIN
                 FROM redshift.lag_of(server) AS l GROUP BY 1, 2, 3
             LOOP
                 told := EXISTS (SELECT FROM redshift.lag_alert AS a WHERE a.mv_id = lag.mv_id);
-                CONTINUE WHEN told = lag.over;
+                -- Of a Kinesis stream there are no records to count, and nobody may have limited the seconds.
+                CONTINUE WHEN lag.over IS NULL OR told = lag.over;
                 IF lag.over THEN
                     INSERT INTO redshift.lag_alert (mv_id) VALUES (lag.mv_id);
                 ELSE

@@ -86,7 +86,9 @@ BEGIN
         block AS (
             SELECT f.place, format(E'# HELP redshift_streaming_%1$s %2$s\n# TYPE redshift_streaming_%1$s %3$s\n', f.name, f.help, f.kind)
                    || string_agg(format(E'redshift_streaming_%s%s %s\n', s.name, s.labels, s.value), '' ORDER BY s.labels COLLATE "C") AS text
-            FROM family AS f JOIN sample AS s USING (name) GROUP BY f.place, f.name, f.kind, f.help)
+            FROM family AS f JOIN sample AS s USING (name)
+            -- A shard has no offsets, and no lag in records.
+            WHERE s.value IS NOT NULL GROUP BY f.place, f.name, f.kind, f.help)
         SELECT string_agg(b.text, '' ORDER BY b.place) FROM block AS b);
 END $$;
 COMMENT ON FUNCTION redshift.metrics() IS 'Counters and gauges in Prometheus''s text format; for members of pg_monitor';

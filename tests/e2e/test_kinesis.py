@@ -7,6 +7,7 @@ import time
 
 import psycopg
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 from stage import InBackground, wait_until
 
 
@@ -272,6 +273,27 @@ def test_a_filter_is_counted(streams):
     load_all(streams)
     assert streams.db.column("SELECT n FROM v ORDER BY 1") == list(range(10, 25))
     assert streams.db.rows("SELECT sum(scanned), sum(loaded), sum(filtered), bool_and(ok) FROM redshift.verify('v')") == [(25, 15, 10, True)]
+
+
+def test_metrics_and_lag_limits_of_a_stream(streams):
+    """A shard has no offsets: its lag is in seconds only."""
+    stream = streams.stream(1)
+    streams.view(stream)
+    streams.kinesis.produce(stream, [{"n": n} for n in range(5)])
+    load_all(streams)
+    families = {family.name: family.samples for family in text_string_to_metric_families(streams.db.value("SELECT redshift.metrics()"))}
+
+    def values(name):
+        return [sample.value for sample in families.get("redshift_streaming_" + name, []) if sample.labels["view"] == "v" and sample.labels["schema"] == streams.work]
+
+    assert values("loaded_records") == [5] and values("lag_records") == []
+    assert len(values("lag_seconds")) <= 1 and all(seconds < 60 for seconds in values("lag_seconds"))
+    # A limit of records means nothing here: nobody is told, of nothing.
+    with streams.db.connect() as listener:
+        listener.execute("LISTEN redshift_events")
+        streams.db.run("SELECT redshift.look_at_lag(1, NULL)")
+        assert not list(listener.notifies(timeout=0.5))
+    assert streams.db.rows("SELECT sum(scanned), bool_and(ok) FROM redshift.verify('v')") == [(5, True)]
 
 
 # --- resharding
