@@ -112,6 +112,7 @@ def three_brokers(db, tmp_path):
         process.wait(10)
 
 
+@pytest.mark.embedded_only("has a broker of its own")
 def test_a_leader_that_moves(three_brokers):
     stage = three_brokers
     topic = stage.topic(2)
@@ -125,6 +126,7 @@ def test_a_leader_that_moves(three_brokers):
     landed(stage, load.expected)
 
 
+@pytest.mark.embedded_only("has a broker of its own")
 def test_brokers_that_are_slow(three_brokers):
     """As those that throttle their clients: answers come late, nothing is lost, nothing is an error."""
     stage = three_brokers

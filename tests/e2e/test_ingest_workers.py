@@ -121,6 +121,7 @@ def test_a_database_with_two_workers_is_dropped_without_force(cluster, two_topic
     cluster.administer(f'CREATE DATABASE "{two_topics.db.name}"')
 
 
+@pytest.mark.embedded_only("the broker does not matter")
 def test_fewer_and_more_workers_after_a_reload(cluster, two_topics):
     wait_until(lambda: workers(two_topics, "b") == [1])
     with setting(cluster, "redshift.ingest_workers", 1):
@@ -132,6 +133,7 @@ def test_fewer_and_more_workers_after_a_reload(cluster, two_topics):
     all_landed(two_topics)
 
 
+@pytest.mark.embedded_only("the broker does not matter")
 def test_no_process_for_an_ingest_worker(private_cluster, kafka):
     """One for Postgres's own launcher of logical replication, one for ours, one for the worker."""
     cluster = private_cluster(max_worker_processes=3)
@@ -166,6 +168,7 @@ def test_one_view_by_two_workers(own):
     assert status(own)[1] is None, "the workers were in each other's way"
 
 
+@pytest.mark.embedded_only("the broker does not matter")
 def test_a_worker_without_a_partition(own):
     topic = own.topic(1)
     own.view(topic, options=AUTO + ", parallel = 2")
@@ -196,6 +199,7 @@ def slow_view(stage, topic, milliseconds, name="slow"):
     stage.view(topic, name, f"kafka_partition, kafka_offset, {stage.work}.{name}_way(kafka_value) AS v", options=AUTO)
 
 
+@pytest.mark.embedded_only("the broker does not matter")
 def test_a_slow_view_does_not_hold_up_the_others(cluster, own):
     """All in one worker; one view on the slow one's topic, one on another."""
     topics = [own.kafka.topic(1) for _ in range(2)]

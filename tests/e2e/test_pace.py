@@ -9,6 +9,7 @@ from test_auto_refresh import landed, spread, status
 from test_ingest_workers import setting
 
 AUTO = "auto_refresh = on"
+pytestmark = pytest.mark.embedded_only("the broker does not matter")
 
 
 @pytest.fixture
