@@ -130,7 +130,7 @@ impl Classify for Portable {
         for (i, word) in words.iter().enumerate() {
             let word = u64::from_le_bytes(*word);
             // A bracket and the brace of the same side differ in one bit.
-            let curled = word | 0x20 * Self::LOW;
+            let curled = word | (0x20 * Self::LOW);
             let operator = Self::equal(curled, b'{')
                 | Self::equal(curled, b'}')
                 | Self::equal(word, b',')
