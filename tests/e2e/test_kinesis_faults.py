@@ -193,22 +193,24 @@ def test_reads_keep_within_the_limits_of_the_service(faulty, proxy, loaded):
             answer["MillisBehindLatest"] = max(answer["MillisBehindLatest"], 1)
 
     proxy.after.append(never_done)
-    shards = {}
-    iterators = {}
+    shards, iterators = {}, {}
+
+    def arrive(action, request):
+        if action == "GetRecords":
+            shards.setdefault(iterators[request["ShardIterator"]], []).append(time.monotonic())
 
     def remember(action, request, answer):
         if action == "GetShardIterator":
             iterators[answer["ShardIterator"]] = request["ShardId"]
-        if action == "GetRecords":
-            shard = iterators.get(request["ShardIterator"])
-            shards.setdefault(shard, []).append(time.monotonic())
-            if answer.get("NextShardIterator"):
-                iterators[answer["NextShardIterator"]] = shard
+        if action == "GetRecords" and answer.get("NextShardIterator"):
+            iterators[answer["NextShardIterator"]] = iterators[request["ShardIterator"]]
 
+    proxy.before.append(arrive)
     proxy.after.append(remember)
     faulty.refresh()
     faulty.count_exactly_once(produced)
-    assert None not in shards and len(shards) == 3
+    assert len(shards) == 3
     for times in shards.values():
-        # (A little is forgiven to the clocks of three processes.)
-        assert all(later - earlier > 0.85 for earlier, later in zip(times, times[5:])), times
+        # What is late on the way seems to be close to what follows: much is forgiven to one second, nothing to all of them.
+        assert len(times) > 8 and (len(times) - 5) / (times[-1] - times[0]) < 5.5, times
+        assert all(later - earlier > 0.5 for earlier, later in zip(times, times[5:])), times
