@@ -58,6 +58,11 @@ class Bench:
         self.db.execute(
             f"CALL redshift.create_external_schema('workers_stream', source => 'kafka', uri => '{self.bootstrap}', authentication => 'none', "
             f"topics => '{','.join(self.topics)}')")
+        # A view without records keeps the workers running from one case to the next, as they do where views are followed.
+        admin.create_topics([NewTopic("workersidle", PARTITIONS, 1)])["workersidle"].exception(20)
+        self.db.execute(
+            f"CALL redshift.create_external_schema('idle', source => 'kafka', uri => '{self.bootstrap}', authentication => 'none', topics => 'workersidle')")
+        self.db.execute("CREATE MATERIALIZED VIEW idle_view WITH (auto_refresh = on, parallel = 4) AS SELECT kafka_partition, kafka_offset FROM idle.workersidle")
 
     def measure(self, topics, views, workers, parallel):
         """Rows a second."""
@@ -66,6 +71,9 @@ class Bench:
         names = [f"v{t}{v}" for t in range(topics) for v in range(views)]
         for name in names:
             self.db.execute(f"CREATE MATERIALIZED VIEW {name} WITH (offset_index = 'none', parallel = {parallel}) AS {DEFINITION.format(self.topics[int(name[1])])}")
+        running = "SELECT count(*) FROM pg_stat_activity WHERE backend_type IN ('redshift_streaming worker', 'redshift_streaming ingest')"
+        while self.db.execute(running).fetchone()[0] != workers:
+            time.sleep(0.05)
         self.db.execute("CHECKPOINT")
         began = time.monotonic()
         self.db.execute("BEGIN")

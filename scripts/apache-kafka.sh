@@ -48,13 +48,13 @@ format() {
   touch "$home/formatted"
 }
 
-answers() { timeout 10 java -cp "$jars/*" org.apache.kafka.tools.TopicCommand --bootstrap-server "$1" --list; }
+answers() { timeout 30 java -cp "$jars/*" org.apache.kafka.tools.TopicCommand --bootstrap-server "$1" --list; }
 listens() { port_answers "${1##*:}"; }
 
 launch() {
   setsid java -Xms512m -Xmx1g -XX:+UseG1GC -Dkafka.logs.dir="$RUN/log" -cp "$jars/*" kafka.Kafka "$home/server.properties" >"$log" 2>&1 </dev/null &
   echo $! >"$pid_file"
-  wait_for 40 started
+  wait_for 120 started
 }
 started() { pid_runs "$pid_file" kafka.Kafka && listens "$(cat "$home/bootstrap")" && answers "$(cat "$home/bootstrap")"; }
 

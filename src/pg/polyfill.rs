@@ -86,6 +86,11 @@ mod unguarded {
             arbiters: *mut pg_sys::List,
             #[cfg(not(any(feature = "pg14", feature = "pg15")))] only_summarizing: bool,
         ) -> *mut pg_sys::List;
+        #[cfg(not(any(feature = "pg14", feature = "pg15")))]
+        pub fn ExecGetRootToChildMap(
+            target: *mut pg_sys::ResultRelInfo,
+            estate: *mut pg_sys::EState,
+        ) -> *mut pg_sys::TupleConversionMap;
     }
 }
 
@@ -112,6 +117,27 @@ pub(super) unsafe fn insert_index_tuples(
             #[cfg(not(any(feature = "pg14", feature = "pg15")))]
             false,
         )
+    }
+}
+
+/// How a row of the partitioned table becomes one of the partition; null if it is one already.
+///
+/// # Safety
+/// `partition` is what ExecFindPartition gave. Raises by longjmp.
+pub(super) unsafe fn map_to_partition(
+    partition: *mut pg_sys::ResultRelInfo,
+    estate: *mut pg_sys::EState,
+) -> *mut pg_sys::TupleConversionMap {
+    #[cfg(any(feature = "pg14", feature = "pg15"))]
+    // SAFETY: the caller's promise.
+    unsafe {
+        let _ = estate;
+        (*partition).ri_RootToPartitionMap
+    }
+    #[cfg(not(any(feature = "pg14", feature = "pg15")))]
+    // SAFETY: the caller's promise.
+    unsafe {
+        unguarded::ExecGetRootToChildMap(partition, estate)
     }
 }
 
@@ -271,5 +297,37 @@ pub(super) unsafe fn backend_status(number: i32) -> *const pg_sys::PgBackendStat
         } else {
             &raw const (*local).backendStatus
         }
+    }
+}
+
+/// The plain path of a foreign scan. (`create_foreignscan_path` knows more since 17, and again since 18.)
+///
+/// # Safety
+/// Arguments from the planner.
+pub(super) unsafe fn foreign_scan_path(
+    root: *mut pg_sys::PlannerInfo,
+    relation: *mut pg_sys::RelOptInfo,
+    startup_cost: f64,
+    total_cost: f64,
+) -> *mut pg_sys::ForeignPath {
+    let nothing = std::ptr::null_mut();
+    // SAFETY: the caller's promise.
+    unsafe {
+        pg_sys::create_foreignscan_path(
+            root,
+            relation,
+            std::ptr::null_mut(),
+            (*relation).rows,
+            #[cfg(feature = "pg18")]
+            0,
+            startup_cost,
+            total_cost,
+            nothing,
+            (*relation).lateral_relids,
+            std::ptr::null_mut(),
+            #[cfg(any(feature = "pg17", feature = "pg18"))]
+            nothing,
+            nothing,
+        )
     }
 }

@@ -99,6 +99,7 @@ fn send() {
 
 /// `redshift.running_refreshes()`
 #[pg_extern]
+#[expect(clippy::type_complexity, reason = "a row of eight columns")]
 fn running_refreshes() -> TableIterator<
     'static,
     (

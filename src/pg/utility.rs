@@ -50,6 +50,14 @@ unsafe extern "C-unwind" fn process_utility(
         if concerns_databases((*statement).type_) {
             entry(|| clear_database(statement));
         }
+        if concerns_sources((*statement).type_) {
+            // Workers that sleep look what changed.
+            entry(|| {
+                if pg_sys::IsTransactionState() && relation::extension_exists() {
+                    super::shared::nudge_at_commit();
+                }
+            });
+        }
         let recorded = context == pg_sys::ProcessUtilityContext::PROCESS_UTILITY_TOPLEVEL
             && settings::records_all_statements()
             && entry(|| statement_history::utility_begins(planned, text));
@@ -89,6 +97,17 @@ fn concerns_databases(tag: pg_sys::NodeTag) -> bool {
     matches!(
         tag,
         T_DropdbStmt | T_CreatedbStmt | T_RenameStmt | T_AlterDatabaseStmt
+    )
+}
+
+fn concerns_sources(tag: pg_sys::NodeTag) -> bool {
+    use pg_sys::NodeTag::*;
+    matches!(
+        tag,
+        T_AlterForeignServerStmt
+            | T_CreateUserMappingStmt
+            | T_AlterUserMappingStmt
+            | T_DropUserMappingStmt
     )
 }
 

@@ -55,6 +55,7 @@ struct First {
 
 /// Runs until the server stops, or until there is nothing to do.
 pub fn run(database: Oid, number: usize) {
+    invalidation::watch_sources();
     let mut worker = Worker {
         database,
         number,
@@ -74,6 +75,7 @@ pub fn run(database: Oid, number: usize) {
         }),
     };
     while worker.is_needed() {
+        worker.leave_changed_sources();
         worker.open_feeds();
         worker.follow_topics();
         worker.follow_streams();
@@ -223,6 +225,18 @@ impl Worker {
                     })
             };
             feed.members.retain(is_here);
+        }
+    }
+
+    /// A server or a user mapping has another address or secret: everything is opened anew, with new clients.
+    fn leave_changed_sources(&mut self) {
+        if invalidation::take_source_change() {
+            self.feeds.clear();
+            self.openings.clear();
+            self.clients.keep(&[]);
+            for view in self.views.values_mut() {
+                view.retry_at = Instant::now();
+            }
         }
     }
 

@@ -28,7 +28,12 @@ from proxy import Proxy  # noqa: E402
 from server import as_server  # noqa: E402
 
 PARTITIONS = 4
-VIEWS = ("auto_1", "auto_2", "by_hand")
+VIEWS = {
+    "auto_1": "auto_refresh = on",
+    # Two workers divide its partitions.
+    "auto_2": "auto_refresh = on, parallel = 2",
+    "by_hand": "auto_refresh = off",
+}
 # A view that was refused by the broker for long waits up to half a minute before it tries again.
 PATIENCE = 90
 
@@ -77,12 +82,13 @@ class Postgres:
                 time.sleep(0.1)
 
     def worker(self):
-        """The pid of the database's worker, when there is one."""
+        """The pid of one of the database's workers, when there is one."""
         deadline = time.monotonic() + PATIENCE
         while True:
-            found = self.query("SELECT pid FROM pg_stat_activity WHERE backend_type = 'redshift_streaming worker' AND datname = 'chaos'")
+            found = self.query(
+                "SELECT pid FROM pg_stat_activity WHERE backend_type IN ('redshift_streaming worker', 'redshift_streaming ingest') AND datname = 'chaos'")
             if found:
-                return found[0][0]
+                return random.choice(found)[0]
             assert time.monotonic() < deadline, f"no worker within {PATIENCE} s"
             time.sleep(0.05)
 
@@ -98,7 +104,8 @@ class Broker(Kafka):
         return int((pathlib.Path(self.run) / "apache.pid").read_text())
 
     def resume(self):
-        subprocess.run([ROOT / "scripts" / "apache-kafka.sh", "resume"], check=True, capture_output=True)
+        done = subprocess.run([ROOT / "scripts" / "apache-kafka.sh", "resume"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        assert done.returncode == 0, done.stdout
 
 
 class Refresher(threading.Thread):
@@ -232,9 +239,9 @@ class Chaos:
             "CALL redshift.create_external_schema('stream', source => 'kafka', uri => %s, authentication => 'none', topics => %s)",
             self.proxy.bootstrap, self.topic,
         )
-        for view in VIEWS:
+        for view, options in VIEWS.items():
             run(
-                f"CREATE MATERIALIZED VIEW {view} WITH (auto_refresh = {'off' if view == 'by_hand' else 'on'}) AS "
+                f"CREATE MATERIALIZED VIEW {view} WITH ({options}) AS "
                 f"SELECT kafka_partition, kafka_offset, kafka_value FROM stream.{self.topic}"
             )
 

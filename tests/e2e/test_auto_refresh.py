@@ -134,6 +134,7 @@ def test_views_that_begin_apart_share_the_topic(stage):
 
 
 def test_a_second_view_on_a_topic_says_what_it_costs(stage):
+    stage.db.connection.notices.clear()  # the connection is the module's
     topic = stage.topic()
     stage.view(topic, options=AUTO)
     stage.view(topic, "w")

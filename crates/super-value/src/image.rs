@@ -91,6 +91,8 @@ pub(crate) struct Memory {
     pairs: Vec<Pair>,
     resolved: Vec<u8>,
     shapes: Shapes,
+    /// Where the first object that was found to have equal keys is in the text.
+    equal_keys: Option<usize>,
 }
 
 impl Memory {
@@ -100,7 +102,13 @@ impl Memory {
             pairs: Vec::new(),
             resolved: Vec::new(),
             shapes: Shapes::new(),
+            equal_keys: None,
         }
+    }
+
+    /// Where an object with equal keys is in the text of the last document, if one is.
+    pub(crate) fn equal_keys(&self) -> Option<usize> {
+        self.equal_keys
     }
 
     /// Gives back the buffers.
@@ -121,6 +129,7 @@ pub(crate) fn build(
     out: &mut [u8],
 ) -> Result<usize, JsonError> {
     memory.places.clear();
+    memory.equal_keys = None;
     // A pair has at least four positions.
     let reserved = memory.places.try_reserve(document.positions.len() / 4 + 1);
     reserved.map_err(|_| JsonError::new(JsonErrorKind::OutOfMemory, 0))?;
@@ -387,7 +396,10 @@ impl Builder<'_> {
         }
         sort(pairs, self.document.text, resolved);
         let kept = pairs.len();
-        if kept == count && resolved.is_empty() {
+        if kept < count {
+            let position = self.document.position(place.entry);
+            self.memory.equal_keys.get_or_insert(position);
+        } else if resolved.is_empty() {
             let text = self.document.text;
             let sorted = pairs
                 .iter()

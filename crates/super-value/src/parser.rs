@@ -78,6 +78,15 @@ impl Parser {
         Ok(&self.image[..length])
     }
 
+    /// As [`parse`](Self::parse), but an object with equal names is an error, placed at an object.
+    pub fn parse_unique(&mut self, document: &[u8]) -> Result<&[u8], JsonError> {
+        let length = self.parse(document)?.len();
+        match self.memory.equal_keys() {
+            Some(position) => Err(JsonError::new(JsonErrorKind::EqualNames, position)),
+            None => Ok(&self.image[..length]),
+        }
+    }
+
     /// Whether [`parse`](Self::parse) would succeed, without building anything.
     pub fn validate(&mut self, document: &[u8]) -> Result<(), JsonError> {
         if let Some(outcome) = self.remembered(document) {
@@ -541,6 +550,19 @@ mod tests {
                     .parse(format!("{{{}}}", once.join(",")).as_bytes())
                     .unwrap()
             );
+        }
+    }
+
+    #[test]
+    fn equal_names_are_refused_where_that_is_asked_for() {
+        let mut parser = Parser::new();
+        let twice = br#"[{"a":1},{"b":{"c":1,"d":2,"\u0063":3}}]"#;
+        for _ in 0..3 {
+            let error = JsonError::new(EqualNames, 14);
+            assert_eq!(parser.parse_unique(twice), Err(error));
+            assert!(parser.parse(twice).is_ok());
+            assert!(parser.parse_unique(br#"{"a":1,"b":{"a":1}}"#).is_ok());
+            assert!(parser.validate(twice).is_ok());
         }
     }
 

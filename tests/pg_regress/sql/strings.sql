@@ -36,3 +36,5 @@ SELECT listagg('x' ORDER BY n), pg_typeof(listagg('x')) FROM generate_series(1, 
 SELECT median(seller), median(price), median(price::float8), median(price) FILTER (WHERE false) AS nothing FROM sales;
 SELECT median(n), median(n::numeric) FROM generate_series(1, 4) AS n;
 SELECT count(DISTINCT seller) AS approximate_count FROM sales;
+-- NVL of more than five
+SELECT nvl(NULL, NULL, NULL, NULL, NULL, NULL, 7, 8) AS n, nvl(NULL, 'b', 'c', 'd', 'e', 'f', 'g') AS t, nvl(NULL::int, NULL, NULL, NULL, NULL, NULL) IS NULL AS nothing;
