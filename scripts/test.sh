@@ -81,7 +81,7 @@ count_e2e() {
 }
 suite_e2e_embedded() { e2e --kafka=embedded --ignore-glob='test_kinesis*.py'; }
 suite_e2e_apache() { e2e --kafka=apache --ignore-glob='test_kinesis*.py'; }
-suite_e2e_kinesis() { e2e test_kinesis*.py; }
+suite_e2e_kinesis() { cd "$ROOT/tests/e2e" && e2e test_kinesis*.py; }
 count_e2e_embedded() { count_e2e "$1"; }
 count_e2e_apache() { count_e2e "$1"; }
 count_e2e_kinesis() { count_e2e "$1"; }
