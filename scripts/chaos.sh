@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Kills and stops the server, its workers and Apache Kafka and cuts the network, at random while records arrive, then counts: chaos.sh [ROUNDS]
+# Kills and stops the server, its workers and Apache Kafka and cuts the network, at random while records arrive, then counts: chaos.sh [ROUNDS]. Then half
+# as many rounds with the Kinesis emulator.
 # SEED=n repeats a run's order of events. Cluster and broker are its own, in .run/chaos; a failed run leaves its data there.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
@@ -18,3 +19,7 @@ echo apache >"$RUN/broker"
 "$ROOT/scripts/cluster.sh" start
 step "chaos, $rounds rounds"
 "$python" "$ROOT/tests/chaos/chaos.py" --rounds "$rounds" ${SEED:+--seed "$SEED"} --run "$RUN"
+"$ROOT/scripts/apache-kafka.sh" stop
+"$ROOT/scripts/kinesis.sh" start
+step "chaos with Kinesis, $(((rounds + 1) / 2)) rounds"
+"$python" "$ROOT/tests/chaos/kinesis_chaos.py" --rounds "$(((rounds + 1) / 2))" ${SEED:+--seed "$SEED"} --run "$RUN"

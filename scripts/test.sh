@@ -27,8 +27,12 @@ suite_lint() { "$ROOT/scripts/lint.sh"; }
 
 suite_crates() {
   cd "$ROOT"
+  # Without the emulator its tests say so and do nothing; the suite is then missing a part, as any other.
+  KINESIS_ENDPOINT=$(cat "$RUN/kinesis.endpoint")
+  export KINESIS_ENDPOINT
   cargo test --release --locked --workspace --exclude redshift_streaming
 }
+need_crates() { need_kinesis; }
 count_crates() { awk '/^test result:/ { p += $4; f += $6; s += $8 } END { print p + 0, f + 0, s + 0 }' "$1"; }
 
 suite_wrappers() {
@@ -77,7 +81,7 @@ count_e2e() {
 }
 suite_e2e_embedded() { e2e --kafka=embedded --ignore-glob='test_kinesis*.py'; }
 suite_e2e_apache() { e2e --kafka=apache --ignore-glob='test_kinesis*.py'; }
-suite_e2e_kinesis() { e2e test_kinesis*.py; }
+suite_e2e_kinesis() { cd "$ROOT/tests/e2e" && e2e test_kinesis*.py; }
 count_e2e_embedded() { count_e2e "$1"; }
 count_e2e_apache() { count_e2e "$1"; }
 count_e2e_kinesis() { count_e2e "$1"; }
@@ -94,7 +98,7 @@ need_chaos() { need_extension; }
 suite_docs() { "$(python)" "$ROOT/tests/docs/run.py"; }
 count_docs() { tail -n 1 "$1" | awk '{ print $1, $3, $5 }'; }
 # Without Apache Kafka its blocks are listed as not run, but not where everything is required.
-need_docs() { need_extension; need_cluster; need_embedded; if [ -n "${CI:-}${REQUIRE_ALL:-}" ]; then need_apache; fi; }
+need_docs() { need_extension; need_cluster; need_embedded; need_kinesis; if [ -n "${CI:-}${REQUIRE_ALL:-}" ]; then need_apache; fi; }
 
 # --- what they need; each prints what is missing ---------------------------------------------------------------------------
 
@@ -122,10 +126,10 @@ stop_parts() {
 "$ROOT/scripts/prepare.sh" build test
 "$ROOT/scripts/build.sh"
 trap stop_parts EXIT
+if wanted '(crates|kinesis|docs)'; then part kinesis "$ROOT/scripts/kinesis.sh" start; fi
 if wanted '(pg_regress|isolation|e2e|docs)'; then
   part embedded "$ROOT/scripts/embedded-kafka.sh" start
   echo embedded >"$RUN/broker"
-  if wanted '(kinesis|docs)'; then part kinesis "$ROOT/scripts/kinesis.sh" start; fi
   if wanted '(apache|docs)'; then part apache "$ROOT/scripts/apache-kafka.sh" start; fi
   if [ -z "$(need_extension)" ]; then part cluster "$ROOT/scripts/cluster.sh" start; fi
 fi

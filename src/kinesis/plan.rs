@@ -77,6 +77,7 @@ pub fn plan(
             id: shard.id.clone(),
             parents: shard.parents.clone(),
             from,
+            is_closed: shard.last.is_some(),
         });
     }
     plan

@@ -46,6 +46,7 @@ pub fn lag(
         id,
         parents: Vec::new(),
         from,
+        is_closed: false,
     };
     let options = ReadOptions {
         until: Until::Parity(i64::MAX),
@@ -94,6 +95,7 @@ fn newest_times(client: &Client, stream: &StreamDescription) -> Vec<Option<i64>>
         id: shard.id.clone(),
         parents: Vec::new(),
         from: Position::Time(now - WINDOW_MS),
+        is_closed: false,
     };
     let options = ReadOptions {
         until: Until::Parity(now),

@@ -337,6 +337,7 @@ fn peek(table: Oid, limit: u64, bounds: &Bounds) -> Open {
             // In no order: all at once.
             parents: Vec::new(),
             from: from.clone(),
+            is_closed: shard.last.is_some(),
         })
         .collect();
     let options = ReadOptions {

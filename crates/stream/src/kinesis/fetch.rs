@@ -83,6 +83,8 @@ pub struct Fetch {
     /// Its place in the reader.
     pub place: usize,
     pub from: Position,
+    /// It is known to be closed: only its end is the end.
+    pub is_closed: bool,
     pub options: ReadOptions,
     pub turns: Option<Turns>,
     pub memory: Arc<Semaphore>,
@@ -103,6 +105,7 @@ impl Fetch {
         let mut from = self.from.clone();
         let mut iterator = None;
         let mut pause = Pause::default();
+        let mut late = 0;
         loop {
             let Some(current) = iterator.take() else {
                 match self.service.iterator(&self.stream, &self.id, &from).await {
@@ -124,7 +127,7 @@ impl Fetch {
                 Ok(answer) => {
                     pause.reset();
                     iterator = answer.next_shard_iterator.clone();
-                    let page = self.page(answer, asked, memory);
+                    let page = self.page(answer, asked, memory, &mut late);
                     if let Some(last) = page.records.last() {
                         from = after(last, from);
                     }
@@ -197,31 +200,40 @@ impl Fetch {
         answer: GetRecordsOutput,
         asked: i64,
         memory: Option<OwnedSemaphorePermit>,
+        late: &mut i64,
     ) -> Page {
         let mut records = answer.records;
         let bytes: u64 = records.iter().map(size).sum();
         if let Some(turns) = &self.turns {
             turns.pay(bytes);
         }
-        let is_closed = answer.next_shard_iterator.is_none();
+        let has_ended = answer.next_shard_iterator.is_none();
         let behind_ms = answer.millis_behind_latest;
-        let newer = match self.options.until {
-            Until::Parity(began) => records
-                .iter()
-                .position(|record| arrival(record).is_some_and(|arrived| arrived > began)),
-            Until::Stopped => None,
+        // The service says how far the last record is behind its clock. If ours is late, what arrived before we began may seem to be newer.
+        if let (Some(behind), Some(last)) = (behind_ms, records.last().and_then(arrival)) {
+            *late = (*late).max(last.saturating_add(behind) - asked);
+        }
+        let began = match self.options.until {
+            Until::Parity(began) => began.saturating_add(*late),
+            Until::Stopped => i64::MAX,
         };
-        let caught_up_to = match (newer, self.options.until) {
-            (Some(first), Until::Parity(began)) => {
+        // At the tip the whole page is taken.
+        let is_newer = |record: &Record| arrival(record).is_some_and(|arrived| arrived > began);
+        let newer = match behind_ms {
+            Some(0) => None,
+            _ => records.iter().position(is_newer),
+        };
+        let caught_up_to = match newer {
+            Some(first) => {
                 records.truncate(first);
                 Some(began)
             }
-            _ if behind_ms == Some(0) || is_closed => Some(asked),
+            _ if behind_ms == Some(0) || has_ended => Some(asked),
             _ => records.last().and_then(arrival),
         };
-        let at_end = newer.is_none() && is_closed;
+        let at_end = newer.is_none() && has_ended;
         let at_parity = matches!(self.options.until, Until::Parity(_))
-            && (newer.is_some() || behind_ms == Some(0));
+            && (newer.is_some() || behind_ms == Some(0) && !self.is_closed);
         let children = answer.child_shards.unwrap_or_default();
         Page {
             shard: self.place,

@@ -20,6 +20,8 @@ pub struct ShardStart {
     pub parents: Vec<String>,
     /// Where to read on.
     pub from: Position,
+    /// The service says that it is closed: it is read to its end, even if nothing seems to be behind.
+    pub is_closed: bool,
 }
 
 /// How a reader works.
@@ -140,6 +142,7 @@ impl Records {
 
 struct Slot {
     state: ShardState,
+    is_closed: bool,
     is_started: bool,
     is_done: bool,
 }
@@ -201,6 +204,7 @@ impl Reader {
         }
         self.slots.push(Slot {
             state: ShardState::new(&shard),
+            is_closed: shard.is_closed,
             is_started: false,
             is_done: false,
         });
@@ -224,6 +228,7 @@ impl Reader {
                 id: state.id.as_str().into(),
                 place,
                 from: state.position.clone(),
+                is_closed: slot.is_closed,
                 options: self.options,
                 turns: config.keep_limits.then(|| limit::turns(name)),
                 memory: Arc::clone(&self.memory),
@@ -301,6 +306,7 @@ impl Reader {
                     id: id.clone(),
                     parents: parents.clone(),
                     from: Position::Horizon,
+                    is_closed: false,
                 });
             }
             self.start_ready()?;
