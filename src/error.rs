@@ -28,6 +28,7 @@ pub fn source(what: &str, error: &stream::Error) -> Report {
                 None => report.detail(format!("{request}.")),
             }
         }
+        Refused { request, refusal, cause } => refused(what, *refusal).detail(format!("{}: {cause}.", capitalized(request))),
         UnknownTopic { topic } => {
             Report::new(sqlstate::UNDEFINED_OBJECT, format!("{what}: topic \"{topic}\" does not exist"))
                 .detail("The broker knows no topic of this name, or does not show it to this client.")
@@ -44,6 +45,71 @@ pub fn source(what: &str, error: &stream::Error) -> Report {
         .detail(format!("{cause}.")),
         other => Report::new(sqlstate::SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION, format!("{what}: {other}")),
     }
+}
+
+/// Broker and client do not come to terms. Each says what is missing where.
+fn refused(what: &str, refusal: stream::Refusal) -> Report {
+    use stream::Refusal::*;
+    const TLS: [u8; 5] = sqlstate::SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION;
+    const AUTHENTICATION: [u8; 5] = sqlstate::INVALID_AUTHORIZATION_SPECIFICATION;
+    let (code, text, hint) = match refusal {
+        UntrustedBroker => (
+            TLS,
+            "the broker's certificate is not trusted",
+            "Give the authority that signed it: ALTER SERVER .. OPTIONS (ADD ca '-----BEGIN CERTIFICATE-----..').",
+        ),
+        BrokerCertificateExpired => (
+            TLS,
+            "the broker's certificate has expired or is not valid yet",
+            "Renew the certificate on the broker, or set this machine's clock.",
+        ),
+        WrongHost => (
+            TLS,
+            "the broker's certificate is not for this host",
+            "Use a name in uri that the certificate has; ALTER SERVER .. OPTIONS (ADD verify_hostname 'off') gives the check up.",
+        ),
+        ClientCertificate => (
+            AUTHENTICATION,
+            "the broker did not accept the client's certificate, or wants one",
+            "It has to be signed by an authority that the broker trusts and not be expired: authentication 'mtls' of the server, certificate and private_key of the user mapping.",
+        ),
+        Login => (
+            sqlstate::INVALID_PASSWORD,
+            "the broker did not accept the user and password",
+            "ALTER USER MAPPING .. OPTIONS (SET user '..', SET password '..') of the user who reads: for a materialized view, its owner.",
+        ),
+        Mechanism => (
+            AUTHENTICATION,
+            "the broker does not offer this SASL mechanism",
+            "Set authentication of the server to one that it offers.",
+        ),
+        NoTls => (
+            TLS,
+            "the broker does not speak TLS on this port",
+            "Check the port in uri, or ALTER SERVER .. OPTIONS (ADD tls 'off').",
+        ),
+        TlsRequired => (
+            TLS,
+            "the broker seems to speak TLS on this port",
+            "ALTER SERVER .. OPTIONS (ADD tls 'on').",
+        ),
+        Tls => (
+            TLS,
+            "no TLS connection with the broker",
+            "Check the port in uri and the TLS settings of the broker.",
+        ),
+    };
+    Report::new(code, format!("{what}: {text}")).hint(hint)
+}
+
+/// The user who reads has no credentials for the brokers.
+pub fn credentials_missing(server: &str, user: &str, what: &str, options: &str) -> Report {
+    Report::new(
+        sqlstate::INVALID_AUTHORIZATION_SPECIFICATION,
+        format!("external schema \"{server}\": user \"{user}\" has no {what}"),
+    )
+    .detail("A stream is read with the user mapping of the user who reads (for a materialized view, its owner), else with PUBLIC's.")
+    .hint(format!("CREATE USER MAPPING FOR {user} SERVER {server} OPTIONS ({options});"))
 }
 
 fn capitalized(text: &str) -> String {
@@ -251,6 +317,41 @@ pub fn option_fixed(name: &str) -> Report {
         sqlstate::FEATURE_NOT_SUPPORTED,
         format!("option \"{name}\" can only be given to CREATE MATERIALIZED VIEW"),
     )
+}
+
+/// The same for a value that may be a secret.
+pub fn secret_option_value(name: &str, allowed: &str) -> Report {
+    Report::new(
+        sqlstate::INVALID_PARAMETER_VALUE,
+        format!("invalid value for option \"{name}\""),
+    )
+    .hint(format!("Allowed: {allowed}."))
+}
+
+/// Options that exclude each other.
+pub fn conflicting_options(one: &str, other: &str) -> Report {
+    Report::new(
+        sqlstate::INVALID_PARAMETER_VALUE,
+        format!("options \"{one}\" and \"{other}\" cannot be given together"),
+    )
+}
+
+/// An option that only a superuser may set.
+pub fn superuser_option(name: &str) -> Report {
+    Report::new(
+        sqlstate::INSUFFICIENT_PRIVILEGE,
+        format!("only a superuser may set option \"{name}\""),
+    )
+    .detail("It lets the database server's own machine answer for whoever uses it; ALTER counts as setting all options anew.")
+}
+
+/// `client_properties` that were valid for an earlier release.
+pub fn client_properties(allowed: &str) -> Report {
+    Report::new(
+        sqlstate::INVALID_PARAMETER_VALUE,
+        "invalid value for option \"client_properties\"",
+    )
+    .hint(format!("Properties that can be set: {allowed}."))
 }
 
 /// An unknown option of a server or foreign table.

@@ -76,7 +76,7 @@ fn load_new_records(table: Oid, max_records: u64, max_bytes: u64) {
     }
     let view = find_loadable(table, &name);
     let Locked { stream, definition } = lock_source(&view);
-    let (source, topic) = Source::of_stream(stream);
+    let (source, topic) = Source::of_stream(stream, relation::owner(table));
     let checkpoints = checkpoint::lock(view.id);
 
     let client = source.connect(settings::memory_limit_bytes());

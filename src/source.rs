@@ -2,15 +2,14 @@
 //!
 //! A request is sent and waited for here, interruptibly; records are waited for in `crate::scan`.
 
+use crate::access::Access;
 use crate::pg::foreign::{self, Server};
 use crate::pg::node::Definition;
 use crate::pg::relation::Oid;
 use crate::pg::wait;
 use crate::{error, settings};
 use std::time::{Duration, Instant};
-use stream::{
-    Client, Config, ListedOffset, Next, OffsetSpec, PartitionRange, Pending, ReadOptions,
-};
+use stream::{Client, ListedOffset, Next, OffsetSpec, PartitionRange, Pending, ReadOptions};
 
 /// Where an external schema's streams are.
 pub struct Source {
@@ -19,13 +18,14 @@ pub struct Source {
     /// The server's OID.
     pub server: Oid,
     bootstrap_servers: String,
+    access: Access,
     /// `topics` of CREATE SERVER: comma-separated names in which `*` stands for any characters. All but internal topics if absent.
     pub topics: Option<String>,
 }
 
 impl Source {
-    /// The source of a server.
-    pub fn of_server(server: &Server) -> Source {
+    /// The source of a server, read as `user`.
+    pub fn of_server(server: &Server, user: Oid) -> Source {
         let uri = option(&server.options, "uri").unwrap_or_else(|| {
             error::foreign_option_missing(&format!("server \"{}\"", server.name), "uri").raise()
         });
@@ -33,21 +33,20 @@ impl Source {
             server_name: server.name.clone(),
             server: server.oid,
             bootstrap_servers: uri,
+            access: Access::of(server, user),
             topics: option(&server.options, "topics"),
         }
     }
 
-    /// The source of a stream, and the stream's name.
-    pub fn of_stream(table: Oid) -> (Source, String) {
+    /// The source of a stream, read as `user`, and the stream's name.
+    pub fn of_stream(table: Oid, user: Oid) -> (Source, String) {
         let (server, options) = foreign::of_table(table);
-        let topic = option(&options, "topic")
-            .unwrap_or_else(|| error::foreign_option_missing("the foreign table", "topic").raise());
-        (Source::of_server(&server), topic)
+        (Source::of_server(&server, user), topic(&options))
     }
 
-    /// `uri` of CREATE SERVER.
-    pub fn bootstrap_servers(&self) -> &str {
-        &self.bootstrap_servers
+    /// What a client of this source is made of.
+    pub fn access(&self) -> &Access {
+        &self.access
     }
 
     /// What error messages call it.
@@ -60,12 +59,8 @@ impl Source {
 
     /// A new client that buffers at most `memory_bytes`. It connects in the background.
     pub fn connect(&self, memory_bytes: usize) -> Client {
-        let config = Config {
-            bootstrap_servers: self.bootstrap_servers.clone(),
-            memory_bytes,
-            ..Config::default()
-        };
-        Client::new(&config).unwrap_or_else(|error| error::source(&self.label(), &error).raise())
+        Client::new(&self.access.config(memory_bytes))
+            .unwrap_or_else(|error| error::source(&self.label(), &error).raise())
     }
 
     /// Waits for an answer; raises what went wrong.
@@ -96,6 +91,16 @@ impl Source {
             wait::readable(client.wake_fd(), deadline);
         }
     }
+}
+
+/// The topic of a foreign table.
+pub fn topic_of(table: Oid) -> String {
+    topic(&foreign::of_table(table).1)
+}
+
+fn topic(options: &[Definition]) -> String {
+    option(options, "topic")
+        .unwrap_or_else(|| error::foreign_option_missing("the foreign table", "topic").raise())
 }
 
 /// The value of an option.

@@ -1,7 +1,6 @@
 //! External schemas: their options, topics as foreign tables, and whether data is flowing.
 
 use crate::pg::foreign::{self, Server};
-use crate::pg::node::Definition;
 use crate::pg::relation;
 use crate::scan::column::COLUMNS;
 use crate::source::Source;
@@ -15,60 +14,6 @@ const MAX_NAME_BYTES: usize = 63;
 /// More relations than this in one schema are a mistake.
 const MAX_TOPICS: usize = 10_000;
 
-/// What may stand in OPTIONS (..) of CREATE SERVER.
-const SERVER_OPTIONS: &str = "uri, authentication, topics";
-
-/// The catalogue that the validator is asked about.
-pub enum OptionsOf {
-    /// CREATE SERVER.
-    Server,
-    /// CREATE FOREIGN TABLE.
-    Table,
-    /// Others, which have no options.
-    Other,
-}
-
-/// Raises an error for options that cannot be.
-pub fn validate(of: OptionsOf, options: &[Definition]) {
-    for Definition { name, value } in options {
-        let value = value.as_deref().unwrap_or_default();
-        match (&of, name.as_str()) {
-            (OptionsOf::Server, "uri") => validate_uri(value),
-            (OptionsOf::Server, "authentication") => validate_authentication(value),
-            (OptionsOf::Server, "topics") | (OptionsOf::Table, "topic") => {
-                if value.trim().is_empty() {
-                    error::option_value(name, value, "a name").raise();
-                }
-            }
-            (OptionsOf::Server, _) => error::foreign_option(name, SERVER_OPTIONS).raise(),
-            (OptionsOf::Table, _) => error::foreign_option(name, "topic").raise(),
-            (OptionsOf::Other, _) => error::foreign_option(name, "none").raise(),
-        }
-    }
-}
-
-fn validate_uri(uri: &str) {
-    let is_broker = |broker: &str| match broker.trim().rsplit_once(':') {
-        Some((host, port)) => !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port > 0),
-        None => false,
-    };
-    if !uri.split(',').all(is_broker) {
-        error::option_value("uri", uri, "host:port[,host:port..]").raise();
-    }
-}
-
-fn validate_authentication(value: &str) {
-    match value.to_ascii_lowercase().as_str() {
-        "none" => {}
-        later @ ("iam" | "mtls") => error::option_not_yet(
-            &format!("authentication {later}"),
-            "Use authentication none.",
-        )
-        .raise(),
-        _ => error::option_value("authentication", value, "none").raise(),
-    }
-}
-
 /// The statements of IMPORT FOREIGN SCHEMA: one foreign table for each topic of the server. (Postgres itself applies LIMIT TO and EXCEPT.)
 pub fn import_commands(server: &str) -> Vec<String> {
     let server = foreign::server_by_name(server);
@@ -80,7 +25,7 @@ pub fn import_commands(server: &str) -> Vec<String> {
 
 /// Topic and relation name of each topic that belongs to the schema, by name.
 pub fn topics(server: &Server) -> Vec<(String, String)> {
-    let source = Source::of_server(server);
+    let source = Source::of_server(server, relation::current_user());
     let client = source.connect(settings::memory_limit_bytes());
     let listed = source.answer(&client, client.list_topics(settings::connect_timeout()));
     let mut names: Vec<String> = listed
@@ -176,7 +121,7 @@ pub struct PartitionStatus {
 pub fn status(schema: &str) -> Vec<PartitionStatus> {
     let server = foreign::find_server(schema)
         .unwrap_or_else(|| error::not_an_external_schema(schema).raise());
-    let source = Source::of_server(&server);
+    let source = Source::of_server(&server, relation::current_user());
     let client = source.connect(settings::memory_limit_bytes());
     let mapped = pg::spi::rows(
         "SELECT o.option_value FROM pg_catalog.pg_foreign_table AS t, pg_catalog.pg_options_to_table(t.ftoptions) AS o

@@ -87,7 +87,7 @@ fn current_partitions(view: &MaterializedView) -> Vec<Checkpoint> {
     let Some(stream) = view.definition.and_then(definition::stream_of) else {
         return Vec::new();
     };
-    let (source, topic) = Source::of_stream(stream);
+    let (source, topic) = Source::of_stream(stream, relation::owner(view.table));
     start::checkpoints(&source, &topic, None)
 }
 
@@ -115,7 +115,8 @@ pub fn high_watermarks() -> Vec<(Oid, String, i64)> {
         let Some(stream) = definition::stream_of(definition) else {
             continue;
         };
-        let (source, topic) = Source::of_stream(stream);
+        // As a view reads its tables: the owner's credentials, whoever asks.
+        let (source, topic) = Source::of_stream(stream, relation::owner(view));
         let client = source.connect(settings::memory_limit_bytes());
         let asked = client.describe_topic(&topic, settings::connect_timeout());
         let description = source.answer(&client, asked);

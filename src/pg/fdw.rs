@@ -308,6 +308,7 @@ unsafe extern "C-unwind" fn begin(node: *mut pg_sys::ForeignScanState, flags: c_
             let state = State {
                 scan: Some(Scan::begin(
                     (*relation).rd_id,
+                    super::polyfill::scan_user(node),
                     columns,
                     u64::try_from(limit).unwrap_or(0),
                 )),

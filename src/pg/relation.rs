@@ -119,6 +119,12 @@ pub fn current_user() -> Oid {
     unsafe { pg_sys::GetUserId() }
 }
 
+/// Is the current user a superuser?
+pub fn current_user_is_superuser() -> bool {
+    // SAFETY: looks into the catalogues, inside a transaction.
+    unsafe { pg_sys::superuser() }
+}
+
 /// Locks the relation until the transaction ends.
 pub fn lock(relation: Oid, mode: LockMode) {
     let mode = match mode {

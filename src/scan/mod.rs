@@ -9,7 +9,7 @@ pub mod job;
 use crate::pg::relation::{self, Oid};
 use crate::pg::tuple::RowWriter;
 use crate::pg::{time, wait};
-use crate::source::{Source, Watermarks};
+use crate::source::{self, Source, Watermarks};
 use crate::{error, settings};
 use bounds::Bounds;
 use column::{Column, RowFiller, to_milliseconds};
@@ -52,12 +52,14 @@ pub fn check_allowed_here(table: Oid) {
 
 /// The topic of a foreign table.
 pub fn topic_of(table: Oid) -> String {
-    Source::of_stream(table).1
+    source::topic_of(table)
 }
 
 /// A scan of a topic.
 pub struct Scan {
     table: Oid,
+    /// Who reads.
+    user: Oid,
     filler: RowFiller,
     /// How many records are enough; 0 for all.
     limit: u64,
@@ -99,8 +101,8 @@ enum Records {
 }
 
 impl Scan {
-    /// Prepares a scan; the broker is asked when the first record is.
-    pub fn begin(table: Oid, columns: Vec<(usize, Column)>, limit: u64) -> Scan {
+    /// Prepares a scan as `user`; the broker is asked when the first record is.
+    pub fn begin(table: Oid, user: Oid, columns: Vec<(usize, Column)>, limit: u64) -> Scan {
         let refresh = job::take(table).map(Refresh::new);
         let refresh_time = refresh
             .as_ref()
@@ -109,6 +111,7 @@ impl Scan {
             });
         Scan {
             table,
+            user,
             filler: RowFiller::new(columns, refresh_time),
             limit,
             returned: 0,
@@ -128,7 +131,7 @@ impl Scan {
         self.open = Some(match &self.refresh {
             Some(refresh) => refresh.job.open(&bounds),
             None => {
-                let (source, topic) = Source::of_stream(self.table);
+                let (source, topic) = Source::of_stream(self.table, self.user);
                 let few = (1..=SMALL_PEEK_RECORDS).contains(&self.limit);
                 let memory = settings::memory_limit_bytes();
                 let client = source.connect(if few {

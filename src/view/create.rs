@@ -53,7 +53,7 @@ pub fn run(request: Request) {
         return;
     }
     relation::lock(stream, LockMode::AccessShare);
-    let (source, topic) = Source::of_stream(stream);
+    let (source, topic) = Source::of_stream(stream, relation::current_user());
     let checkpoints = start::checkpoints(&source, &topic, options.start.as_deref());
     let columns = request.query.output_columns(&request.column_names);
     if request.column_names.len() > columns.len() {

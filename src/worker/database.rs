@@ -6,6 +6,7 @@ use super::feed::{Batch, Clients, Feed, Opening, Topic};
 use super::ingest::{self, Outcome};
 use super::journal::{self, Journal};
 use super::state::{self, LOCK_NOT_AVAILABLE, State};
+use crate::access::Access;
 use crate::catalog::{checkpoint, materialized_view};
 use crate::pg::background::{self, Failure, transaction};
 use crate::pg::relation::{self, Oid};
@@ -220,14 +221,14 @@ impl Worker {
     fn follow_topics(&mut self) {
         let mut index = 0;
         while index < self.feeds.len() {
-            let servers = self.feeds[index].servers().to_owned();
+            let access = self.feeds[index].access().clone();
             let is_probe = self.feeds[..index]
                 .iter()
-                .all(|feed| feed.servers() != servers);
+                .all(|feed| *feed.access() != access);
             match self.feeds[index].look_at_topic(&self.clients, is_probe) {
                 Topic::Same => {}
-                Topic::Answered => self.show_members(&servers, State::Running, None),
-                Topic::Silent(cause) => self.show_members(&servers, State::Retrying, Some(&cause)),
+                Topic::Answered => self.show_members(&access, State::Running, None),
+                Topic::Silent(cause) => self.show_members(&access, State::Retrying, Some(&cause)),
                 Topic::Changed => {
                     self.feeds.swap_remove(index);
                     continue;
@@ -237,10 +238,10 @@ impl Worker {
         }
     }
 
-    /// Shows a state for each view that follows a topic of these servers.
-    fn show_members(&mut self, servers: &str, state: State, error: Option<&str>) {
-        let of_servers = self.feeds.iter().filter(|feed| feed.servers() == servers);
-        let members: Vec<i64> = of_servers
+    /// Shows a state for each view that is read by these brokers and credentials.
+    fn show_members(&mut self, access: &Access, state: State, error: Option<&str>) {
+        let of_access = self.feeds.iter().filter(|feed| feed.access() == access);
+        let members: Vec<i64> = of_access
             .flat_map(|feed| feed.members.iter().copied())
             .collect();
         for id in members {

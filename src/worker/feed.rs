@@ -4,6 +4,7 @@
 //! own until it has caught up. A client reads a partition once, so feeds of one topic need different clients; all others share.
 
 use super::ingest::LOCK_TIMEOUT;
+use crate::access::Access;
 use crate::catalog::checkpoint::Checkpoint;
 use crate::catalog::{checkpoint as checkpoints, ledger, materialized_view, refresh_history};
 use crate::checkpoint::{self, Plan};
@@ -28,19 +29,19 @@ const PROBE_PAUSE: Duration = Duration::from_secs(1);
 /// How long the broker may take for that before the views are shown as waiting for it.
 const DESCRIBE_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// The clients of the worker, by bootstrap servers.
+/// The clients of the worker, by what they are made of: views share one if brokers and credentials are the same.
 #[derive(Default)]
 pub struct Clients {
-    clients: Vec<(String, Client)>,
+    clients: Vec<(Access, Client)>,
 }
 
 impl Clients {
     /// The clients of a source, and one more if `fresh` is not satisfied by any.
     fn all(&self, source: &Source) -> impl Iterator<Item = &Client> {
-        let servers = source.bootstrap_servers().to_owned();
+        let access = source.access().clone();
         self.clients
             .iter()
-            .filter(move |(known, _)| *known == servers)
+            .filter(move |(known, _)| *known == access)
             .map(|(_, client)| client)
     }
 
@@ -48,15 +49,14 @@ impl Clients {
         let place = self
             .clients
             .iter()
-            .position(|(known, _)| known == source.bootstrap_servers());
+            .position(|(known, _)| known == source.access());
         place.unwrap_or_else(|| self.add(source, wake))
     }
 
     fn add(&mut self, source: &Source, wake: &WakeSet) -> usize {
         let client = source.connect(settings::memory_limit_bytes());
         wake.add(client.wake_fd());
-        self.clients
-            .push((source.bootstrap_servers().to_owned(), client));
+        self.clients.push((source.access().clone(), client));
         self.clients.len() - 1
     }
 
@@ -67,9 +67,9 @@ impl Clients {
         }
     }
 
-    /// Ends clients of servers that no feed or opening reads any more.
-    pub fn keep(&mut self, used: &[String]) {
-        self.clients.retain(|(servers, _)| used.contains(servers));
+    /// Ends clients that no feed or opening reads by any more.
+    pub fn keep(&mut self, used: &[Access]) {
+        self.clients.retain(|(access, _)| used.contains(access));
     }
 }
 
@@ -129,7 +129,10 @@ impl Opening {
                 error::not_a_streaming_view(&table.to_u32().to_string()).raise()
             });
             let Locked { stream, .. } = refresh::lock_source(&view);
-            (Source::of_stream(stream), checkpoints::read(view.id))
+            (
+                Source::of_stream(stream, relation::owner(table)),
+                checkpoints::read(view.id),
+            )
         })?;
         let client = transaction(|| clients.first(&source, wake))?;
         let description = clients.clients[client]
@@ -327,9 +330,9 @@ pub enum Topic {
 }
 
 impl Feed {
-    /// The servers that it reads.
-    pub fn servers(&self) -> &str {
-        self.source.bootstrap_servers()
+    /// Which brokers it reads, as whom.
+    pub fn access(&self) -> &Access {
+        self.source.access()
     }
 
     /// What has arrived, within the batch limits; `None` if nothing.
@@ -371,7 +374,7 @@ impl Feed {
     /// Is another feed at the same place?
     pub fn is_at_same_place(&self, other: &Feed) -> bool {
         self.topic == other.topic
-            && self.servers() == other.servers()
+            && self.access() == other.access()
             && self.topic_id == other.topic_id
             && self.positions == other.positions
     }

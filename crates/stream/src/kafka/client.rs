@@ -4,6 +4,7 @@ use super::config::Config;
 use super::ffi::{self, Code, Failure, Handle, Queue};
 use super::partitions::PartitionRange;
 use super::reader::{ReadOptions, Reader};
+use super::security::{Refusal, verify_error_text};
 use crate::Error;
 use std::cell::RefCell;
 use std::collections::HashSet;
@@ -21,6 +22,9 @@ const CLOSE_TIMEOUT: Duration = Duration::from_millis(200);
 /// Between two tries of a request that may work later.
 const RETRY_PAUSE: Duration = Duration::from_millis(100);
 
+/// How long a refusal counts for more than the end of the connection that follows it.
+const REFUSAL_STANDS: Duration = Duration::from_secs(5);
+
 /// No request waits longer.
 const LONGEST_TIMEOUT: Duration = Duration::from_secs(3_600);
 
@@ -34,9 +38,16 @@ pub struct Shared {
     handle: Option<Arc<Handle>>,
     destroyed: Receiver<()>,
     main_queue: Option<Queue>,
-    trouble: RefCell<Option<String>>,
+    trouble: RefCell<Option<Trouble>>,
     /// librdkafka keeps one position a partition, so a partition has one reader at a time.
     being_read: RefCell<HashSet<(String, i32)>>,
+}
+
+/// The last complaint of librdkafka.
+struct Trouble {
+    when: Instant,
+    message: String,
+    refusal: Option<Refusal>,
 }
 
 /// A topic in a list of all.
@@ -121,7 +132,7 @@ impl Client {
     /// refused". It stays after the trouble is over.
     pub fn last_broker_error(&self) -> Option<String> {
         self.shared.listen();
-        self.shared.trouble.borrow().clone()
+        self.shared.trouble_text()
     }
 
     /// All topics that may be seen, by name.
@@ -197,6 +208,7 @@ impl Client {
             Ok(_) => Pending {
                 source: Source::Thread(answer),
                 request,
+                began: Instant::now(),
                 deadline,
                 shared: Rc::clone(&self.shared),
             },
@@ -212,6 +224,7 @@ impl Client {
         Pending {
             source: Source::Failed(error),
             request,
+            began: Instant::now(),
             deadline: Instant::now(),
             shared,
         }
@@ -335,9 +348,36 @@ impl Shared {
     pub fn remember(&self, failure: Failure) {
         let mut trouble = self.trouble.borrow_mut();
         // "All brokers are down" follows the reason why and says less.
-        if failure.code != Code::ALL_BROKERS_DOWN || trouble.is_none() {
-            *trouble = Some(failure.message);
+        if failure.code == Code::ALL_BROKERS_DOWN && trouble.is_some() {
+            return;
         }
+        let certificate = self.handle().certificate_error();
+        let refusal = Refusal::of(is_refusal(failure.code), &failure.message, certificate);
+        // A broker that hangs up after it refused says less than the refusal.
+        if refusal.is_none()
+            && let Some(before) = trouble.as_ref()
+            && before.refusal.is_some()
+            && before.when.elapsed() < REFUSAL_STANDS
+        {
+            return;
+        }
+        *trouble = Some(Trouble {
+            when: Instant::now(),
+            message: explain(failure.message, refusal, certificate),
+            refusal,
+        });
+    }
+
+    fn trouble_text(&self) -> Option<String> {
+        let trouble = self.trouble.borrow();
+        trouble.as_ref().map(|trouble| trouble.message.clone())
+    }
+
+    /// What broker and client disagree about, if that came up after `since`.
+    fn refusal_since(&self, since: Instant) -> Option<(Refusal, String)> {
+        let trouble = self.trouble.borrow();
+        let trouble = trouble.as_ref().filter(|trouble| trouble.when >= since)?;
+        Some((trouble.refusal?, trouble.message.clone()))
     }
 
     /// Marks partitions as being read; an error if one is already.
@@ -385,6 +425,7 @@ impl Drop for Shared {
 pub struct Pending<T> {
     source: Source<T>,
     request: Request,
+    began: Instant,
     deadline: Instant,
     shared: Rc<Shared>,
 }
@@ -409,8 +450,11 @@ impl<T> Pending<T> {
         let answer = match &self.source {
             Source::Thread(answer) => match answer.try_recv() {
                 Ok(answer) => answer.map_err(|failure| self.error(failure)),
-                Err(_) if Instant::now() >= self.deadline => Err(self.timeout()),
-                Err(_) => return None,
+                Err(_) => match self.shared.refusal_since(self.began) {
+                    Some((refusal, _)) if refusal.is_final() => Err(self.timeout()),
+                    _ if Instant::now() >= self.deadline => Err(self.timeout()),
+                    _ => return None,
+                },
             },
             Source::Failed(error) => Err(error.clone()),
             Source::Finished => return None,
@@ -424,10 +468,19 @@ impl<T> Pending<T> {
         self.deadline
     }
 
+    /// Why there is no answer.
     fn timeout(&self) -> Error {
-        Error::Timeout {
-            request: self.request.text.clone(),
-            cause: self.shared.trouble.borrow().clone(),
+        let request = self.request.text.clone();
+        match self.shared.refusal_since(self.began) {
+            Some((refusal, cause)) => Error::Refused {
+                request,
+                refusal,
+                cause,
+            },
+            None => Error::Timeout {
+                request,
+                cause: self.shared.trouble_text(),
+            },
         }
     }
 
@@ -519,6 +572,29 @@ fn is_connection_lost(code: Code) -> bool {
         code,
         Code::TRANSPORT | Code::RESOLVE | Code::ALL_BROKERS_DOWN
     )
+}
+
+/// Broker and client do not come to terms about TLS or authentication.
+pub fn is_refusal(code: Code) -> bool {
+    matches!(
+        code,
+        Code::SSL | Code::AUTHENTICATION | Code::SASL_AUTHENTICATION_FAILED
+    )
+}
+
+/// librdkafka's words, without its advice about properties that are not the user's to set.
+fn explain(message: String, refusal: Option<Refusal>, certificate: i32) -> String {
+    let is_certificate = matches!(
+        refusal,
+        Some(Refusal::UntrustedBroker | Refusal::BrokerCertificateExpired | Refusal::WrongHost)
+    );
+    let reason = verify_error_text(certificate).filter(|_| is_certificate);
+    match (reason, message.split_once(": SSL handshake failed")) {
+        (Some(reason), Some((broker, _))) => {
+            format!("{broker}: the broker's certificate was not accepted: {reason}")
+        }
+        _ => message,
+    }
 }
 
 fn is_timeout(code: Code) -> bool {

@@ -9,6 +9,7 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr::{self, NonNull};
+use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -54,12 +55,17 @@ impl Wake {
 pub struct Handle {
     client: NonNull<rd::rd_kafka_t>,
     pub(super) wake: Wake,
-    errors: Box<Errors>,
+    told: Box<Told>,
     destroyed: Sender<()>,
 }
 
-/// What [`on_error`] was told.
-pub(super) type Errors = Mutex<Vec<Failure>>;
+/// What the callbacks were told.
+#[derive(Default)]
+pub(super) struct Told {
+    errors: Mutex<Vec<Failure>>,
+    /// What was last wrong with a broker's certificate (OpenSSL's number).
+    certificate: AtomicI32,
+}
 
 /// More than that are not kept until somebody asks.
 pub(super) const ERRORS_KEPT: usize = 1_000;
@@ -69,17 +75,39 @@ unsafe extern "C" fn on_error(
     _client: *mut rd::rd_kafka_t,
     code: c_int,
     reason: *const c_char,
-    errors: *mut c_void,
+    told: *mut c_void,
 ) {
     // SAFETY: the pointer that was configured; its target outlives the client.
-    let errors = unsafe { &*errors.cast::<Errors>() };
-    let mut errors = errors.lock().unwrap_or_else(PoisonError::into_inner);
+    let told = unsafe { &*told.cast::<Told>() };
+    let mut errors = told.errors.lock().unwrap_or_else(PoisonError::into_inner);
     if errors.len() < ERRORS_KEPT {
         errors.push(Failure {
             code: Code(code),
             message: text(reason),
         });
     }
+}
+
+/// Called by librdkafka in a broker's thread, for each certificate of a broker's chain, after OpenSSL has verified it.
+unsafe extern "C" fn on_certificate(
+    _client: *mut rd::rd_kafka_t,
+    _broker: *const c_char,
+    _broker_id: i32,
+    verify_error: *mut c_int,
+    _depth: c_int,
+    _certificate: *const c_char,
+    _size: usize,
+    _message: *mut c_char,
+    _message_size: usize,
+    told: *mut c_void,
+) -> c_int {
+    // SAFETY: librdkafka's own variable, and the pointer that was configured, whose target outlives the client.
+    let (found, told) = unsafe { (*verify_error, &*told.cast::<Told>()) };
+    if found != 0 {
+        told.certificate.store(found, Ordering::Relaxed);
+    }
+    // Only listens: OpenSSL's verdict stands.
+    c_int::from(found == 0)
 }
 
 // SAFETY: librdkafka's client is safe to call from many threads; the rest is descriptors and a Sender.
@@ -91,8 +119,8 @@ impl Handle {
     /// Starts a client. The receiver hears when it has been destroyed.
     pub fn new(properties: &[(&str, String)]) -> Result<(Arc<Handle>, Receiver<()>), String> {
         let wake = Wake::new().map_err(|error| format!("pipe: {error}"))?;
-        let errors = Box::<Errors>::default();
-        let conf = Conf::new(properties, &errors)?;
+        let told = Box::<Told>::default();
+        let conf = Conf::new(properties, &told)?;
         let mut message = Message512::new();
         // SAFETY: on success the client takes the configuration over, else it stays ours.
         let client = unsafe {
@@ -111,7 +139,7 @@ impl Handle {
         let handle = Arc::new(Handle {
             client,
             wake,
-            errors,
+            told,
             destroyed,
         });
         // SAFETY: a null queue means the main queue, where errors arrive too.
@@ -152,7 +180,13 @@ impl Handle {
 
     /// The errors that came up while queues were polled, since the last call.
     pub fn take_errors(&self) -> Vec<Failure> {
-        std::mem::take(&mut self.errors.lock().unwrap_or_else(PoisonError::into_inner))
+        let errors = &self.told.errors;
+        std::mem::take(&mut errors.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// What was last wrong with a broker's certificate, as OpenSSL numbers it; 0 if nothing was.
+    pub fn certificate_error(&self) -> i32 {
+        self.told.certificate.load(Ordering::Relaxed)
     }
 
     /// The names and partition counts of all topics. Blocks for about `timeout` at most.
@@ -323,17 +357,18 @@ pub fn spawn(
 pub(super) struct Conf(pub(super) *mut rd::rd_kafka_conf_t);
 
 impl Conf {
-    pub(super) fn new(properties: &[(&str, String)], errors: &Errors) -> Result<Conf, String> {
+    pub(super) fn new(properties: &[(&str, String)], told: &Told) -> Result<Conf, String> {
         // SAFETY: allocates a default configuration.
         let conf = Conf(unsafe { rd::rd_kafka_conf_new() });
         for (name, value) in properties {
             conf.set(name, value)?;
         }
-        // SAFETY: the configuration is ours. The callback gets the pointer to the errors, whose box goes after the client.
+        // SAFETY: the configuration is ours. The callbacks get the pointer to `told`, whose box goes after the client.
         unsafe {
             rd::rd_kafka_conf_set_events(conf.0, rd::RD_KAFKA_EVENT_ERROR | rd::RD_KAFKA_EVENT_LOG);
-            rd::rd_kafka_conf_set_opaque(conf.0, ptr::from_ref(errors).cast_mut().cast());
+            rd::rd_kafka_conf_set_opaque(conf.0, ptr::from_ref(told).cast_mut().cast());
             rd::rd_kafka_conf_set_error_cb(conf.0, Some(on_error));
+            rd::rd_kafka_conf_set_ssl_cert_verify_cb(conf.0, Some(on_certificate));
         }
         Ok(conf)
     }

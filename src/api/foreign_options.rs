@@ -1,0 +1,150 @@
+//! The options of CREATE SERVER, CREATE USER MAPPING and CREATE FOREIGN TABLE: which there are, who may set them, what they may be.
+//!
+//! Values of a user mapping are secrets: no message repeats them.
+
+use crate::access::{Authentication, switch};
+use crate::error;
+use crate::pg::node::Definition;
+use crate::pg::relation;
+
+/// The catalogue that the validator is asked about.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum OptionsOf {
+    /// CREATE SERVER.
+    Server,
+    /// CREATE USER MAPPING.
+    Mapping,
+    /// CREATE FOREIGN TABLE.
+    Table,
+    /// Others, which have no options.
+    Other,
+}
+
+const SERVER: [&str; 8] = [
+    "uri",
+    "authentication",
+    "topics",
+    "tls",
+    "ca",
+    "ca_file",
+    "verify_hostname",
+    "client_properties",
+];
+const MAPPING: [&str; 7] = [
+    "user",
+    "password",
+    "certificate",
+    "certificate_file",
+    "private_key",
+    "private_key_file",
+    "private_key_password",
+];
+const TABLE: [&str; 1] = ["topic"];
+
+/// What reads files of the server's machine.
+const SUPERUSER: [&str; 3] = ["ca_file", "certificate_file", "private_key_file"];
+
+/// Of these at most one can be given.
+const EITHER: [(&str, &str); 3] = [
+    ("ca", "ca_file"),
+    ("certificate", "certificate_file"),
+    ("private_key", "private_key_file"),
+];
+
+impl OptionsOf {
+    fn names(self) -> &'static [&'static str] {
+        match self {
+            OptionsOf::Server => &SERVER,
+            OptionsOf::Mapping => &MAPPING,
+            OptionsOf::Table => &TABLE,
+            OptionsOf::Other => &[],
+        }
+    }
+}
+
+/// Raises an error for options that cannot be. ALTER gives all that there will be, so a superuser's options are his to alter only.
+pub fn validate(of: OptionsOf, options: &[Definition]) {
+    for Definition { name, value } in options {
+        if !of.names().contains(&name.as_str()) {
+            let allowed = match of.names() {
+                [] => "none".to_owned(),
+                names => names.join(", "),
+            };
+            error::foreign_option(name, &allowed).raise();
+        }
+        if SUPERUSER.contains(&name.as_str()) && !relation::current_user_is_superuser() {
+            error::superuser_option(name).raise();
+        }
+        if let Some(allowed) = wrong(name, value.as_deref().unwrap_or_default()) {
+            match (of, value) {
+                (OptionsOf::Mapping, _) | (_, None) => {
+                    error::secret_option_value(name, allowed).raise()
+                }
+                (_, Some(value)) => error::option_value(name, value, allowed).raise(),
+            }
+        }
+    }
+    let given = |wanted: &str| options.iter().any(|option| option.name == wanted);
+    for (one, other) in EITHER {
+        if given(one) && given(other) {
+            error::conflicting_options(one, other).raise();
+        }
+    }
+    check_tls(options);
+}
+
+/// What is allowed instead, if a value cannot be.
+fn wrong(name: &str, value: &str) -> Option<&'static str> {
+    let (right, allowed) = match name {
+        "uri" => (value.split(',').all(is_broker), "host:port[,host:port..]"),
+        "authentication" => (
+            Authentication::parse(value).is_some(),
+            Authentication::ALLOWED,
+        ),
+        "topics" | "topic" => (!value.trim().is_empty(), "a name"),
+        "tls" | "verify_hostname" => (switch(value).is_some(), "on, off"),
+        "ca" | "certificate" => (
+            value.contains("-----BEGIN CERTIFICATE-----"),
+            "certificates as PEM text",
+        ),
+        "private_key" => (
+            value.contains("-----BEGIN ") && value.contains("PRIVATE KEY-----"),
+            "a private key as PEM text",
+        ),
+        "ca_file" | "certificate_file" | "private_key_file" => {
+            (value.starts_with('/'), "the absolute path of a file")
+        }
+        "client_properties" => (stream::parse_properties(value).is_ok(), CLIENT_PROPERTIES),
+        _ => (!value.is_empty(), "a text"),
+    };
+    (!right).then_some(allowed)
+}
+
+/// [`stream::FREE_PROPERTIES`] in words; the documentation lists them.
+const CLIENT_PROPERTIES: &str = "name=value[,name=value..] of harmless properties of librdkafka, such as client.rack, client.id, socket.timeout.ms, fetch.min.bytes";
+
+fn is_broker(broker: &str) -> bool {
+    match broker.trim().rsplit_once(':') {
+        Some((host, port)) => !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port > 0),
+        None => false,
+    }
+}
+
+/// A client certificate is shown in TLS only, and where there is no TLS nothing is verified.
+fn check_tls(options: &[Definition]) {
+    let value = |wanted: &str| {
+        let option = options.iter().find(|option| option.name == wanted)?;
+        option.value.as_deref()
+    };
+    if value("tls").and_then(switch) != Some(false) {
+        return;
+    }
+    if value("authentication").and_then(Authentication::parse) == Some(Authentication::Mtls) {
+        error::option_value("tls", "off", "on, where authentication is mtls").raise();
+    }
+    for name in ["ca", "ca_file", "verify_hostname"] {
+        if value(name).is_some() {
+            error::conflicting_options("tls off", name).raise();
+        }
+    }
+}
