@@ -1,4 +1,4 @@
-//! What can go wrong while a topic is read.
+//! What can go wrong while a topic or a stream is read.
 
 use crate::Refusal;
 use std::fmt;
@@ -57,11 +57,32 @@ pub enum Error {
         /// The broker's or librdkafka's explanation.
         cause: String,
     },
+    /// There is no such stream, or none that may be seen.
+    UnknownStream {
+        /// Its name or ARN.
+        stream: String,
+    },
+    /// A shard cannot be read on.
+    Shard {
+        /// The stream.
+        stream: String,
+        /// The shard's id.
+        shard: String,
+        /// The service's explanation.
+        cause: String,
+    },
+    /// Nobody who may do this: no credentials, wrong ones, or not allowed.
+    Denied {
+        /// What was asked for.
+        request: String,
+        /// What is missing, without any secret.
+        cause: String,
+    },
     /// A request failed.
     Broker {
         /// What was asked for.
         request: String,
-        /// The broker's or librdkafka's explanation.
+        /// The broker's, librdkafka's or the service's explanation.
         cause: String,
         /// Whether the same request may work a little later.
         transient: bool,
@@ -120,6 +141,13 @@ impl fmt::Display for Error {
                     "topic \"{topic}\", partition {partition}, offset {offset}: {cause}"
                 )
             }
+            Error::UnknownStream { stream } => write!(f, "stream \"{stream}\" does not exist"),
+            Error::Shard {
+                stream,
+                shard,
+                cause,
+            } => write!(f, "stream \"{stream}\", shard {shard}: {cause}"),
+            Error::Denied { request, cause } => write!(f, "{request}: {cause}"),
             Error::Broker { request, cause, .. } => write!(f, "{request}: {cause}"),
         }
     }

@@ -1,4 +1,4 @@
-//! Reads records from Kafka topics; knows nothing of Postgres.
+//! Reads records from Kafka topics and, in [`kinesis`], from Kinesis streams; knows nothing of Postgres.
 //!
 //! A caller has one thread, its own event loop and its own idea of interrupts, so nothing here waits for the network.
 //! Requests and readers are polled; one descriptor tells when that is worth while:
@@ -50,8 +50,14 @@
 
 mod error;
 mod kafka;
+pub mod kinesis;
 mod record;
+mod runtime;
 mod secret;
+#[allow(unsafe_code)]
+mod signals;
+#[allow(unsafe_code)]
+mod wake;
 
 pub use error::Error;
 pub use kafka::client::{

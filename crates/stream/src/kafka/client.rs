@@ -5,7 +5,7 @@ use super::ffi::{self, Code, Failure, Handle, Queue};
 use super::partitions::PartitionRange;
 use super::reader::{ReadOptions, Reader};
 use super::security::{Refusal, verify_error_text};
-use crate::Error;
+use crate::{Error, signals};
 use std::cell::RefCell;
 use std::collections::HashSet;
 use std::ffi::{CStr, CString};
@@ -199,7 +199,7 @@ impl Client {
         let deadline = Instant::now() + timeout.min(LONGEST_TIMEOUT);
         let (sender, answer) = mpsc::channel();
         let handle = Arc::clone(self.shared.handle());
-        let asking = ffi::spawn("kafka request", move || {
+        let asking = signals::spawn("kafka request", move || {
             // Nobody may be waiting any more.
             let _ = sender.send(ask_until(deadline, |left| question(&handle, left)));
             handle.send_wake();

@@ -3,53 +3,16 @@
 use super::code::{Code, Failure, Message512, text};
 use super::message::{Queue, Topic};
 use super::request::{AdminOptions, ListedOffset, Metadata, TopicDescription};
+use crate::signals::spawn;
+use crate::wake::Wake;
 use rdkafka_sys as rd;
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
-use std::io;
-use std::mem::MaybeUninit;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::RawFd;
 use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
 use std::time::{Duration, Instant};
-
-/// A pipe whose read end becomes readable when something may be waiting.
-pub(super) struct Wake {
-    read: OwnedFd,
-    pub(super) write: OwnedFd,
-}
-
-impl Wake {
-    pub(super) fn new() -> io::Result<Wake> {
-        let mut ends = [0; 2];
-        // SAFETY: the array takes both descriptors.
-        if unsafe { libc::pipe2(ends.as_mut_ptr(), libc::O_NONBLOCK | libc::O_CLOEXEC) } != 0 {
-            return Err(io::Error::last_os_error());
-        }
-        // SAFETY: both were just opened and nobody else owns them.
-        Ok(unsafe {
-            Wake {
-                read: OwnedFd::from_raw_fd(ends[0]),
-                write: OwnedFd::from_raw_fd(ends[1]),
-            }
-        })
-    }
-
-    pub(super) fn clear(&self) {
-        let mut sink = [0u8; 256];
-        // SAFETY: the buffer is valid for its length. The pipe does not block.
-        while unsafe { libc::read(self.read.as_raw_fd(), sink.as_mut_ptr().cast(), sink.len()) }
-            == sink.len() as isize
-        {}
-    }
-
-    pub(super) fn send(&self) {
-        // SAFETY: one byte of a static string. A full pipe is readable already.
-        unsafe { libc::write(self.write.as_raw_fd(), c"w".as_ptr().cast(), 1) };
-    }
-}
 
 /// One librdkafka consumer without a group. The last holder destroys it, which can block: see [`Handle::release`].
 pub struct Handle {
@@ -153,7 +116,7 @@ impl Handle {
 
     /// The read end of the wake pipe.
     pub fn wake_fd(&self) -> RawFd {
-        self.wake.read.as_raw_fd()
+        self.wake.read_fd()
     }
 
     /// Empties the wake pipe.
@@ -333,24 +296,6 @@ pub(super) fn millis(timeout: Duration) -> c_int {
     c_int::try_from(timeout.as_millis())
         .unwrap_or(c_int::MAX)
         .max(1)
-}
-
-/// Starts a thread that blocks all signals, so that the process's own handlers run where they are expected.
-pub fn spawn(
-    name: &str,
-    work: impl FnOnce() + Send + 'static,
-) -> io::Result<thread::JoinHandle<()>> {
-    let mut all = MaybeUninit::uninit();
-    let mut before = MaybeUninit::uninit();
-    // SAFETY: sigfillset initialises the first set, the call the second; a new thread inherits the mask.
-    unsafe {
-        libc::sigfillset(all.as_mut_ptr());
-        libc::pthread_sigmask(libc::SIG_SETMASK, all.as_ptr(), before.as_mut_ptr());
-    }
-    let thread = thread::Builder::new().name(name.to_owned()).spawn(work);
-    // SAFETY: the set was filled in above.
-    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, before.as_ptr(), ptr::null_mut()) };
-    thread
 }
 
 /// A configuration that has not become a client yet.

@@ -6,7 +6,6 @@ use super::request::Event;
 use rdkafka_sys as rd;
 use std::ffi::CStr;
 use std::marker::PhantomData;
-use std::os::fd::AsRawFd;
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,7 +19,7 @@ pub struct Queue {
 impl Queue {
     pub(super) fn adopt(handle: &Arc<Handle>, queue: *mut rd::rd_kafka_queue_t) -> Queue {
         let queue = NonNull::new(queue).expect("librdkafka aborts rather than fail to allocate");
-        let descriptor = handle.wake.write.as_raw_fd();
+        let descriptor = handle.wake.write_fd();
         // SAFETY: the payload is copied; the descriptor stays open as long as the client.
         unsafe {
             rd::rd_kafka_queue_io_event_enable(queue.as_ptr(), descriptor, c"w".as_ptr().cast(), 1)

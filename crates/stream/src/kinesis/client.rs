@@ -1,0 +1,162 @@
+//! The client: requests without waiting, and readers.
+
+use super::config::Config;
+use super::fetch::Until;
+use super::reader::{Reader, ShardStart};
+use super::service::Service;
+use crate::Error;
+use crate::runtime::{self, Pending};
+use crate::wake::Wake;
+use std::os::fd::RawFd;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// No stream has more; a list that goes on is a mistake.
+const MOST_SHARDS: usize = 200_000;
+
+/// A client of one account's streams in one region.
+pub struct Client {
+    service: Arc<Service>,
+    wake: Arc<Wake>,
+}
+
+/// A stream as the service describes it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct StreamDescription {
+    /// The stream's name or ARN, as it was asked for.
+    pub name: String,
+    /// When it was created, in milliseconds since 1970: a later time means that it was created anew.
+    pub created_ms: i64,
+    /// How long records are kept.
+    pub retention: Duration,
+    /// Its shards, closed ones with records too, by id.
+    pub shards: Vec<Shard>,
+}
+
+/// A shard as the service describes it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Shard {
+    /// Its id.
+    pub id: String,
+    /// The shards that it came from: one by a split, two by a merge. They may be gone.
+    pub parents: Vec<String>,
+    /// Its first sequence number.
+    pub first: String,
+    /// Its last one, once it is closed.
+    pub last: Option<String>,
+}
+
+impl Client {
+    /// A client; nothing is asked yet. Starts this process's threads for AWS.
+    pub fn new(config: &Config) -> Result<Client, Error> {
+        runtime::handle()?;
+        let wake = Wake::new().map_err(|error| Error::Config(format!("pipe: {error}")))?;
+        Ok(Client {
+            service: Arc::new(Service::new(config.clone())),
+            wake: Arc::new(wake),
+        })
+    }
+
+    /// Becomes readable when an answer or a record may be waiting.
+    pub fn wake_fd(&self) -> RawFd {
+        self.wake.read_fd()
+    }
+
+    /// Makes the descriptor unreadable until something new arrives. Poll every request and reader of this client after it.
+    pub fn clear_wake(&self) {
+        self.wake.clear();
+    }
+
+    /// The last trouble, such as a throttled read. It stays after the trouble is over.
+    pub fn last_trouble(&self) -> Option<String> {
+        self.service.trouble()
+    }
+
+    /// The names of all streams, in their order.
+    pub fn list_streams(&self, timeout: Duration) -> Pending<Vec<String>> {
+        let service = Arc::clone(&self.service);
+        let text = "list of streams";
+        let deadline = Instant::now() + timeout;
+        runtime::ask(&self.wake, text, timeout, async move {
+            let mut names: Vec<String> = Vec::new();
+            loop {
+                let after = names.last().cloned();
+                let ask = || service.list_streams(after.clone());
+                let (page, more) = service.until(deadline, text, ask).await?;
+                names.extend(page);
+                if !more {
+                    names.sort();
+                    return Ok(names);
+                }
+            }
+        })
+    }
+
+    /// A stream and its shards. [`Error::UnknownStream`] if it does not exist.
+    pub fn describe_stream(&self, stream: &str, timeout: Duration) -> Pending<StreamDescription> {
+        let service = Arc::clone(&self.service);
+        let stream = stream.to_owned();
+        let text = format!("description of stream \"{stream}\"");
+        let deadline = Instant::now() + timeout;
+        let asked = text.clone();
+        runtime::ask(&self.wake, text, timeout, async move {
+            describe(&service, stream, deadline, &asked).await
+        })
+    }
+
+    /// Reads shards side by side, a child after its parents.
+    pub fn read(
+        &self,
+        stream: &str,
+        shards: Vec<ShardStart>,
+        until: Until,
+    ) -> Result<Reader, Error> {
+        Reader::start(&self.service, &self.wake, stream, shards, until)
+    }
+}
+
+async fn describe(
+    service: &Service,
+    stream: String,
+    deadline: Instant,
+    text: &str,
+) -> Result<StreamDescription, Error> {
+    let summary = service
+        .until(deadline, text, || service.describe_stream(&stream))
+        .await?;
+    let mut shards: Vec<Shard> = Vec::new();
+    let mut token = None;
+    loop {
+        let ask = || service.list_shards(&stream, token.clone());
+        let (page, next) = service.until(deadline, text, ask).await?;
+        shards.extend(page.into_iter().map(|shard| {
+            let parents = [shard.parent_shard_id, shard.adjacent_parent_shard_id];
+            let range = shard.sequence_number_range;
+            Shard {
+                id: shard.shard_id,
+                parents: parents.into_iter().flatten().collect(),
+                first: range
+                    .as_ref()
+                    .map(|range| range.starting_sequence_number.clone())
+                    .unwrap_or_default(),
+                last: range.and_then(|range| range.ending_sequence_number),
+            }
+        }));
+        token = next;
+        if token.is_none() || shards.len() > MOST_SHARDS {
+            break;
+        }
+    }
+    shards.sort_by(|a, b| a.id.cmp(&b.id));
+    let hours = u64::try_from(summary.retention_period_hours).unwrap_or(24);
+    Ok(StreamDescription {
+        name: stream,
+        created_ms: summary
+            .stream_creation_timestamp
+            .to_millis()
+            .unwrap_or_default(),
+        retention: Duration::from_secs(hours * 3600),
+        shards,
+    })
+}

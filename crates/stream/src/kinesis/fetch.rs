@@ -1,0 +1,244 @@
+//! The task of one shard: page after page, within the limits, whatever goes wrong on the way.
+
+use super::limit::Turns;
+use super::position::{Position, SequenceNumber};
+use super::service::{Failure, Pause, Service};
+use crate::Error;
+use crate::wake::Wake;
+use aws_sdk_kinesis::operation::get_records::GetRecordsOutput;
+use aws_sdk_kinesis::types::Record;
+use std::sync::Arc;
+use std::sync::mpsc::Sender;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{sleep, sleep_until};
+
+/// The largest page that the service gives.
+pub const LARGEST_PAGE: usize = 10 * 1024 * 1024;
+/// What a record costs beyond its data.
+const RECORD_OVERHEAD: usize = 256;
+/// After a page without records, when nothing is behind: leaves other consumers their part of the reads.
+const IDLE_PAUSE: Duration = Duration::from_millis(250);
+/// The same where nothing limits.
+const UNLIMITED_PAUSE: Duration = Duration::from_millis(10);
+
+/// How far to read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Until {
+    /// Each shard ends when nothing is behind, or at the first record that arrived after this time (milliseconds since 1970).
+    Parity(i64),
+    /// For ever.
+    Stopped,
+}
+
+/// What a task hands over.
+pub struct Page {
+    /// The shard, by its place in the reader.
+    pub shard: usize,
+    /// The records.
+    pub records: Vec<Record>,
+    /// Everything that arrived in the shard before this time, in milliseconds since 1970, is in this page or in one before it.
+    pub caught_up_to: Option<i64>,
+    /// How old the newest record was that was not in the page yet, as the service said: how far behind we are.
+    pub behind_ms: Option<i64>,
+    /// The shard was closed and this is its last page.
+    pub is_last: bool,
+    /// Its children, as far as the service told: id and parents.
+    pub children: Vec<(String, Vec<String>)>,
+    /// Parity is reached, or the shard's end.
+    pub is_done: bool,
+    /// Its part of the memory.
+    _memory: Option<OwnedSemaphorePermit>,
+}
+
+/// Bytes of key and data.
+pub fn size(record: &Record) -> u64 {
+    let key = record.partition_key.as_ref().map_or(0, String::len);
+    (key + record.data.as_ref().len()) as u64
+}
+
+/// When a record arrived, in milliseconds since 1970.
+pub fn arrival(record: &Record) -> Option<i64> {
+    record
+        .approximate_arrival_timestamp
+        .and_then(|time| time.to_millis().ok())
+}
+
+/// The time in milliseconds since 1970.
+pub fn now_ms() -> i64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |time| time.as_millis() as i64)
+}
+
+/// One shard to fetch.
+pub struct Fetch {
+    pub service: Arc<Service>,
+    pub stream: String,
+    /// The shard's id.
+    pub id: String,
+    /// Its place in the reader.
+    pub place: usize,
+    pub from: Position,
+    pub until: Until,
+    pub turns: Option<Turns>,
+    pub memory: Arc<Semaphore>,
+    pub pages: Sender<Result<Page, Error>>,
+    pub wake: Arc<Wake>,
+}
+
+impl Fetch {
+    /// Reads until the end, an error that will not pass, or nobody listens any more.
+    pub async fn run(self) {
+        if let Err(error) = self.read().await {
+            let _ = self.pages.send(Err(error));
+            self.wake.send();
+        }
+    }
+
+    async fn read(&self) -> Result<(), Error> {
+        let mut from = self.from.clone();
+        let mut iterator = None;
+        let mut pause = Pause::default();
+        loop {
+            let Some(current) = iterator.take() else {
+                match self.service.iterator(&self.stream, &self.id, &from).await {
+                    Ok(new) => iterator = Some(new),
+                    Err(failure) => self.wait_after(failure, &mut pause).await?,
+                }
+                continue;
+            };
+            if let Some(turns) = &self.turns {
+                sleep_until(turns.take()).await;
+            }
+            let memory = self.reserve().await;
+            let asked = now_ms();
+            match self.service.records(&self.stream, &current).await {
+                Ok(answer) => {
+                    pause.reset();
+                    iterator = answer.next_shard_iterator.clone();
+                    let page = self.page(answer, asked, memory);
+                    if let Some(last) = page.records.last() {
+                        from = after(last, from);
+                    }
+                    let (is_done, is_idle) = (
+                        page.is_done,
+                        page.records.is_empty() && page.behind_ms == Some(0),
+                    );
+                    if self.pages.send(Ok(page)).is_err() {
+                        return Ok(());
+                    }
+                    self.wake.send();
+                    if is_done {
+                        return Ok(());
+                    }
+                    if is_idle {
+                        sleep(if self.turns.is_some() {
+                            IDLE_PAUSE
+                        } else {
+                            UNLIMITED_PAUSE
+                        })
+                        .await;
+                    }
+                }
+                // A new one is asked for, after the last record that came.
+                Err(Failure::ExpiredIterator) => {
+                    self.service.remember(format!(
+                        "GetRecords of stream \"{}\", {}: the iterator expired",
+                        self.stream, self.id
+                    ));
+                }
+                Err(failure) => {
+                    iterator = Some(current);
+                    self.wait_after(failure, &mut pause).await?;
+                }
+            }
+        }
+    }
+
+    /// Room for the largest page; what it does not need is given back when it is there.
+    async fn reserve(&self) -> Option<OwnedSemaphorePermit> {
+        let memory = Arc::clone(&self.memory);
+        memory.acquire_many_owned(LARGEST_PAGE as u32).await.ok()
+    }
+
+    async fn wait_after(&self, failure: Failure, pause: &mut Pause) -> Result<(), Error> {
+        match failure {
+            Failure::Final(error) => return Err(self.at_shard(error)),
+            Failure::Later(cause) => self.service.remember(format!("{cause} ({})", self.id)),
+            Failure::ExpiredIterator => {}
+        }
+        // The caller looks at the trouble.
+        self.wake.send();
+        sleep(pause.next()).await;
+        Ok(())
+    }
+
+    fn at_shard(&self, error: Error) -> Error {
+        match error {
+            Error::Broker { cause, .. } => Error::Shard {
+                stream: self.stream.clone(),
+                shard: self.id.clone(),
+                cause,
+            },
+            other => other,
+        }
+    }
+
+    fn page(
+        &self,
+        answer: GetRecordsOutput,
+        asked: i64,
+        memory: Option<OwnedSemaphorePermit>,
+    ) -> Page {
+        let mut records = answer.records;
+        let bytes: u64 = records.iter().map(size).sum();
+        if let Some(turns) = &self.turns {
+            turns.pay(bytes);
+        }
+        let is_closed = answer.next_shard_iterator.is_none();
+        let behind_ms = answer.millis_behind_latest;
+        let newer = match self.until {
+            Until::Parity(began) => records
+                .iter()
+                .position(|record| arrival(record).is_some_and(|arrived| arrived > began)),
+            Until::Stopped => None,
+        };
+        let caught_up_to = match (newer, self.until) {
+            (Some(first), Until::Parity(began)) => {
+                records.truncate(first);
+                Some(began)
+            }
+            _ if behind_ms == Some(0) || is_closed => Some(asked),
+            _ => records.last().and_then(arrival),
+        };
+        let at_end = newer.is_none() && is_closed;
+        let at_parity =
+            matches!(self.until, Until::Parity(_)) && (newer.is_some() || behind_ms == Some(0));
+        let children = answer.child_shards.unwrap_or_default();
+        Page {
+            shard: self.place,
+            is_last: at_end,
+            children: children
+                .into_iter()
+                .map(|child| (child.shard_id, child.parent_shards))
+                .collect(),
+            is_done: at_end || at_parity,
+            caught_up_to,
+            behind_ms,
+            _memory: memory
+                .and_then(|memory| keep(memory, bytes as usize + records.len() * RECORD_OVERHEAD)),
+            records,
+        }
+    }
+}
+
+/// The part of a reservation that is needed; the rest goes back.
+fn keep(mut memory: OwnedSemaphorePermit, bytes: usize) -> Option<OwnedSemaphorePermit> {
+    let bytes = bytes.min(memory.num_permits());
+    memory.split(bytes)
+}
+
+fn after(record: &Record, before: Position) -> Position {
+    SequenceNumber::parse(&record.sequence_number).map_or(before, Position::After)
+}

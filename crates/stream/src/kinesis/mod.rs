@@ -1,0 +1,19 @@
+//! Kinesis Data Streams: GetRecords on all shards of a stream side by side.
+//!
+//! Every shard has a task of its own that keeps within the service's limits, tries again what may work later, and hands pages of records over.
+//! The caller polls; nothing here waits in its thread.
+
+mod client;
+mod config;
+mod fetch;
+mod limit;
+mod position;
+mod reader;
+mod service;
+
+pub use crate::runtime::Pending;
+pub use client::{Client, Shard, StreamDescription};
+pub use config::Config;
+pub use fetch::{Until, now_ms};
+pub use position::{Position, SequenceNumber};
+pub use reader::{Next, Reader, Record, Records, ShardStart, ShardState};

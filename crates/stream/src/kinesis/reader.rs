@@ -1,0 +1,412 @@
+//! Reads the shards of a stream, record by record: a child only after its parents.
+
+use super::fetch::{self, Fetch, LARGEST_PAGE, Page, Until};
+use super::limit;
+use super::position::{Position, SequenceNumber};
+use super::service::Service;
+use crate::wake::Wake;
+use crate::{Error, runtime};
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver, Sender, TryRecvError};
+use tokio::sync::Semaphore;
+use tokio::task::AbortHandle;
+
+/// A shard to read.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ShardStart {
+    /// Its id.
+    pub id: String,
+    /// Shards that must be read to their ends before. Those that the reader does not read do not count.
+    pub parents: Vec<String>,
+    /// Where to read on.
+    pub from: Position,
+}
+
+/// How far a shard has been read.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ShardState {
+    /// Its id.
+    pub id: String,
+    /// Its parents, as far as they are known.
+    pub parents: Vec<String>,
+    /// Where to resume: after the last record that was returned.
+    pub position: Position,
+    /// It is closed and its last record was returned.
+    pub is_drained: bool,
+    /// What arrived before this time, in milliseconds since 1970, was returned. None: not known yet.
+    pub caught_up_to: Option<i64>,
+    /// How far behind the newest record the service said that we are.
+    pub behind_ms: Option<i64>,
+    /// A record was returned.
+    pub has_moved: bool,
+}
+
+/// A record, borrowed from the reader until its next call.
+#[derive(Clone, Copy)]
+pub struct Record<'a> {
+    shard: usize,
+    record: &'a aws_sdk_kinesis::types::Record,
+}
+
+impl<'a> Record<'a> {
+    /// The shard, by its place in [`Reader::shards`].
+    #[inline]
+    pub fn shard(&self) -> usize {
+        self.shard
+    }
+
+    /// The sequence number, which is text of the service's.
+    #[inline]
+    pub fn sequence_number(&self) -> &'a str {
+        &self.record.sequence_number
+    }
+
+    /// The producer's key, if there was one.
+    #[inline]
+    pub fn partition_key(&self) -> Option<&'a str> {
+        self.record.partition_key.as_deref()
+    }
+
+    /// The payload.
+    #[inline]
+    pub fn data(&self) -> &'a [u8] {
+        self.record.data.as_ref()
+    }
+
+    /// When it arrived, in milliseconds since 1970.
+    #[inline]
+    pub fn arrival_ms(&self) -> Option<i64> {
+        fetch::arrival(self.record)
+    }
+}
+
+/// What [`Reader::next`] has to say.
+pub enum Next<'a> {
+    /// The next record.
+    Record(Record<'a>),
+    /// Nothing has arrived: wait for the client's descriptor, clear it, call again.
+    Wait,
+    /// Every shard has been read as far as was asked.
+    End,
+}
+
+/// Records that were taken from a reader, to be read as often as needed.
+pub struct Records {
+    pages: Vec<Arc<Page>>,
+    /// Page and place in it of each record.
+    places: Vec<(u32, u32)>,
+    bytes: u64,
+}
+
+impl Records {
+    /// Number of records.
+    pub fn len(&self) -> usize {
+        self.places.len()
+    }
+
+    /// Are there none?
+    pub fn is_empty(&self) -> bool {
+        self.places.is_empty()
+    }
+
+    /// Bytes of keys and data.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// One of them.
+    pub fn get(&self, index: usize) -> Option<Record<'_>> {
+        let &(page, at) = self.places.get(index)?;
+        let page = &self.pages[page as usize];
+        Some(Record {
+            shard: page.shard,
+            record: &page.records[at as usize],
+        })
+    }
+}
+
+struct Slot {
+    state: ShardState,
+    is_started: bool,
+    is_done: bool,
+}
+
+/// Reads the shards of one stream.
+pub struct Reader {
+    service: Arc<Service>,
+    wake: Arc<Wake>,
+    stream: String,
+    until: Until,
+    memory: Arc<Semaphore>,
+    slots: Vec<Slot>,
+    pages: Receiver<Result<Page, Error>>,
+    sender: Sender<Result<Page, Error>>,
+    tasks: Vec<AbortHandle>,
+    current: Option<Arc<Page>>,
+    at: usize,
+    records: u64,
+    bytes: u64,
+    answers: u64,
+}
+
+impl Reader {
+    pub(super) fn start(
+        service: &Arc<Service>,
+        wake: &Arc<Wake>,
+        stream: &str,
+        shards: Vec<ShardStart>,
+        until: Until,
+    ) -> Result<Reader, Error> {
+        let (sender, pages) = mpsc::channel();
+        let memory = service.config().memory_bytes.max(LARGEST_PAGE);
+        let mut reader = Reader {
+            service: Arc::clone(service),
+            wake: Arc::clone(wake),
+            stream: stream.to_owned(),
+            until,
+            memory: Arc::new(Semaphore::new(memory.min(Semaphore::MAX_PERMITS))),
+            slots: Vec::new(),
+            pages,
+            sender,
+            tasks: Vec::new(),
+            current: None,
+            at: 0,
+            records: 0,
+            bytes: 0,
+            answers: 0,
+        };
+        for shard in shards {
+            reader.add(shard);
+        }
+        reader.start_ready()?;
+        Ok(reader)
+    }
+
+    fn add(&mut self, shard: ShardStart) {
+        if self.slots.iter().any(|slot| slot.state.id == shard.id) {
+            return;
+        }
+        self.slots.push(Slot {
+            state: ShardState {
+                id: shard.id,
+                parents: shard.parents,
+                position: shard.from,
+                is_drained: false,
+                caught_up_to: None,
+                behind_ms: None,
+                has_moved: false,
+            },
+            is_started: false,
+            is_done: false,
+        });
+    }
+
+    /// Starts the shards whose parents have been read to their ends.
+    fn start_ready(&mut self) -> Result<(), Error> {
+        for place in 0..self.slots.len() {
+            let slot = &self.slots[place];
+            if slot.is_started || !self.is_ready(&slot.state) {
+                continue;
+            }
+            let state = &slot.state;
+            let config = self.service.config();
+            let endpoint = config.endpoint_url.as_deref().unwrap_or_default();
+            let region = config.region.as_deref().unwrap_or_default();
+            let name = format!("{endpoint} {region} {} {}", self.stream, state.id);
+            let fetch = Fetch {
+                service: Arc::clone(&self.service),
+                stream: self.stream.clone(),
+                id: state.id.clone(),
+                place,
+                from: state.position.clone(),
+                until: self.until,
+                turns: config.keep_limits.then(|| limit::turns(name)),
+                memory: Arc::clone(&self.memory),
+                pages: self.sender.clone(),
+                wake: Arc::clone(&self.wake),
+            };
+            let task = runtime::handle()?.spawn(fetch.run());
+            self.tasks.push(task.abort_handle());
+            self.slots[place].is_started = true;
+        }
+        Ok(())
+    }
+
+    fn is_ready(&self, shard: &ShardState) -> bool {
+        let undrained = |parent: &String| {
+            self.slots
+                .iter()
+                .any(|slot| slot.state.id == *parent && !slot.state.is_drained)
+        };
+        !shard.parents.iter().any(undrained)
+    }
+
+    /// The next record of any shard. Never waits.
+    #[allow(
+        clippy::should_implement_trait,
+        reason = "a record borrows from the reader, which Iterator cannot say"
+    )]
+    pub fn next(&mut self) -> Result<Next<'_>, Error> {
+        loop {
+            let has_more = |page: &Arc<Page>| self.at < page.records.len();
+            if self.current.as_ref().is_some_and(has_more) {
+                break;
+            }
+            if let Some(page) = self.current.take() {
+                self.finish(&page)?;
+            }
+            match self.pages.try_recv() {
+                Ok(page) => {
+                    self.answers += 1;
+                    self.at = 0;
+                    self.current = Some(Arc::new(page?));
+                }
+                Err(TryRecvError::Empty | TryRecvError::Disconnected) => {
+                    return Ok(if self.is_finished() {
+                        Next::End
+                    } else {
+                        Next::Wait
+                    });
+                }
+            }
+        }
+        let Some(page) = &self.current else {
+            return Ok(Next::Wait);
+        };
+        let record = &page.records[self.at];
+        self.at += 1;
+        self.records += 1;
+        self.bytes += fetch::size(record);
+        Ok(Next::Record(Record {
+            shard: page.shard,
+            record,
+        }))
+    }
+
+    /// A page has been returned whole.
+    fn finish(&mut self, page: &Page) -> Result<(), Error> {
+        let slot = &mut self.slots[page.shard];
+        if let Some(last) = page.records.last() {
+            slot.state.move_to(last);
+        }
+        slot.state.caught_up_to = slot.state.caught_up_to.max(page.caught_up_to);
+        slot.state.behind_ms = page.behind_ms;
+        slot.state.is_drained = page.is_last;
+        slot.is_done = page.is_done;
+        if page.is_last {
+            for (id, parents) in &page.children {
+                self.add(ShardStart {
+                    id: id.clone(),
+                    parents: parents.clone(),
+                    from: Position::Horizon,
+                });
+            }
+            self.start_ready()?;
+        }
+        Ok(())
+    }
+
+    /// Those that wait for a parent which ended at parity without being closed are not begun.
+    fn is_finished(&self) -> bool {
+        self.slots
+            .iter()
+            .all(|slot| slot.is_done || !slot.is_started)
+    }
+
+    /// Takes what has arrived, up to so many records or bytes, to be read as often as needed. Never waits.
+    pub fn take(&mut self, max_records: usize, max_bytes: u64) -> Result<Records, Error> {
+        let mut records = Records {
+            pages: Vec::new(),
+            places: Vec::new(),
+            bytes: 0,
+        };
+        while records.len() < max_records && records.bytes < max_bytes {
+            let before = self.bytes;
+            if !matches!(self.next()?, Next::Record(_)) {
+                break;
+            }
+            records.bytes += self.bytes - before;
+            if let Some(page) = &self.current {
+                if !records
+                    .pages
+                    .last()
+                    .is_some_and(|last| Arc::ptr_eq(last, page))
+                {
+                    records.pages.push(Arc::clone(page));
+                }
+                records
+                    .places
+                    .push((records.pages.len() as u32 - 1, self.at as u32 - 1));
+            }
+        }
+        Ok(records)
+    }
+
+    /// All shards: those that were given, in their order, then children that came up.
+    pub fn shards(&self) -> Vec<ShardState> {
+        let mut states: Vec<ShardState> = self.slots.iter().map(|s| s.state.clone()).collect();
+        if let Some(page) = &self.current {
+            let state = &mut states[page.shard];
+            match self.at.checked_sub(1).and_then(|at| page.records.get(at)) {
+                Some(last) if self.at < page.records.len() => {
+                    state.move_to(last);
+                    // What has the same time may follow.
+                    let read = fetch::arrival(last).map(|time| time - 1);
+                    state.caught_up_to = state.caught_up_to.max(read);
+                }
+                Some(last) => {
+                    state.move_to(last);
+                    state.caught_up_to = state.caught_up_to.max(page.caught_up_to);
+                }
+                None => {}
+            }
+        }
+        states
+    }
+
+    /// The id of a shard, by its place.
+    pub fn shard_id(&self, place: usize) -> &str {
+        self.slots.get(place).map_or("", |slot| &slot.state.id)
+    }
+
+    /// The shards that are still being read, for a message.
+    pub fn unfinished(&self) -> Vec<&str> {
+        self.slots
+            .iter()
+            .filter(|slot| slot.is_started && !slot.is_done)
+            .map(|slot| slot.state.id.as_str())
+            .collect()
+    }
+
+    /// Number of records returned so far.
+    pub fn records(&self) -> u64 {
+        self.records
+    }
+
+    /// Bytes of keys and data returned so far.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Pages that have come so far, empty ones too: whoever waits sees whether anything happens.
+    pub fn answers(&self) -> u64 {
+        self.answers
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        for task in &self.tasks {
+            task.abort();
+        }
+    }
+}
+
+impl ShardState {
+    fn move_to(&mut self, record: &aws_sdk_kinesis::types::Record) {
+        if let Some(number) = SequenceNumber::parse(&record.sequence_number) {
+            self.position = Position::After(number);
+            self.has_moved = true;
+        }
+    }
+}

@@ -1,0 +1,331 @@
+//! The service's operations, each tried once, with its errors sorted.
+
+use super::config::Config;
+use super::position::Position;
+use crate::{Error, runtime};
+use aws_config::BehaviorVersion;
+use aws_config::retry::RetryConfig;
+use aws_config::timeout::TimeoutConfig;
+use aws_sdk_kinesis::Client;
+use aws_sdk_kinesis::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_kinesis::operation::get_records::GetRecordsOutput;
+use aws_sdk_kinesis::types::{Shard, ShardIteratorType, StreamDescriptionSummary};
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_types::DateTime;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::OnceCell;
+use tokio::time::{Instant, sleep};
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// A page of 10 MiB takes 5 seconds at the service's own pace.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(30);
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// Why an operation failed.
+pub enum Failure {
+    /// It may work later.
+    Later(String),
+    /// The iterator is older than five minutes.
+    ExpiredIterator,
+    /// It will not work by itself.
+    Final(Error),
+}
+
+/// One account's streams in one region.
+pub struct Service {
+    config: Config,
+    client: OnceCell<Client>,
+    trouble: Mutex<Option<String>>,
+}
+
+impl Service {
+    /// Nothing is asked yet.
+    pub fn new(config: Config) -> Service {
+        Service {
+            config,
+            client: OnceCell::new(),
+            trouble: Mutex::default(),
+        }
+    }
+
+    /// Its configuration.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// The last trouble, for the one who wonders why nothing arrives.
+    pub fn trouble(&self) -> Option<String> {
+        self.trouble
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Keeps the last trouble.
+    pub fn remember(&self, trouble: String) {
+        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = Some(trouble);
+    }
+
+    async fn client(&self) -> Result<&Client, Failure> {
+        self.client.get_or_try_init(|| self.connect()).await
+    }
+
+    async fn connect(&self) -> Result<Client, Failure> {
+        let http = runtime::http_client().map_err(Failure::Final)?;
+        let timeouts = TimeoutConfig::builder()
+            .connect_timeout(CONNECT_TIMEOUT)
+            .operation_attempt_timeout(ATTEMPT_TIMEOUT)
+            .build();
+        let mut loader = aws_config::defaults(BehaviorVersion::latest())
+            .http_client(http)
+            .timeout_config(timeouts)
+            // What is tried again is seen here, and shown.
+            .retry_config(RetryConfig::disabled());
+        if let Some(region) = &self.config.region {
+            loader = loader.region(aws_config::Region::new(region.clone()));
+        }
+        let shared = loader.load().await;
+        if shared.region().is_none() {
+            return Err(Failure::Final(Error::Config(
+                "no AWS region is given".to_owned(),
+            )));
+        }
+        let mut config = aws_sdk_kinesis::config::Builder::from(&shared);
+        if let Some(url) = &self.config.endpoint_url {
+            config = config.endpoint_url(url);
+        }
+        Ok(Client::from_conf(config.build()))
+    }
+
+    /// A page of names of streams, in their order, and whether there are more after it.
+    pub async fn list_streams(
+        &self,
+        after: Option<String>,
+    ) -> Result<(Vec<String>, bool), Failure> {
+        let client = self.client().await?;
+        let request = client.list_streams().set_exclusive_start_stream_name(after);
+        let answer = request.send().await;
+        let answer = answer.map_err(|error| sorted("ListStreams", None, &error))?;
+        let more = answer.has_more_streams && !answer.stream_names.is_empty();
+        Ok((answer.stream_names, more))
+    }
+
+    /// What the service says of a stream as a whole.
+    pub async fn describe_stream(&self, stream: &str) -> Result<StreamDescriptionSummary, Failure> {
+        let client = self.client().await?;
+        let (name, arn) = target(stream);
+        let request = client.describe_stream_summary();
+        let answer = request
+            .set_stream_name(name)
+            .set_stream_arn(arn)
+            .send()
+            .await;
+        let answer =
+            answer.map_err(|error| sorted("DescribeStreamSummary", Some(stream), &error))?;
+        answer.stream_description_summary.ok_or_else(|| {
+            Failure::Later("DescribeStreamSummary: an answer without a description".to_owned())
+        })
+    }
+
+    /// A page of shards, the closed ones that still have records too, and the token of the next one.
+    pub async fn list_shards(
+        &self,
+        stream: &str,
+        token: Option<String>,
+    ) -> Result<(Vec<Shard>, Option<String>), Failure> {
+        let client = self.client().await?;
+        // A token stands for the stream as well.
+        let (name, arn) = match token {
+            Some(_) => (None, None),
+            None => target(stream),
+        };
+        let request = client.list_shards().set_next_token(token);
+        let answer = request
+            .set_stream_name(name)
+            .set_stream_arn(arn)
+            .send()
+            .await;
+        let answer = answer.map_err(|error| sorted("ListShards", Some(stream), &error))?;
+        let next = answer.next_token.filter(|token| !token.is_empty());
+        Ok((answer.shards.unwrap_or_default(), next))
+    }
+
+    /// Where to begin GetRecords.
+    pub async fn iterator(
+        &self,
+        stream: &str,
+        shard: &str,
+        from: &Position,
+    ) -> Result<String, Failure> {
+        let client = self.client().await?;
+        let (name, arn) = target(stream);
+        let request = client.get_shard_iterator().shard_id(shard);
+        let request = request.set_stream_name(name).set_stream_arn(arn);
+        let request = match from {
+            Position::Horizon => request.shard_iterator_type(ShardIteratorType::TrimHorizon),
+            Position::After(number) => request
+                .shard_iterator_type(ShardIteratorType::AfterSequenceNumber)
+                .starting_sequence_number(number.as_str()),
+            Position::Time(ms) => request
+                .shard_iterator_type(ShardIteratorType::AtTimestamp)
+                .timestamp(DateTime::from_millis(*ms)),
+        };
+        let answer = request.send().await;
+        let answer = answer.map_err(|error| sorted("GetShardIterator", Some(stream), &error))?;
+        answer.shard_iterator.ok_or_else(|| {
+            Failure::Later("GetShardIterator: an answer without an iterator".to_owned())
+        })
+    }
+
+    /// The next page of records.
+    pub async fn records(&self, stream: &str, iterator: &str) -> Result<GetRecordsOutput, Failure> {
+        let client = self.client().await?;
+        let request = client.get_records().shard_iterator(iterator);
+        // Streams of other accounts are found by their ARN only.
+        let answer = request.set_stream_arn(target(stream).1).send().await;
+        answer.map_err(|error| sorted("GetRecords", Some(stream), &error))
+    }
+
+    /// Repeats an operation while it may work later, until the deadline.
+    pub async fn until<T, F: Future<Output = Result<T, Failure>>>(
+        &self,
+        deadline: Instant,
+        request: &str,
+        operation: impl Fn() -> F,
+    ) -> Result<T, Error> {
+        let mut pause = Pause::default();
+        loop {
+            let cause = match operation().await {
+                Ok(answer) => return Ok(answer),
+                Err(Failure::Final(error)) => return Err(error),
+                Err(Failure::Later(cause)) => cause,
+                Err(Failure::ExpiredIterator) => "the iterator expired".to_owned(),
+            };
+            self.remember(cause.clone());
+            let pause = pause.next();
+            if Instant::now() + pause >= deadline {
+                return Err(Error::Timeout {
+                    request: request.to_owned(),
+                    cause: Some(cause),
+                });
+            }
+            sleep(pause).await;
+        }
+    }
+}
+
+/// A stream is named, or given by its ARN.
+fn target(stream: &str) -> (Option<String>, Option<String>) {
+    if stream.starts_with("arn:") {
+        (None, Some(stream.to_owned()))
+    } else {
+        (Some(stream.to_owned()), None)
+    }
+}
+
+/// How long to wait before the next try: twice as long each time, never all readers at once.
+#[derive(Default)]
+pub struct Pause {
+    tries: u32,
+}
+
+impl Pause {
+    /// The next pause.
+    pub fn next(&mut self) -> Duration {
+        let longest = FIRST_PAUSE
+            .saturating_mul(1 << self.tries.min(10))
+            .min(LONGEST_PAUSE);
+        self.tries += 1;
+        // Between a half and the whole of it. The clock's last digits are random enough.
+        let nanos = std::time::SystemTime::now()
+            .duration_since(std::time::UNIX_EPOCH)
+            .map_or(0, |time| time.subsec_nanos());
+        longest.mul_f64(0.5 + f64::from(nanos % 1000) / 2000.0)
+    }
+
+    /// It worked.
+    pub fn reset(&mut self) {
+        self.tries = 0;
+    }
+}
+
+/// Errors that say "not now".
+const LATER: [&str; 8] = [
+    "ProvisionedThroughputExceededException",
+    "LimitExceededException",
+    "KMSThrottlingException",
+    "ThrottlingException",
+    "Throttling",
+    "InternalFailure",
+    "InternalFailureException",
+    "ServiceUnavailable",
+];
+
+/// Errors that say "not you".
+const DENIED: [&str; 10] = [
+    "AccessDeniedException",
+    "AccessDenied",
+    "ExpiredTokenException",
+    "IncompleteSignature",
+    "InvalidClientTokenId",
+    "InvalidSignatureException",
+    "KMSAccessDeniedException",
+    "MissingAuthenticationTokenException",
+    "OptInRequired",
+    "UnrecognizedClientException",
+];
+
+fn sorted<E>(operation: &str, stream: Option<&str>, error: &SdkError<E, HttpResponse>) -> Failure
+where
+    E: ProvideErrorMetadata + std::error::Error + 'static,
+{
+    let request = match stream {
+        Some(stream) => format!("{operation} of stream \"{stream}\""),
+        None => operation.to_owned(),
+    };
+    let status = error
+        .raw_response()
+        .map(|response| response.status().as_u16());
+    let code = error.code().unwrap_or_default();
+    let message = match (code, error.message()) {
+        ("", _) => format!("{}", DisplayErrorContext(error)),
+        (code, None) => code.to_owned(),
+        (code, Some(text)) => format!("{code}: {text}"),
+    };
+    let message = message.trim_end_matches('.').to_owned();
+    match error {
+        SdkError::ServiceError(_) if code == "ExpiredIteratorException" => Failure::ExpiredIterator,
+        SdkError::ServiceError(_) if code == "ResourceNotFoundException" && stream.is_some() => {
+            Failure::Final(Error::UnknownStream {
+                stream: stream.unwrap_or_default().to_owned(),
+            })
+        }
+        SdkError::ServiceError(_) if LATER.contains(&code) || status >= Some(500) => {
+            Failure::Later(format!("{request}: {message}"))
+        }
+        SdkError::ServiceError(_) if DENIED.contains(&code) => Failure::Final(Error::Denied {
+            request,
+            cause: message,
+        }),
+        SdkError::ServiceError(_) => Failure::Final(Error::Broker {
+            request,
+            cause: message,
+            transient: false,
+        }),
+        // Credentials are looked for before anything is sent.
+        SdkError::DispatchFailure(failure) if !failure.is_io() && !failure.is_timeout() => {
+            Failure::Final(Error::Denied {
+                request,
+                cause: message,
+            })
+        }
+        SdkError::ConstructionFailure(_) => Failure::Final(Error::Denied {
+            request,
+            cause: message,
+        }),
+        // Cut, late or garbled on the way.
+        _ => Failure::Later(format!("{request}: {message}")),
+    }
+}
