@@ -48,6 +48,7 @@
 
 #![deny(unsafe_code)]
 
+pub mod aws;
 mod error;
 mod kafka;
 pub mod kinesis;
