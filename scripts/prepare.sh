@@ -34,6 +34,7 @@ for_test() {
   for_apache
 }
 for_apache() {
+  want openssl "certificates for Apache Kafka"
   [ "$(java_major)" -ge 17 ] 2>/dev/null || want openjdk-17-jre-headless "runs Apache Kafka"
   command -v mvn >/dev/null || want maven "fetches Apache Kafka"
 }

@@ -93,6 +93,21 @@ fn refused(what: &str, refusal: stream::Refusal) -> Report {
             "the broker seems to speak TLS on this port",
             "ALTER SERVER .. OPTIONS (ADD tls 'on').",
         ),
+        SaslRequired => (
+            AUTHENTICATION,
+            "the broker hung up at the first request, as those do that ask for authentication",
+            "Set authentication of the server to plain, scram-sha-256, scram-sha-512 or iam.",
+        ),
+        OwnCertificate => (
+            sqlstate::INVALID_PARAMETER_VALUE,
+            "the client's certificate and private key cannot be used",
+            "They are a pair in PEM form, certificate and private_key of the user mapping; private_key_password opens an encrypted key.",
+        ),
+        Authority => (
+            sqlstate::INVALID_PARAMETER_VALUE,
+            "the certificates of the authorities cannot be used",
+            "Option ca of the server is PEM text, ca_file a file that the database server can read.",
+        ),
         Tls => (
             TLS,
             "no TLS connection with the broker",

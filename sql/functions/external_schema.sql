@@ -61,9 +61,16 @@ CREATE PROCEDURE redshift.create_external_schema(
     uri text DEFAULT NULL,
     authentication text DEFAULT 'none',
     topics text DEFAULT NULL,
-    if_not_exists boolean DEFAULT false
+    if_not_exists boolean DEFAULT false,
+    tls boolean DEFAULT NULL,
+    ca text DEFAULT NULL,
+    ca_file text DEFAULT NULL,
+    verify_hostname boolean DEFAULT NULL,
+    client_properties text DEFAULT NULL
 ) LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    options text;
 BEGIN
     IF create_external_schema.name IS NULL OR source IS NULL OR authentication IS NULL OR if_not_exists IS NULL THEN
         RAISE EXCEPTION 'name, source, authentication and if_not_exists must not be null' USING ERRCODE = 'null_value_not_allowed';
@@ -80,11 +87,23 @@ BEGIN
         RAISE NOTICE 'schema "%" already exists, skipping', create_external_schema.name USING ERRCODE = 'duplicate_schema';
         RETURN;
     END IF;
+    SELECT string_agg(format('%I %L', o.name, o.value), ', ') INTO options
+    FROM (VALUES ('uri', uri), ('authentication', lower(authentication)), ('topics', topics), ('tls', tls::text), ('ca', ca), ('ca_file', ca_file),
+                 ('verify_hostname', verify_hostname::text), ('client_properties', client_properties)) AS o (name, value)
+    WHERE o.value IS NOT NULL;
     EXECUTE format('CREATE SCHEMA %I', create_external_schema.name);
-    EXECUTE format('CREATE SERVER %I TYPE %L FOREIGN DATA WRAPPER redshift_streaming OPTIONS (uri %L, authentication %L%s)',
-                   create_external_schema.name, lower(source), uri, lower(authentication),
-                   CASE WHEN topics IS NOT NULL THEN format(', topics %L', topics) END);
+    EXECUTE format('CREATE SERVER %I TYPE %L FOREIGN DATA WRAPPER redshift_streaming OPTIONS (%s)', create_external_schema.name, lower(source), options);
+    IF lower(authentication) IN ('mtls', 'plain', 'scram-sha-256', 'scram-sha-512') THEN
+        -- The server is new, so nobody has a user mapping to read it with.
+        PERFORM redshift.bind_external_schema(create_external_schema.name);
+        RAISE NOTICE 'external schema "%" has no relations yet: the broker asks for credentials', create_external_schema.name
+            USING HINT = format('CREATE USER MAPPING FOR CURRENT_USER SERVER %I OPTIONS (%s); CALL redshift.sync_external_schema(%L);',
+                create_external_schema.name,
+                CASE lower(authentication) WHEN 'mtls' THEN 'certificate ''..'', private_key ''..''' ELSE 'user ''..'', password ''..''' END,
+                create_external_schema.name);
+        RETURN;
+    END IF;
     CALL redshift.sync_external_schema(create_external_schema.name);
 END $$;
-COMMENT ON PROCEDURE redshift.create_external_schema(text, text, text, text, text, boolean)
+COMMENT ON PROCEDURE redshift.create_external_schema(text, text, text, text, text, boolean, boolean, text, text, boolean, text)
     IS 'Redshift''s CREATE EXTERNAL SCHEMA .. FROM KAFKA: schema, foreign server and a foreign table for each topic';

@@ -102,7 +102,7 @@ pub struct ListedOffset {
 impl Client {
     /// Starts a client. Connects in the background: whether the servers can be reached is first seen by a request.
     pub fn new(config: &Config) -> Result<Client, Error> {
-        let (handle, destroyed) = Handle::new(&config.to_properties()?).map_err(Error::Config)?;
+        let (handle, destroyed) = Handle::new(&config.to_properties()?).map_err(refused_setup)?;
         let main_queue = Some(handle.main_queue());
         let (trouble, being_read) = (RefCell::default(), RefCell::default());
         Ok(Client {
@@ -261,6 +261,22 @@ impl Client {
     }
 }
 
+/// A client that cannot be set up, mostly for what was given for TLS.
+fn refused_setup(text: String) -> Error {
+    let refusal = if text.contains("ssl.key") || text.contains("ssl.certificate") {
+        Refusal::OwnCertificate
+    } else if text.contains("ssl.ca") {
+        Refusal::Authority
+    } else {
+        return Error::Config(text);
+    };
+    Error::Refused {
+        request: "client".to_owned(),
+        refusal,
+        cause: text,
+    }
+}
+
 /// Repeats a question while the answer is that it may work later.
 fn ask_until<T>(
     deadline: Instant,
@@ -335,11 +351,19 @@ impl Shared {
         self.handle.as_ref().expect("only close takes it")
     }
 
-    /// Takes what the brokers complained about from the main queue, and drops the log lines.
+    /// Takes what the brokers complained about from the main queue, and drops the log lines but those that say why a
+    /// connection ended: a broker that wants TLS just hangs up, which librdkafka takes for no error.
     pub fn listen(&self) {
         while let Some(event) = self.main_queue.as_ref().and_then(Queue::poll) {
             if let Some(failure) = event.failure().filter(|_| event.is_error()) {
                 self.remember(failure);
+            } else if let Some(message) = event.log_line()
+                && Refusal::of(false, &message, 0).is_some()
+            {
+                self.remember(Failure {
+                    code: Code::TRANSPORT,
+                    message,
+                });
             }
         }
     }
@@ -373,11 +397,18 @@ impl Shared {
         trouble.as_ref().map(|trouble| trouble.message.clone())
     }
 
-    /// What broker and client disagree about, if that came up after `since`.
-    fn refusal_since(&self, since: Instant) -> Option<(Refusal, String)> {
+    /// What broker and client disagree about, since when.
+    fn refusal(&self) -> Option<(Instant, Refusal, String)> {
         let trouble = self.trouble.borrow();
-        let trouble = trouble.as_ref().filter(|trouble| trouble.when >= since)?;
-        Some((trouble.refusal?, trouble.message.clone()))
+        let trouble = trouble.as_ref()?;
+        Some((trouble.when, trouble.refusal?, trouble.message.clone()))
+    }
+
+    /// A broker has answered, so what it refused before is over.
+    fn forget_refusal(&self) {
+        if let Some(trouble) = self.trouble.borrow_mut().as_mut() {
+            trouble.refusal = None;
+        }
     }
 
     /// Marks partitions as being read; an error if one is already.
@@ -449,12 +480,15 @@ impl<T> Pending<T> {
         self.shared.listen();
         let answer = match &self.source {
             Source::Thread(answer) => match answer.try_recv() {
-                Ok(answer) => answer.map_err(|failure| self.error(failure)),
-                Err(_) => match self.shared.refusal_since(self.began) {
-                    Some((refusal, _)) if refusal.is_final() => Err(self.timeout()),
-                    _ if Instant::now() >= self.deadline => Err(self.timeout()),
-                    _ => return None,
-                },
+                Ok(Ok(answer)) => {
+                    self.shared.forget_refusal();
+                    Ok(answer)
+                }
+                Ok(Err(failure)) => Err(self.error(failure)),
+                Err(_) if Instant::now() >= self.deadline || self.is_refused() => {
+                    Err(self.timeout())
+                }
+                Err(_) => return None,
             },
             Source::Failed(error) => Err(error.clone()),
             Source::Finished => return None,
@@ -468,11 +502,17 @@ impl<T> Pending<T> {
         self.deadline
     }
 
-    /// Why there is no answer.
+    /// Has a broker refused, since the request began, what will not be accepted a moment later either?
+    fn is_refused(&self) -> bool {
+        let refusal = self.shared.refusal();
+        refusal.is_some_and(|(when, refusal, _)| when >= self.began && refusal.is_final())
+    }
+
+    /// Why there is no answer. (Repeated errors are not told again, so a refusal counts until there is an answer.)
     fn timeout(&self) -> Error {
         let request = self.request.text.clone();
-        match self.shared.refusal_since(self.began) {
-            Some((refusal, cause)) => Error::Refused {
+        match self.shared.refusal() {
+            Some((_, refusal, cause)) => Error::Refused {
                 request,
                 refusal,
                 cause,

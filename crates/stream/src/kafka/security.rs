@@ -219,6 +219,12 @@ pub enum Refusal {
     NoTls,
     /// The client speaks plain text to a listener with TLS.
     TlsRequired,
+    /// The broker hangs up as those do that want to know who asks.
+    SaslRequired,
+    /// The client's certificate and private key cannot be used.
+    OwnCertificate,
+    /// The certificates of the authorities cannot be used.
+    Authority,
     /// TLS failed for another reason.
     Tls,
 }
@@ -254,8 +260,12 @@ impl Refusal {
             "record layer failure",
         ]) {
             Refusal::NoTls
-        } else if has(&["connecting to a SSL listener", "Invalid response size"]) {
+        } else if has(&["connecting to a SSL listener", "Invalid response size"])
+            || hung_up(text, "in state APIVERSION_QUERY") && !has(&["ssl://"])
+        {
             Refusal::TlsRequired
+        } else if hung_up(text, "ms in state UP") && !has(&["sasl_"]) {
+            Refusal::SaslRequired
         } else if has(&["mechanism handshake failed"]) {
             Refusal::Mechanism
         } else if is_authentication {
@@ -269,8 +279,17 @@ impl Refusal {
 
     /// Whether trying again within the same request is of no use: these do not go away by themselves.
     pub(super) fn is_final(self) -> bool {
-        !matches!(self, Refusal::NoTls | Refusal::TlsRequired | Refusal::Tls)
+        use Refusal::*;
+        !matches!(self, NoTls | TlsRequired | SaslRequired | Tls)
     }
+}
+
+/// The connection was ended by the other side, in this state and at once: "Disconnected: .. (after 0ms in state UP)".
+fn hung_up(text: &str, state: &str) -> bool {
+    const AT_ONCE_MS: u32 = 1000;
+    let after = text.split_once("(after ").map(|(_, rest)| rest);
+    let ms = after.and_then(|rest| rest.split_once("ms ")?.0.parse::<u32>().ok());
+    text.contains("Disconnected") && text.contains(state) && ms.is_some_and(|ms| ms < AT_ONCE_MS)
 }
 
 /// Why a broker's certificate was not accepted, in words.
