@@ -71,6 +71,10 @@ configure() {
     echo "include_if_exists = 'redshift_streaming.conf'" >>"$DATA/postgresql.conf"
 }
 
+# Whom the server is for AWS. Without an identity of the caller's, one that the emulator takes; never the machine's own.
+export AWS_ACCESS_KEY_ID=${AWS_ACCESS_KEY_ID:-emulator} AWS_SECRET_ACCESS_KEY=${AWS_SECRET_ACCESS_KEY:-emulator}
+export AWS_EC2_METADATA_DISABLED=${AWS_EC2_METADATA_DISABLED:-true}
+
 # What a running server must have been started with to be left alone.
 fingerprint() { cat "$PREFIX/version" "$PREFIX/lib/postgresql/$PG_MAJOR/lib/redshift_streaming.so" "$ROOT/pgrx-config/postgresql.conf" | cksum; }
 

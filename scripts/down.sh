@@ -6,5 +6,6 @@ open_run_dir
 "$ROOT/scripts/cluster.sh" stop
 "$ROOT/scripts/embedded-kafka.sh" stop
 "$ROOT/scripts/apache-kafka.sh" stop
+"$ROOT/scripts/kinesis.sh" stop
 rm -f "$RUN/env"
 step "down"

@@ -32,6 +32,11 @@ for_test() {
   want python3-venv "end-to-end tests"
   want shellcheck "checks these scripts"
   for_apache
+  for_kinesis
+}
+for_kinesis() {
+  command -v node >/dev/null || want nodejs "runs the Kinesis emulator"
+  command -v npm >/dev/null || want npm "fetches the Kinesis emulator"
 }
 for_apache() {
   want openssl "certificates for Apache Kafka"

@@ -8,7 +8,7 @@ set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
 suites=("$@")
-[ ${#suites[@]} -gt 0 ] || suites=(lint crates wrappers pg_regress isolation e2e_embedded e2e_apache docs)
+[ ${#suites[@]} -gt 0 ] || suites=(lint crates wrappers pg_regress isolation e2e_embedded e2e_apache e2e_kinesis docs)
 
 # .run itself first: it may have to be a link.
 (open_run_dir)
@@ -65,19 +65,22 @@ e2e() {
   load_env
   cd "$ROOT/tests/e2e"
   # shellcheck disable=SC2086  # PYTEST_ARGS is a list
-  "$(python)" -m pytest -p no:cacheprovider --kafka="$1" ${PYTEST_ARGS:-}
+  "$(python)" -m pytest -p no:cacheprovider "$@" ${PYTEST_ARGS:-}
 }
 # The last line of pytest: "== 1 failed, 20 passed, 2 skipped in 3.21s =="; an error is a failure, an expected failure a skip.
 count_e2e() {
   tail -n 1 "$1" | awk '{ for (i = 2; i <= NF; i++) { if ($i ~ /^passed/) p += $(i-1); if ($i ~ /^(failed|error)/) f += $(i-1);
     if ($i ~ /^(skipped|xfailed)/) s += $(i-1) } print p + 0, f + 0, s + 0 }'
 }
-suite_e2e_embedded() { e2e embedded; }
-suite_e2e_apache() { e2e apache; }
+suite_e2e_embedded() { e2e --kafka=embedded --ignore-glob='test_kinesis*.py'; }
+suite_e2e_apache() { e2e --kafka=apache --ignore-glob='test_kinesis*.py'; }
+suite_e2e_kinesis() { e2e test_kinesis*.py; }
 count_e2e_embedded() { count_e2e "$1"; }
 count_e2e_apache() { count_e2e "$1"; }
+count_e2e_kinesis() { count_e2e "$1"; }
 need_e2e_embedded() { need_extension; need_cluster; need_embedded; }
 need_e2e_apache() { need_extension; need_cluster; need_apache; }
+need_e2e_kinesis() { need_extension; need_cluster; need_kinesis; }
 
 suite_docs() { "$(python)" "$ROOT/tests/docs/run.py"; }
 count_docs() { tail -n 1 "$1" | awk '{ print $1, $3, $5 }'; }
@@ -90,6 +93,7 @@ need_file() { [ -e "$ROOT/$1" ] || echo "$1 is missing"; }
 need_extension() { need_file sql/load-order; }
 need_cluster() { [ -z "${problem[cluster]:-}" ] || echo "${problem[cluster]}"; }
 need_embedded() { [ -z "${problem[embedded]:-}" ] || echo "${problem[embedded]}"; }
+need_kinesis() { [ -z "${problem[kinesis]:-}" ] || echo "${problem[kinesis]}"; }
 need_apache() { [ -z "${problem[apache]:-}" ] || echo "${problem[apache]}"; }
 python() { "$ROOT/scripts/venv.sh"; }
 
@@ -112,6 +116,7 @@ trap stop_parts EXIT
 if wanted '(pg_regress|isolation|e2e|docs)'; then
   part embedded "$ROOT/scripts/embedded-kafka.sh" start
   echo embedded >"$RUN/broker"
+  if wanted '(kinesis|docs)'; then part kinesis "$ROOT/scripts/kinesis.sh" start; fi
   if wanted '(apache|docs)'; then part apache "$ROOT/scripts/apache-kafka.sh" start; fi
   if [ -z "$(need_extension)" ]; then part cluster "$ROOT/scripts/cluster.sh" start; fi
 fi

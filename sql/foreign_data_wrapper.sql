@@ -7,4 +7,4 @@ CREATE FUNCTION redshift.stream_fdw_validator(text[], oid) RETURNS void
 COMMENT ON FUNCTION redshift.stream_fdw_validator(text[], oid) IS 'Validator of the options of foreign-data wrapper redshift_streaming';
 CREATE FOREIGN DATA WRAPPER redshift_streaming
     HANDLER redshift.stream_fdw_handler VALIDATOR redshift.stream_fdw_validator;
-COMMENT ON FOREIGN DATA WRAPPER redshift_streaming IS 'Topics of Kafka as relations';
+COMMENT ON FOREIGN DATA WRAPPER redshift_streaming IS 'Topics of Kafka and streams of Kinesis as relations';

@@ -130,8 +130,8 @@ fn accept_new_topic(
 
 fn loss(partition: i32, position: i64, reason: Reason) -> Failure {
     Failure {
-        partition,
-        position,
+        partition: partition.to_string(),
+        position: position.to_string(),
         timestamp_type: "U",
         timestamp: None,
         reason,

@@ -43,6 +43,18 @@ pub fn source(what: &str, error: &stream::Error) -> Report {
             format!("{what}: topic \"{topic}\", partition {partition} cannot be read at offset {offset}"),
         )
         .detail(format!("{cause}.")),
+        UnknownStream { stream } => {
+            Report::new(sqlstate::UNDEFINED_OBJECT, format!("{what}: stream \"{stream}\" does not exist"))
+                .detail("Kinesis knows no stream of this name in this account and region.")
+        }
+        Shard { shard, cause, .. } => {
+            Report::new(sqlstate::CONNECTION_FAILURE, format!("{what}: {shard} cannot be read")).detail(format!("{cause}."))
+        }
+        Denied { request, cause } => {
+            Report::new(sqlstate::INSUFFICIENT_PRIVILEGE, format!("{what}: AWS did not allow it"))
+                .detail(format!("{}: {cause}.", capitalized(request)))
+                .hint("The server's identity comes from its environment, profile, container or instance; the iam_role of the external schema must allow the action.")
+        }
         other => Report::new(sqlstate::SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION, format!("{what}: {other}")),
     }
 }
@@ -83,6 +95,16 @@ fn refused(what: &str, refusal: stream::Refusal) -> Report {
             "the broker does not offer this SASL mechanism",
             "Set authentication of the server to one that it offers.",
         ),
+        NoToken => (
+            sqlstate::INSUFFICIENT_PRIVILEGE,
+            "no credentials of AWS for the broker",
+            "DETAIL says what is missing: credentials of the machine or of the user mapping, or the right to assume a role of iam_role. redshift.aws_region, or region of the server, names the region.",
+        ),
+        Token => (
+            AUTHENTICATION,
+            "the broker did not accept the identity of AWS",
+            "It needs kafka-cluster:Connect on the cluster, and region of the server has to be the cluster's.",
+        ),
         NoTls => (
             TLS,
             "the broker does not speak TLS on this port",
@@ -117,6 +139,41 @@ fn refused(what: &str, refusal: stream::Refusal) -> Report {
     Report::new(code, format!("{what}: {text}")).hint(hint)
 }
 
+/// A failure of AWS while a client was prepared.
+pub fn aws(schema: &str, error: &stream::Error) -> Report {
+    let what = format!("external schema \"{schema}\"");
+    let stream::Error::Timeout { request, .. } = error else {
+        return source(&what, error);
+    };
+    Report::new(
+        sqlstate::SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION,
+        format!("{what}: no answer from AWS"),
+    )
+    .detail(format!("{}.", capitalized(request)))
+    .hint("Check the region, redshift.aws_endpoint_url and that AWS can be reached from this host; redshift.connect_timeout_ms is how long we wait.")
+}
+
+/// A secret of AWS Secrets Manager of another form.
+pub fn secret_form(schema: &str, arn: &str, [one, other]: [&str; 2]) -> Report {
+    Report::new(
+        sqlstate::INVALID_PARAMETER_VALUE,
+        format!("external schema \"{schema}\": secret {arn} has not the expected form"),
+    )
+    .hint(format!(
+        "It is a JSON object: {{\"{one}\": \"..\", \"{other}\": \"..\"}}."
+    ))
+}
+
+/// Nobody allowed the user to act as the database server's machine at AWS.
+pub fn no_aws_identity(server: &str, user: &str) -> Report {
+    Report::new(
+        sqlstate::INSUFFICIENT_PRIVILEGE,
+        format!("external schema \"{server}\": user \"{user}\" has no identity at AWS"),
+    )
+    .detail("The identity of the database server's machine is only for servers that a superuser owns, or has given an iam_role.")
+    .hint(format!("Use keys of your own: CREATE USER MAPPING FOR {user} SERVER {server} OPTIONS (access_key_id '..', secret_access_key '..'); or ask a superuser: ALTER SERVER {server} OPTIONS (ADD iam_role '..');"))
+}
+
 /// The user who reads has no credentials for the brokers.
 pub fn credentials_missing(server: &str, user: &str, what: &str, options: &str) -> Report {
     Report::new(
@@ -125,6 +182,20 @@ pub fn credentials_missing(server: &str, user: &str, what: &str, options: &str) 
     )
     .detail("A stream is read with the user mapping of the user who reads (for a materialized view, its owner), else with PUBLIC's.")
     .hint(format!("CREATE USER MAPPING FOR {user} SERVER {server} OPTIONS ({options});"))
+}
+
+/// A failure of a service of AWS.
+pub fn service(what: &str, error: &stream::Error) -> Report {
+    let stream::Error::Timeout { request, cause } = error else {
+        return source(what, error);
+    };
+    let request = capitalized(request);
+    let report = Report::new(sqlstate::SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION, format!("{what}: no answer from Kinesis"))
+        .hint("Check the region and the endpoint_url of the external schema and that they can be reached from this host; redshift.connect_timeout_ms is how long we wait.");
+    match cause {
+        Some(cause) => report.detail(format!("{request}: {cause}.")),
+        None => report.detail(format!("{request}.")),
+    }
 }
 
 fn capitalized(text: &str) -> String {
@@ -142,6 +213,56 @@ pub fn stalled(topic: &str, waiting_for: &str, cause: Option<String>) -> Report 
     };
     Report::new(sqlstate::CONNECTION_FAILURE, format!("topic \"{topic}\": no records from the Kafka broker")).detail(detail).hint(
         "Nothing was loaded and no position moved; try again when the broker answers. redshift.fetch_timeout_ms is how long we wait.",
+    )
+}
+
+/// Nothing came for `redshift.fetch_timeout_ms` although the shards are not read to parity.
+pub fn shards_stalled(stream: &str, waiting_for: &str, cause: Option<String>) -> Report {
+    let detail = match cause {
+        Some(cause) => format!("Waiting for {waiting_for}. Last trouble: {cause}."),
+        None => format!("Waiting for {waiting_for}."),
+    };
+    Report::new(sqlstate::CONNECTION_FAILURE, format!("{stream}: no answer from Kinesis")).detail(detail).hint(
+        "Nothing was loaded and no position moved; try again when the service answers. redshift.fetch_timeout_ms is how long we wait.",
+    )
+}
+
+/// Records of a shard expired before they were loaded.
+pub fn shard_expired(view: &str, stream: &str, shard: &str, from: &str, until: &str) -> Report {
+    Report::new(
+        POSITION_PASSED,
+        format!("materialized view \"{view}\": records of stream \"{stream}\", {shard} may be lost"),
+    )
+    .detail(format!(
+        "Everything that arrived before {from} is loaded, and the stream keeps what arrived after {until}: what arrived between may have expired."
+    ))
+    .hint(format!(
+        "To accept the loss: CALL redshift.set_position('{view}', '{shard}', 'earliest'), which loads from the oldest record that is left; or ALTER MATERIALIZED VIEW {view} SET (on_data_loss = 'continue')."
+    ))
+}
+
+/// The stream was deleted and created again.
+pub fn stream_recreated(view: &str, stream: &str, old: &str, new: &str) -> Report {
+    Report::new(TOPIC_RECREATED, format!("materialized view \"{view}\": stream \"{stream}\" was re-created"))
+        .detail(format!("The one that was loaded was created at {old}, this one at {new}."))
+        .hint(format!(
+            "To load the new stream from its start: CALL redshift.set_position('{view}', NULL, 'earliest'). The rows of the old one stay."
+        ))
+}
+
+/// A stream of Kinesis where only a topic can be.
+pub fn not_a_topic(stream: &str) -> Report {
+    Report::new(
+        sqlstate::WRONG_OBJECT_TYPE,
+        format!("\"{stream}\" is a stream of Kinesis, not a topic"),
+    )
+}
+
+/// A topic where only a stream of Kinesis can be.
+pub fn not_a_stream(topic: &str) -> Report {
+    Report::new(
+        sqlstate::WRONG_OBJECT_TYPE,
+        format!("\"{topic}\" is a topic, not a stream of Kinesis"),
     )
 }
 
@@ -274,6 +395,15 @@ pub fn no_workers() -> Report {
     )
     .detail("The library is not in shared_preload_libraries.")
     .hint("ALTER SYSTEM SET shared_preload_libraries = 'redshift_streaming'; and restart.")
+}
+
+/// pause or resume of a view that no worker loads.
+pub fn not_under_auto_refresh(view: &str) -> Report {
+    Report::new(
+        sqlstate::OBJECT_NOT_IN_PREREQUISITE_STATE,
+        format!("materialized view \"{view}\" is not under auto refresh"),
+    )
+    .hint("ALTER MATERIALIZED VIEW .. SET (auto_refresh = on) turns it on.")
 }
 
 /// start = timestamp where the broker cannot look records up by time.
@@ -448,7 +578,7 @@ pub fn invalid_position(position: &str) -> Report {
         sqlstate::INVALID_PARAMETER_VALUE,
         format!("invalid position \"{position}\""),
     )
-    .hint("A position is the next offset to load (a whole number), or 'earliest'.")
+    .hint("A position is the next offset to load (of a shard: the last sequence number that is loaded), or earliest, latest, a timestamp.")
 }
 
 /// No checkpoint for the partition.

@@ -18,9 +18,11 @@
 
 pub mod access;
 pub mod api;
+pub mod aws;
 pub mod catalog;
 pub mod checkpoint;
 pub mod error;
+pub mod kinesis;
 #[allow(unsafe_code)]
 pub mod pg;
 pub mod refresh;

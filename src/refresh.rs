@@ -8,7 +8,7 @@
 //! It runs in the caller's transaction: a rollback takes back rows and positions alike, and the next statement sees the rows.
 
 use crate::catalog::ledger::{self, Entry, Failure, Reason};
-use crate::catalog::materialized_view::{self, MaterializedView};
+use crate::catalog::materialized_view::MaterializedView;
 use crate::catalog::{checkpoint, event, refresh_history};
 use crate::checkpoint::{Plan, plan};
 use crate::pg::error_context::with_context;
@@ -17,14 +17,27 @@ use crate::pg::relation::{self, LockMode, Oid};
 use crate::pg::{background, execute, guard, report, shared, spi, time};
 use crate::scan::column::{timestamp_type_letter, to_timestamp};
 use crate::scan::job::{self, Input, Job, Limits, Outcome, Progress, Running};
-use crate::source::Source;
-use crate::view::{check, definition};
-use crate::{error, scan, settings};
+use crate::source::{Source, Stream};
+use crate::view::{check, definition, owned};
+use crate::{error, kinesis, scan, settings};
 use pgrx::spi::quote_identifier;
+use std::rc::Rc;
 use stream::{Client, TopicDescription};
 
+/// One refresh.
+pub struct Run<'a> {
+    /// The view.
+    pub view: &'a MaterializedView,
+    /// When to stop earlier, and which records to skip.
+    pub limits: Limits,
+    /// When it began.
+    pub started: i64,
+    /// Who asked for it.
+    pub caller: Oid,
+}
+
 /// What a refresh did, for the message to the user.
-struct Summary {
+pub struct Summary {
     rows: u64,
     partitions: usize,
     scanned: i64,
@@ -60,11 +73,8 @@ pub fn run(table: Oid, max_records: u64, max_bytes: u64) {
 }
 
 fn load_new_records(table: Oid, max_records: u64, max_bytes: u64) {
-    let name = relation::name(table)
-        .unwrap_or_else(|| error::undefined_relation(&table.to_u32().to_string()).raise());
-    if !relation::is_owned_by_current_user(table) {
-        error::not_owner(&name).raise();
-    }
+    // Who may not refresh it must not wait for its lock either.
+    let name = owned(table).name();
     if job::is_running() {
         error::refresh_running(&name).raise();
     }
@@ -74,48 +84,52 @@ fn load_new_records(table: Oid, max_records: u64, max_bytes: u64) {
     if !relation::exists(table) {
         error::undefined_relation(&name).raise();
     }
-    let view = find_loadable(table, &name);
-    let Locked { stream, definition } = lock_source(&view);
-    let (source, topic) = Source::of_stream(stream, relation::owner(table));
+    let view = owned(table);
+    if view.restored {
+        error::restored(&name).raise();
+    }
+    let locked = lock_source(&view);
+    let run = Run {
+        view: &view,
+        limits: Limits {
+            max_records,
+            max_bytes,
+            max_record_bytes: view.options.max_record_bytes,
+        },
+        started,
+        caller,
+    };
+    let summary = match Stream::of_table(locked.stream, relation::owner(table)) {
+        Stream::Topic(source, topic) => load_topic(&run, &locked, &source, &topic),
+        Stream::Kinesis(source, stream) => kinesis::refresh::run(&run, &locked, &source, &stream),
+    };
+    tell(&name, &summary);
+}
+
+fn load_topic(run: &Run, locked: &Locked, source: &Source, topic: &str) -> Summary {
+    let view = run.view;
     let checkpoints = checkpoint::lock(view.id);
 
-    let client = source.connect(settings::memory_limit_bytes());
-    let description = describe(&source, &client, &topic);
-    let watermarks = source.watermarks(&client, &topic, &description.partitions);
-    let plan = plan(&view, &description, &checkpoints, &watermarks);
+    let client = Rc::new(source.connect(settings::memory_limit_bytes()));
+    let description = describe(source, &client, topic);
+    let watermarks = source.watermarks(&client, topic, &description.partitions);
+    let plan = plan(view, &description, &checkpoints, &watermarks);
 
-    let limits = Limits {
-        max_records,
-        max_bytes,
-        max_record_bytes: view.options.max_record_bytes,
-    };
     let job = Job {
-        table: stream,
-        topic: topic.clone(),
-        input: Input::Fetch(client),
+        table: locked.stream,
+        topic: topic.to_owned(),
+        input: Input::Fetch(Rc::clone(&client)),
         ranges: plan.ranges(),
-        limits,
-        refresh_time: started,
+        limits: run.limits,
+        refresh_time: run.started,
     };
     let (rows, outcome) = if job.ranges.is_empty() {
         (0, None)
     } else {
-        load(&view, definition, job)
+        load(view, locked.definition, job)
     };
-    check_still_same_topic(&source, &view, &description);
-
-    let summary = store(&view, plan, outcome, rows, limits, started, caller);
-    tell(&name, &summary);
-}
-
-/// The registered view; raises if it may not be loaded.
-fn find_loadable(table: Oid, name: &str) -> MaterializedView {
-    let view =
-        materialized_view::find(table).unwrap_or_else(|| error::not_a_streaming_view(name).raise());
-    if view.restored {
-        error::restored(name).raise();
-    }
-    view
+    check_still_same_topic(source, &client, view, &description);
+    store(run, plan, outcome, rows)
 }
 
 /// What a refresh reads by, locked against being dropped.
@@ -156,7 +170,7 @@ pub fn load(view: &MaterializedView, definition: Oid, job: Job) -> (u64, Option<
     let sql = insert_statement(view, definition);
     let running = Running::begin();
     let rows = spi::as_view_owner(relation::owner(view.table), || {
-        with_context(describe_current_record, || {
+        with_context(scan::describe_current_record, || {
             execute::insert(&sql, || job::offer(job))
         })
     });
@@ -167,8 +181,8 @@ pub fn load(view: &MaterializedView, definition: Oid, job: Job) -> (u64, Option<
 
 /// `INSERT INTO table (columns) SELECT columns FROM definition`: columns are matched by name, others of the table get their defaults.
 fn insert_statement(view: &MaterializedView, definition: Oid) -> String {
-    let present = definition::column_names(view.table);
-    let columns = definition::column_names(definition);
+    let present = relation::column_names(view.table);
+    let columns = relation::column_names(definition);
     if let Some(missing) = columns.iter().find(|column| !present.contains(column)) {
         error::column_missing(&view.name(), missing).raise();
     }
@@ -181,22 +195,17 @@ fn insert_statement(view: &MaterializedView, definition: Oid) -> String {
     )
 }
 
-/// CONTEXT of an error in the definition, a constraint or a trigger.
-fn describe_current_record() -> Option<String> {
-    let (partition, offset) = scan::current_record()?;
-    let topic = job::topic();
-    Some(format!(
-        "topic \"{topic}\", partition {partition}, offset {offset}"
-    ))
-}
-
 /// A topic that was re-created while it was read may have given records of both.
-fn check_still_same_topic(source: &Source, view: &MaterializedView, before: &TopicDescription) {
+fn check_still_same_topic(
+    source: &Source,
+    client: &Client,
+    view: &MaterializedView,
+    before: &TopicDescription,
+) {
     if before.topic_id.is_none() {
         return;
     }
-    let client = source.connect(settings::memory_limit_bytes());
-    let after = describe(source, &client, &before.name);
+    let after = describe(source, client, &before.name);
     if after.topic_id != before.topic_id {
         let detail =
             "It was dropped and created again while it was read; nothing was loaded.".to_owned();
@@ -205,38 +214,18 @@ fn check_still_same_topic(source: &Source, view: &MaterializedView, before: &Top
 }
 
 /// Stores positions, ledger and history.
-fn store(
-    view: &MaterializedView,
-    plan: Plan,
-    outcome: Option<Outcome>,
-    rows: u64,
-    limits: Limits,
-    started: i64,
-    caller: Oid,
-) -> Summary {
-    let outcome = outcome.unwrap_or(Outcome {
-        partitions: Vec::new(),
-        skipped: Vec::new(),
-        stopped_early: false,
-    });
+fn store(run: &Run, plan: Plan, outcome: Option<Outcome>, rows: u64) -> Summary {
+    let view = run.view;
+    let outcome = outcome.unwrap_or_default();
     let progress_of = |partition| outcome.partitions.iter().find(|p| p.partition == partition);
     let reached = |partition| {
         let progress = progress_of(partition).filter(|_| outcome.stopped_early)?;
         Some(progress.next_offset)
     };
-    checkpoint::flush(view);
+    checkpoint::flush_all(view);
     plan.store(view.id, reached);
 
     let query_id = refresh_history::next_query_id();
-    let mut summary = Summary {
-        rows,
-        partitions: 0,
-        scanned: 0,
-        filtered: 0,
-        skipped: 0,
-        lost: plan.lost.len(),
-        stopped_early: outcome.stopped_early,
-    };
     for planned in &plan.partitions {
         let range = planned.range;
         let end = reached(range.partition).unwrap_or(range.end);
@@ -247,14 +236,32 @@ fn store(
                 view.id,
                 &entry(range.start, end, range.partition, &progress),
             );
-            summary.partitions += usize::from(progress.scanned > 0);
-            summary.scanned += progress.scanned;
-            summary.filtered += progress.filtered;
-            summary.skipped += progress.skipped;
         }
     }
-    let failures: Vec<Failure> = skipped_records(&outcome, limits.max_record_bytes)
-        .chain(plan.lost)
+    finish(run, query_id, &outcome, plan.lost, rows)
+}
+
+/// Writes what was not loaded, and the history.
+pub fn finish(
+    run: &Run,
+    query_id: i64,
+    outcome: &Outcome,
+    lost: Vec<Failure>,
+    rows: u64,
+) -> Summary {
+    let view = run.view;
+    let sum = |count: fn(&Progress) -> i64| outcome.partitions.iter().map(count).sum();
+    let summary = Summary {
+        rows,
+        partitions: outcome.partitions.iter().filter(|p| p.scanned > 0).count(),
+        scanned: sum(|progress| progress.scanned),
+        filtered: sum(|progress| progress.filtered),
+        skipped: sum(|progress| progress.skipped),
+        lost: lost.len(),
+        stopped_early: outcome.stopped_early,
+    };
+    let failures: Vec<Failure> = skipped_records(outcome, run.limits.max_record_bytes)
+        .chain(lost)
         .collect();
     ledger::insert_failures(query_id, view.id, &failures);
     if summary.skipped > 0 {
@@ -266,8 +273,8 @@ fn store(
     refresh_history::insert(
         query_id,
         view,
-        caller,
-        started,
+        run.caller,
+        run.started,
         &status(&summary),
         rows,
         "Manual",
@@ -277,8 +284,8 @@ fn store(
 
 fn skipped_records(outcome: &Outcome, limit: u64) -> impl Iterator<Item = Failure> + '_ {
     outcome.skipped.iter().map(move |record| Failure {
-        partition: record.partition,
-        position: record.offset,
+        partition: record.partition.clone(),
+        position: record.position.clone(),
         timestamp_type: timestamp_type_letter(record.timestamp.map(|(kind, _)| kind)),
         timestamp: record.timestamp.and_then(|(_, time)| to_timestamp(time)),
         reason: Reason::TooLarge {
@@ -289,12 +296,13 @@ fn skipped_records(outcome: &Outcome, limit: u64) -> impl Iterator<Item = Failur
     })
 }
 
-/// Logs what a batch of auto refresh could not load.
-pub fn log_skipped(view: &MaterializedView, outcome: &Outcome) {
+/// Logs what a batch of auto refresh could not load; `partitions` are those that its worker has.
+pub fn log_skipped<P: ToString>(view: &MaterializedView, outcome: &Outcome, partitions: &[P]) {
     if !outcome.skipped.is_empty() {
         let failures: Vec<Failure> =
             skipped_records(outcome, view.options.max_record_bytes).collect();
-        ledger::insert_failures(checkpoint::pending_query_id(view.id), view.id, &failures);
+        let query_id = checkpoint::pending_query_id(view.id, Some(partitions));
+        ledger::insert_failures(query_id, view.id, &failures);
         event::skipped(
             view.table,
             outcome.partitions.iter().map(|p| p.skipped).sum(),
@@ -304,21 +312,9 @@ pub fn log_skipped(view: &MaterializedView, outcome: &Outcome) {
 
 /// The ledger entry of one partition.
 pub fn entry(first_position: i64, end_position: i64, partition: i32, progress: &Progress) -> Entry {
-    let times = progress
-        .times_ms
-        .and_then(|(oldest, newest)| Some((to_timestamp(oldest)?, to_timestamp(newest)?)));
-    Entry {
-        partition,
-        first_position,
-        end_position,
-        latest_position: progress.last_offset,
-        scanned: progress.scanned,
-        loaded: progress.scanned - progress.filtered - progress.skipped,
-        filtered: progress.filtered,
-        skipped: progress.skipped,
-        bytes: progress.bytes,
-        times,
-    }
+    let last = progress.last_offset.map(|offset| offset.to_string());
+    let positions = (first_position.to_string(), end_position.to_string(), last);
+    Entry::new(partition.to_string(), positions, progress)
 }
 
 /// The status text of SYS_MV_REFRESH_HISTORY, with its qualifier after a blank.

@@ -4,6 +4,8 @@ use pgrx::guc::{GucContext, GucFlags, GucRegistry, GucSetting};
 use std::ffi::CString;
 use std::time::Duration;
 
+use crate::pg::shared::MOST_WORKERS;
+
 pub use crate::pg::session_setting::{
     CAST_SUPER_NULL_ON_ERROR, DEFAULT_ARRAY_SEARCH_NULL_HANDLING,
     ENABLE_CASE_SENSITIVE_SUPER_ATTRIBUTE, NAVIGATE_SUPER_NULL_ON_ERROR, PARSE_SUPER_NULL_ON_ERROR,
@@ -18,7 +20,20 @@ static COMMIT_WINDOW_MS: GucSetting<i32> = GucSetting::<i32>::new(10);
 static BATCH_RECORDS: GucSetting<i32> = GucSetting::<i32>::new(10_000);
 static BATCH_KB: GucSetting<i32> = GucSetting::<i32>::new(8 * 1024);
 
+static AWS_ENDPOINT_URL: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
+static AWS_REGION: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
+static DEFAULT_IAM_ROLE: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
+static KINESIS_LIMITS: GucSetting<bool> = GucSetting::<bool>::new(true);
+
+static INGEST_WORKERS: GucSetting<i32> = GucSetting::<i32>::new(2);
 static HISTORY_DAYS: GucSetting<i32> = GucSetting::<i32>::new(7);
+
+/// What `redshift.commit_window_ms` may be, and a view's option of that name.
+pub const COMMIT_WINDOW_RANGE: (i32, i32) = (0, 3_600_000);
+/// What `redshift.batch_records` may be.
+pub const BATCH_RECORDS_RANGE: (i32, i32) = (1, 10_000_000);
+/// What `redshift.batch_size` may be, in kilobytes.
+pub const BATCH_KB_RANGE: (i32, i32) = (1, 1024 * 1024);
 
 /// Defines the settings; called once, when the library is loaded.
 pub fn define() {
@@ -31,6 +46,7 @@ pub fn define() {
         GucContext::Userset,
         GucFlags::default(),
     );
+    define_aws();
     GucRegistry::define_int_guc(
         c"redshift.memory_limit",
         c"How much one scan of a stream fetches ahead and buffers.",
@@ -66,8 +82,8 @@ pub fn define() {
         c"Auto refresh commits at most once in this time per view, in milliseconds.",
         c"Each commit costs a transaction id. The first record after a pause is committed at once.",
         &COMMIT_WINDOW_MS,
-        0,
-        3_600_000,
+        COMMIT_WINDOW_RANGE.0,
+        COMMIT_WINDOW_RANGE.1,
         GucContext::Sighup,
         GucFlags::UNIT_MS,
     );
@@ -76,8 +92,18 @@ pub fn define() {
         c"How many records auto refresh loads in one transaction at most.",
         c"",
         &BATCH_RECORDS,
+        BATCH_RECORDS_RANGE.0,
+        BATCH_RECORDS_RANGE.1,
+        GucContext::Sighup,
+        GucFlags::default(),
+    );
+    GucRegistry::define_int_guc(
+        c"redshift.ingest_workers",
+        c"How many processes a database has for auto refresh at most.",
+        c"They divide the topics among them, and the partitions of views with option parallel. Each needs one of max_worker_processes.",
+        &INGEST_WORKERS,
         1,
-        10_000_000,
+        MOST_WORKERS as i32,
         GucContext::Sighup,
         GucFlags::default(),
     );
@@ -96,11 +122,77 @@ pub fn define() {
         c"How much auto refresh loads in one transaction at most.",
         c"",
         &BATCH_KB,
-        1,
-        1024 * 1024,
+        BATCH_KB_RANGE.0,
+        BATCH_KB_RANGE.1,
         GucContext::Sighup,
         GucFlags::UNIT_KB,
     );
+}
+
+fn define_aws() {
+    GucRegistry::define_string_guc(
+        c"redshift.aws_endpoint_url",
+        c"Address of the services of AWS, instead of the region's own.",
+        c"An emulator's or a VPC endpoint's. Requests signed with the server's identity go there.",
+        &AWS_ENDPOINT_URL,
+        GucContext::Suset,
+        GucFlags::default(),
+    );
+    GucRegistry::define_string_guc(
+        c"redshift.aws_region",
+        c"The region of external schemas that name none.",
+        c"Without it the server's environment, profile or instance says it.",
+        &AWS_REGION,
+        GucContext::Suset,
+        GucFlags::default(),
+    );
+    GucRegistry::define_string_guc(
+        c"redshift.default_iam_role",
+        c"What iam_role 'default' stands for: the ARN of a role, or several that are assumed one after the other.",
+        c"",
+        &DEFAULT_IAM_ROLE,
+        GucContext::Suset,
+        GucFlags::default(),
+    );
+    GucRegistry::define_bool_guc(
+        c"redshift.kinesis_limits",
+        c"Keeps within 5 reads and 2 MB a second and shard, as the service asks.",
+        c"Off where nothing limits, such as an emulator in a benchmark.",
+        &KINESIS_LIMITS,
+        GucContext::Suset,
+        GucFlags::default(),
+    );
+}
+
+/// `redshift.aws_endpoint_url`.
+pub fn aws_endpoint_url() -> Option<String> {
+    text(&AWS_ENDPOINT_URL)
+}
+
+/// `redshift.aws_region`.
+pub fn aws_region() -> Option<String> {
+    text(&AWS_REGION)
+}
+
+/// `redshift.default_iam_role`.
+pub fn default_iam_role() -> Option<String> {
+    text(&DEFAULT_IAM_ROLE)
+}
+
+/// `redshift.kinesis_limits`.
+pub fn kinesis_limits() -> bool {
+    KINESIS_LIMITS.get()
+}
+
+/// A setting's text; an empty one is none.
+fn text(setting: &GucSetting<Option<CString>>) -> Option<String> {
+    let value = setting.get()?.into_string().ok()?;
+    (!value.is_empty()).then_some(value)
+}
+
+/// `redshift.ingest_workers`.
+pub fn ingest_workers() -> usize {
+    usize::try_from(INGEST_WORKERS.get()).unwrap_or(1)
 }
 
 /// `redshift.history_days`.

@@ -7,11 +7,52 @@ use crate::pg::foreign::{self, Server};
 use crate::pg::node::Definition;
 use crate::pg::relation::Oid;
 use crate::pg::wait;
-use crate::{error, settings};
+use crate::{error, kinesis, settings};
 use std::time::{Duration, Instant};
 use stream::{Client, ListedOffset, Next, OffsetSpec, PartitionRange, Pending, ReadOptions};
 
-/// Where an external schema's streams are.
+/// What a foreign table stands for.
+pub enum Stream {
+    /// A topic of Kafka.
+    Topic(Source, String),
+    /// A stream of Kinesis.
+    Kinesis(kinesis::source::Source, String),
+}
+
+impl Stream {
+    /// Of a foreign table, read as `user`.
+    pub fn of_table(table: Oid, user: Oid) -> Stream {
+        let (server, options) = foreign::of_table(table);
+        if !kinesis::source::Source::is_of(&server) {
+            let topic = name_of(&options, "topic");
+            return Stream::Topic(Source::of_server(&server, user), topic);
+        }
+        let stream = name_of(&options, "stream");
+        Stream::Kinesis(kinesis::source::Source::of_server(&server, user), stream)
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        match self {
+            Stream::Topic(_, name) | Stream::Kinesis(_, name) => name,
+        }
+    }
+
+    /// What error messages call it.
+    pub fn label(&self) -> String {
+        match self {
+            Stream::Topic(_, name) => format!("topic \"{name}\""),
+            Stream::Kinesis(_, name) => format!("stream \"{name}\""),
+        }
+    }
+}
+
+fn name_of(options: &[Definition], name: &str) -> String {
+    option(options, name)
+        .unwrap_or_else(|| error::foreign_option_missing("the foreign table", name).raise())
+}
+
+/// Where an external schema's topics are.
 pub struct Source {
     /// The foreign server, whose name is the external schema's.
     pub server_name: String,
@@ -26,7 +67,8 @@ pub struct Source {
 impl Source {
     /// The source of a server, read as `user`.
     pub fn of_server(server: &Server, user: Oid) -> Source {
-        let uri = option(&server.options, "uri").unwrap_or_else(|| {
+        let of = |name| option(&server.options, name);
+        let uri = of("uri").or_else(|| of("cluster_arn")).unwrap_or_else(|| {
             error::foreign_option_missing(&format!("server \"{}\"", server.name), "uri").raise()
         });
         Source {
@@ -38,10 +80,12 @@ impl Source {
         }
     }
 
-    /// The source of a stream, read as `user`, and the stream's name.
-    pub fn of_stream(table: Oid, user: Oid) -> (Source, String) {
-        let (server, options) = foreign::of_table(table);
-        (Source::of_server(&server, user), topic(&options))
+    /// The source of a topic, read as `user`, and the topic's name; raises if the table is no topic.
+    pub fn of_topic(table: Oid, user: Oid) -> (Source, String) {
+        match Stream::of_table(table, user) {
+            Stream::Topic(source, topic) => (source, topic),
+            Stream::Kinesis(_, stream) => error::not_a_topic(&stream).raise(),
+        }
     }
 
     /// What a client of this source is made of.
@@ -91,16 +135,6 @@ impl Source {
             wait::readable(client.wake_fd(), deadline);
         }
     }
-}
-
-/// The topic of a foreign table.
-pub fn topic_of(table: Oid) -> String {
-    topic(&foreign::of_table(table).1)
-}
-
-fn topic(options: &[Definition]) -> String {
-    option(options, "topic")
-        .unwrap_or_else(|| error::foreign_option_missing("the foreign table", "topic").raise())
 }
 
 /// The value of an option.

@@ -1,11 +1,14 @@
 -- What the workers are doing. Unlogged: after a crash nothing of it holds any more.
 CREATE UNLOGGED TABLE redshift.auto_refresh_state (
-    mv_id bigint PRIMARY KEY,
+    mv_id bigint NOT NULL,
+    -- Number of the worker: a view can be divided among several.
+    worker integer NOT NULL,
     pid integer NOT NULL,
     state text NOT NULL,
     since timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
     last_error text,
-    blocked_by integer
+    blocked_by integer,
+    PRIMARY KEY (mv_id, worker)
 ) WITH (fillfactor = 50);
 COMMENT ON TABLE redshift.auto_refresh_state IS 'What the workers are doing; redshift.worker_status reads it';
 
@@ -22,3 +25,7 @@ CREATE FUNCTION redshift.blocker(mv_id bigint) RETURNS integer LANGUAGE sql STAB
 $$;
 COMMENT ON FUNCTION redshift.blocker(bigint) IS 'The process that keeps a worker from loading a view, if one does';
 REVOKE ALL ON FUNCTION redshift.blocker(bigint) FROM PUBLIC;
+
+CREATE FUNCTION redshift.missing_workers() RETURNS integer
+    LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'missing_workers_wrapper';
+COMMENT ON FUNCTION redshift.missing_workers() IS 'How many ingest workers auto refresh could use in this database, and does not have: no background worker was free';

@@ -4,6 +4,8 @@ CREATE TABLE redshift.checkpoint (
     position text,
     leader_epoch integer,
     source_id text,
+    caught_up_to timestamptz,
+    drained boolean NOT NULL DEFAULT false,
     updated_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
     -- What auto refresh has loaded since it last wrote the ledger.
     pending_query_id bigint,
@@ -20,6 +22,8 @@ CREATE TABLE redshift.checkpoint (
     PRIMARY KEY (mv_id, partition_id)
 ) WITH (fillfactor = 50);
 COMMENT ON TABLE redshift.checkpoint IS 'Where each streaming materialized view resumes; written in the transaction that loads the rows';
-COMMENT ON COLUMN redshift.checkpoint.position IS 'Next offset to load; null until the first refresh when the view starts at the earliest record';
+COMMENT ON COLUMN redshift.checkpoint.position IS 'Kafka: next offset to load. Kinesis: sequence number of the last record loaded, or @ and a time in milliseconds. Null: the earliest record';
 COMMENT ON COLUMN redshift.checkpoint.leader_epoch IS 'Epoch of the partition''s leader when the position was taken';
-COMMENT ON COLUMN redshift.checkpoint.source_id IS 'Id of the topic that the position belongs to, if the broker has one';
+COMMENT ON COLUMN redshift.checkpoint.source_id IS 'What the position belongs to: id of the topic, if the broker has one; creation time of the stream';
+COMMENT ON COLUMN redshift.checkpoint.caught_up_to IS 'Kinesis: everything that arrived in the shard before this time is loaded';
+COMMENT ON COLUMN redshift.checkpoint.drained IS 'Kinesis: the shard is closed and loaded to its end; the row stays while the service shows the shard';

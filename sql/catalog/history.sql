@@ -37,10 +37,12 @@ CREATE TABLE redshift.scan_ledger (
     record_time_min timestamp,
     record_time_max timestamp,
     logged_at timestamp NOT NULL DEFAULT pg_catalog.timezone('UTC', pg_catalog.clock_timestamp()),
+    moved boolean NOT NULL DEFAULT false,
     PRIMARY KEY (query_id, partition_id)
 );
 CREATE INDEX ON redshift.scan_ledger (mv_id, partition_id, query_id);
-COMMENT ON TABLE redshift.scan_ledger IS 'What each refresh read of each partition: from first_position up to, and without, end_position';
+COMMENT ON TABLE redshift.scan_ledger IS 'What each refresh read of each partition: from first_position up to, and without, end_position. Of a shard: after first_position up to end_position';
+COMMENT ON COLUMN redshift.scan_ledger.moved IS 'Nothing was read: redshift.set_position moved the view from first_position to end_position';
 
 CREATE TABLE redshift.scan_error (
     query_id bigint NOT NULL,
@@ -55,7 +57,7 @@ CREATE TABLE redshift.scan_error (
 );
 CREATE INDEX ON redshift.scan_error (mv_id, query_id);
 COMMENT ON TABLE redshift.scan_error IS 'Records that a refresh passed without loading them';
-COMMENT ON COLUMN redshift.scan_error.error_code IS '1: key or value longer than max_record_bytes. With on_data_loss = continue: 2: removed by the broker before it was read; 3: topic re-created; 4: partition ended before the position';
+COMMENT ON COLUMN redshift.scan_error.error_code IS '1: key or value longer than max_record_bytes. With on_data_loss = continue: 2: removed by the broker before it was read; 3: topic or stream re-created; 4: partition ended before the position; 5: may have expired before it was read';
 
 CREATE FUNCTION redshift.journal_lost() RETURNS bigint
     LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'journal_lost_wrapper';

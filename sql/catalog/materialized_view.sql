@@ -15,7 +15,14 @@ CREATE TABLE redshift.materialized_view (
     max_record_bytes bigint NOT NULL CHECK (max_record_bytes > 0),
     created_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
     origin text,
-    auto_refresh boolean NOT NULL DEFAULT false
+    auto_refresh boolean NOT NULL DEFAULT false,
+    paused boolean NOT NULL DEFAULT false,
+    -- How a worker loads it; where null, the setting of that name holds.
+    batch_records integer,
+    batch_size integer,
+    commit_window_ms integer,
+    max_records_per_second integer,
+    parallel integer NOT NULL DEFAULT 1
 );
 COMMENT ON TABLE redshift.materialized_view IS 'Streaming materialized views';
 COMMENT ON COLUMN redshift.materialized_view.mv_id IS 'Number of the view, never used again';
@@ -26,8 +33,10 @@ COMMENT ON COLUMN redshift.materialized_view.stream_name IS 'Topic or stream whe
 COMMENT ON COLUMN redshift.materialized_view.on_data_loss IS 'What to do when records were lost before they were read: fail, or continue and log';
 COMMENT ON COLUMN redshift.materialized_view.max_record_bytes IS 'A record with a longer key or value is skipped and logged';
 COMMENT ON COLUMN redshift.materialized_view.origin IS 'Database that loads the view; any other one holds a restored copy, which is paused until redshift.adopt';
-
 COMMENT ON COLUMN redshift.materialized_view.auto_refresh IS 'A background worker loads what arrives';
+COMMENT ON COLUMN redshift.materialized_view.paused IS 'By redshift.pause: the worker leaves it alone';
+COMMENT ON COLUMN redshift.materialized_view.batch_size IS 'In kilobytes';
+COMMENT ON COLUMN redshift.materialized_view.parallel IS 'How many workers divide the partitions among them';
 
 -- pg_restore and logical copies insert rows as well: none of them may load by surprise. Ours set the origin in a second step.
 CREATE FUNCTION redshift.forget_origin() RETURNS trigger LANGUAGE plpgsql

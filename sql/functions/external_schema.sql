@@ -5,14 +5,14 @@ COMMENT ON FUNCTION redshift.bind_external_schema(text) IS 'Makes the foreign se
 
 CREATE FUNCTION redshift.topics(schema_name text) RETURNS TABLE (topic text, table_name text)
     LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'topics_wrapper';
-COMMENT ON FUNCTION redshift.topics(text) IS 'The topics that the broker has for an external schema, and the relation name of each';
+COMMENT ON FUNCTION redshift.topics(text) IS 'The topics or streams that there are for an external schema, and the relation name of each';
 
 CREATE FUNCTION redshift.source_status(
     schema_name text,
-    OUT topic text, OUT partition_id bigint, OUT low_watermark bigint, OUT high_watermark bigint, OUT last_record_time timestamp
+    OUT topic text, OUT partition_id text, OUT low_watermark bigint, OUT high_watermark bigint, OUT last_record_time timestamp
 ) RETURNS SETOF record
     LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'source_status_wrapper';
-COMMENT ON FUNCTION redshift.source_status(text) IS 'Is data flowing: earliest offset, end and time (UTC) of the newest record of each partition of an external schema';
+COMMENT ON FUNCTION redshift.source_status(text) IS 'Is data flowing: earliest offset, end and time (UTC) of the newest record of each partition of an external schema. Of a shard only the time, if its newest record is not older than ten seconds';
 
 CREATE PROCEDURE redshift.sync_external_schema(schema_name text) LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp AS $$
@@ -35,13 +35,13 @@ BEGIN
              FROM pg_foreign_table AS t
              JOIN pg_class AS c ON c.oid = t.ftrelid,
              pg_options_to_table(t.ftoptions) AS o
-             WHERE t.ftserver = server AND o.option_name = 'topic')
+             WHERE t.ftserver = server AND o.option_name IN ('topic', 'stream'))
     SELECT (SELECT string_agg(quote_ident(b.table_name), ', ') FROM broker AS b
             WHERE b.topic NOT IN (SELECT m.topic FROM mapped AS m)),
            (SELECT string_agg(m.relation::text, ', ') FROM mapped AS m
             WHERE m.topic NOT IN (SELECT b.topic FROM broker AS b)
               AND NOT EXISTS (SELECT FROM pg_foreign_server AS s, pg_options_to_table(s.srvoptions) AS o
-                              WHERE s.oid = server AND o.option_name = 'topics'))
+                              WHERE s.oid = server AND o.option_name IN ('topics', 'streams')))
     INTO missing, gone;
     IF missing IS NOT NULL THEN
         EXECUTE format('IMPORT FOREIGN SCHEMA topics LIMIT TO (%s) FROM SERVER %I INTO %I', missing, schema_name, schema_name);
@@ -49,7 +49,8 @@ BEGIN
     -- As in Redshift: whoever may use the schema may read its streams.
     EXECUTE format('GRANT SELECT ON ALL TABLES IN SCHEMA %I TO PUBLIC', schema_name);
     IF gone IS NOT NULL THEN
-        RAISE NOTICE 'the broker has no topic for: %', gone
+        RAISE NOTICE '%: %', CASE WHEN (SELECT lower(s.srvtype) FROM pg_foreign_server AS s WHERE s.oid = server) = 'kinesis'
+                                  THEN 'Kinesis has no stream for' ELSE 'the broker has no topic for' END, gone
             USING HINT = 'DROP FOREIGN TABLE removes a relation that is not needed any more.';
     END IF;
 END $$;
@@ -62,6 +63,15 @@ CREATE PROCEDURE redshift.create_external_schema(
     authentication text DEFAULT 'none',
     topics text DEFAULT NULL,
     if_not_exists boolean DEFAULT false,
+    region text DEFAULT NULL,
+    iam_role text DEFAULT NULL,
+    endpoint_url text DEFAULT NULL,
+    streams text DEFAULT NULL,
+    preview_columns boolean DEFAULT false,
+    cluster_arn text DEFAULT NULL,
+    secret_arn text DEFAULT NULL,
+    authentication_arn text DEFAULT NULL,
+    external_id text DEFAULT NULL,
     tls boolean DEFAULT NULL,
     ca text DEFAULT NULL,
     ca_file text DEFAULT NULL,
@@ -71,39 +81,62 @@ CREATE PROCEDURE redshift.create_external_schema(
     SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     options text;
+    credentials text;
 BEGIN
     IF create_external_schema.name IS NULL OR source IS NULL OR authentication IS NULL OR if_not_exists IS NULL THEN
         RAISE EXCEPTION 'name, source, authentication and if_not_exists must not be null' USING ERRCODE = 'null_value_not_allowed';
     END IF;
-    IF lower(source) NOT IN ('kafka', 'msk') THEN
+    source := lower(source);
+    authentication := lower(authentication);
+    IF source NOT IN ('kafka', 'msk', 'kinesis') THEN
         RAISE EXCEPTION 'unknown source "%"', source
-            USING ERRCODE = 'invalid_parameter_value', HINT = 'Sources of this release: kafka, msk.';
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'Sources of this release: kafka, msk, kinesis.';
     END IF;
-    IF uri IS NULL THEN
+    IF source = 'kinesis' THEN
+        IF coalesce(uri, topics, cluster_arn, secret_arn, authentication_arn, tls::text, ca, ca_file, verify_hostname::text, client_properties) IS NOT NULL
+           OR authentication <> 'none' THEN
+            RAISE EXCEPTION 'uri, topics, authentication and what belongs to it are options of Kafka'
+                USING ERRCODE = 'invalid_parameter_value',
+                      HINT = 'Kinesis takes region, iam_role, external_id, endpoint_url, streams and preview_columns.';
+        END IF;
+        authentication := NULL;
+    ELSIF streams IS NOT NULL OR preview_columns THEN
+        RAISE EXCEPTION 'streams and preview_columns are options of Kinesis'
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'Kafka takes uri, authentication and topics.';
+    ELSIF uri IS NULL AND cluster_arn IS NULL THEN
         RAISE EXCEPTION 'an external schema needs the uri of the Kafka cluster'
-            USING ERRCODE = 'invalid_parameter_value', HINT = 'uri => ''host:port[,host:port..]''';
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'uri => ''host:port[,host:port..]''; for MSK, cluster_arn does as well.';
     END IF;
     IF if_not_exists AND to_regnamespace(quote_ident(create_external_schema.name)) IS NOT NULL THEN
         RAISE NOTICE 'schema "%" already exists, skipping', create_external_schema.name USING ERRCODE = 'duplicate_schema';
         RETURN;
     END IF;
-    SELECT string_agg(format('%I %L', o.name, o.value), ', ') INTO options
-    FROM (VALUES ('uri', uri), ('authentication', lower(authentication)), ('topics', topics), ('tls', tls::text), ('ca', ca), ('ca_file', ca_file),
-                 ('verify_hostname', verify_hostname::text), ('client_properties', client_properties)) AS o (name, value)
+    -- Options that are not given are left out.
+    SELECT 'OPTIONS (' || string_agg(format('%I %L', o.name, o.value), ', ') || ')' INTO options
+    FROM (VALUES ('uri', uri), ('cluster_arn', cluster_arn), ('authentication', authentication), ('secret_arn', secret_arn),
+                 ('authentication_arn', authentication_arn), ('topics', topics), ('tls', tls::text), ('ca', ca), ('ca_file', ca_file),
+                 ('verify_hostname', verify_hostname::text), ('client_properties', client_properties), ('region', region), ('iam_role', iam_role),
+                 ('external_id', external_id), ('endpoint_url', endpoint_url), ('streams', streams),
+                 ('preview_columns', CASE WHEN preview_columns THEN 'true' END)) AS o (name, value)
     WHERE o.value IS NOT NULL;
     EXECUTE format('CREATE SCHEMA %I', create_external_schema.name);
-    EXECUTE format('CREATE SERVER %I TYPE %L FOREIGN DATA WRAPPER redshift_streaming OPTIONS (%s)', create_external_schema.name, lower(source), options);
-    IF lower(authentication) IN ('mtls', 'plain', 'scram-sha-256', 'scram-sha-512') THEN
+    EXECUTE format('CREATE SERVER %I TYPE %L FOREIGN DATA WRAPPER redshift_streaming %s', create_external_schema.name, source, coalesce(options, ''));
+    credentials := CASE
+        WHEN secret_arn IS NOT NULL OR authentication_arn IS NOT NULL THEN NULL
+        WHEN authentication = 'mtls' THEN 'certificate ''..'', private_key ''..'''
+        WHEN authentication IN ('plain', 'scram-sha-256', 'scram-sha-512') THEN 'user ''..'', password ''..'''
+        WHEN (authentication = 'iam' OR source = 'kinesis') AND iam_role IS NULL AND NOT (SELECT r.rolsuper FROM pg_roles AS r WHERE r.rolname = current_user)
+            THEN 'access_key_id ''..'', secret_access_key ''..'''
+    END;
+    IF credentials IS NOT NULL THEN
         -- The server is new, so nobody has a user mapping to read it with.
         PERFORM redshift.bind_external_schema(create_external_schema.name);
-        RAISE NOTICE 'external schema "%" has no relations yet: the broker asks for credentials', create_external_schema.name
+        RAISE NOTICE 'external schema "%" has no relations yet: it is read with credentials', create_external_schema.name
             USING HINT = format('CREATE USER MAPPING FOR CURRENT_USER SERVER %I OPTIONS (%s); CALL redshift.sync_external_schema(%L);',
-                create_external_schema.name,
-                CASE lower(authentication) WHEN 'mtls' THEN 'certificate ''..'', private_key ''..''' ELSE 'user ''..'', password ''..''' END,
-                create_external_schema.name);
+                                create_external_schema.name, credentials, create_external_schema.name);
         RETURN;
     END IF;
     CALL redshift.sync_external_schema(create_external_schema.name);
 END $$;
-COMMENT ON PROCEDURE redshift.create_external_schema(text, text, text, text, text, boolean, boolean, text, text, boolean, text)
-    IS 'Redshift''s CREATE EXTERNAL SCHEMA .. FROM KAFKA: schema, foreign server and a foreign table for each topic';
+COMMENT ON PROCEDURE redshift.create_external_schema(text, text, text, text, text, boolean, text, text, text, text, boolean, text, text, text, text, boolean, text, text, boolean, text)
+    IS 'Redshift''s CREATE EXTERNAL SCHEMA .. FROM KAFKA, MSK or KINESIS: schema, foreign server and a foreign table for each topic or stream';

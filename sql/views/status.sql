@@ -25,7 +25,8 @@ BEGIN
     EXECUTE format('SELECT h.status || '', '' || to_char(h.end_time, ''YYYY-MM-DD HH24:MI:SS'') || '' UTC'' FROM %s.sys_mv_refresh_history AS h
                     WHERE h.mv_id = $1 ORDER BY h.end_time DESC LIMIT 1', extension)
         INTO refreshed USING mv::oid::bigint;
-    SELECT * INTO worker FROM redshift.worker_status AS s WHERE s.schema_name = view_schema AND s.mv_name = view_name;
+    SELECT * INTO worker FROM redshift.worker_status AS s WHERE s.schema_name = view_schema AND s.mv_name = view_name
+    ORDER BY s.state = 'running', s.worker LIMIT 1;
     auto := FOUND;
     SELECT format('%s records, %s s', sum(l.lag_records), coalesce(round(max(l.lag_seconds)::numeric, 1)::text, '?')) INTO lag
     FROM redshift.stream_lag AS l WHERE l.schema_name = view_schema AND l.mv_name = view_name;
@@ -37,6 +38,8 @@ BEGIN
         'last refresh: ' || coalesce(refreshed, 'none that you may see'),
         'lag: ' || coalesce(lag, 'unknown'),
         'last error: ' || coalesce(worker.last_error, 'none'),
-        'blocked by: process ' || worker.blocked_by);
+        'blocked by: process ' || worker.blocked_by,
+        CASE WHEN auto AND redshift.missing_workers() > 0
+            THEN format('missing: %s ingest worker, no background worker is free', redshift.missing_workers()) END);
 END $$;
 COMMENT ON FUNCTION redshift.status(regclass) IS 'What a materialized view reads and how it is doing, in words';

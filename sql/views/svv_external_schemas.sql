@@ -1,7 +1,7 @@
--- SVV_EXTERNAL_SCHEMAS. eskind 10 is MSK; Redshift documents no number for FROM KAFKA, which reads the same clusters: 10 as well.
+-- SVV_EXTERNAL_SCHEMAS. eskind 9 is Kinesis, 10 is MSK; Redshift documents no number for FROM KAFKA, which reads the same clusters: 10 as well.
 CREATE VIEW svv_external_schemas WITH (security_barrier) AS
 SELECT n.oid AS esoid,
-       10::smallint AS eskind,
+       CASE WHEN pg_catalog.lower(s.srvtype) OPERATOR(pg_catalog.=) 'kinesis' THEN 9 ELSE 10 END::smallint AS eskind,
        n.nspname AS schemaname,
        n.nspowner::bigint::integer AS esowner,
        NULL::text AS databasename,
@@ -10,7 +10,11 @@ SELECT n.oid AS esoid,
            'URI', (SELECT o.option_value FROM pg_catalog.pg_options_to_table(s.srvoptions) AS o
                    WHERE o.option_name OPERATOR(pg_catalog.=) 'uri'),
            'AUTHENTICATION', (SELECT o.option_value FROM pg_catalog.pg_options_to_table(s.srvoptions) AS o
-                              WHERE o.option_name OPERATOR(pg_catalog.=) 'authentication')))::text AS esoptions
+                              WHERE o.option_name OPERATOR(pg_catalog.=) 'authentication'),
+           'IAM_ROLE', (SELECT o.option_value FROM pg_catalog.pg_options_to_table(s.srvoptions) AS o
+                        WHERE o.option_name OPERATOR(pg_catalog.=) 'iam_role'),
+           'REGION', (SELECT o.option_value FROM pg_catalog.pg_options_to_table(s.srvoptions) AS o
+                      WHERE o.option_name OPERATOR(pg_catalog.=) 'region')))::text AS esoptions
 FROM pg_catalog.pg_foreign_server AS s
 JOIN pg_catalog.pg_foreign_data_wrapper AS w ON w.oid OPERATOR(pg_catalog.=) s.srvfdw
 JOIN pg_catalog.pg_namespace AS n ON n.nspname OPERATOR(pg_catalog.=) s.srvname

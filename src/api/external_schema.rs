@@ -2,9 +2,9 @@
 
 use crate::pg::foreign::{self, Server};
 use crate::pg::relation;
-use crate::scan::column::COLUMNS;
+use crate::scan::column::{COLUMNS, KINESIS_COLUMNS};
 use crate::source::Source;
-use crate::{error, pg, settings};
+use crate::{error, kinesis, pg, settings};
 use pgrx::spi::{quote_identifier, quote_literal};
 use std::collections::HashMap;
 use stream::Client;
@@ -23,19 +23,13 @@ pub fn import_commands(server: &str) -> Vec<String> {
         .collect()
 }
 
-/// Topic and relation name of each topic that belongs to the schema, by name.
+/// Name and relation name of each topic or stream that belongs to the schema, by name.
 pub fn topics(server: &Server) -> Vec<(String, String)> {
-    let source = Source::of_server(server, relation::current_user());
-    let client = source.connect(settings::memory_limit_bytes());
-    let listed = source.answer(&client, client.list_topics(settings::connect_timeout()));
-    let mut names: Vec<String> = listed
-        .into_iter()
-        .filter(|topic| match &source.topics {
-            Some(pattern) => matches_pattern(pattern, &topic.name),
-            None => !topic.is_internal && !topic.name.starts_with("__"),
-        })
-        .map(|topic| topic.name)
-        .collect();
+    let mut names = if kinesis::source::Source::is_of(server) {
+        stream_names(server)
+    } else {
+        topic_names(server)
+    };
     names.sort();
     if names.len() > MAX_TOPICS {
         error::too_many_topics(&server.name, names.len(), MAX_TOPICS).raise();
@@ -51,6 +45,31 @@ pub fn topics(server: &Server) -> Vec<(String, String)> {
         .into_iter()
         .map(|topic| (topic.clone(), cut_name(&topic)))
         .collect()
+}
+
+fn topic_names(server: &Server) -> Vec<String> {
+    let source = Source::of_server(server, relation::current_user());
+    let client = source.connect(settings::memory_limit_bytes());
+    let listed = source.answer(&client, client.list_topics(settings::connect_timeout()));
+    listed
+        .into_iter()
+        .filter(|topic| match &source.topics {
+            Some(pattern) => matches_pattern(pattern, &topic.name),
+            None => !topic.is_internal && !topic.name.starts_with("__"),
+        })
+        .map(|topic| topic.name)
+        .collect()
+}
+
+fn stream_names(server: &Server) -> Vec<String> {
+    let source = kinesis::source::Source::of_server(server, relation::current_user());
+    let client = source.connect(settings::memory_limit_bytes());
+    let listed = source.answer(&client, client.list_streams(settings::connect_timeout()));
+    let wanted = |stream: &String| {
+        let pattern = source.streams.as_ref();
+        pattern.is_none_or(|pattern| matches_pattern(pattern, stream))
+    };
+    listed.into_iter().filter(wanted).collect()
 }
 
 /// Comma-separated names in which `*` stands for any characters.
@@ -89,16 +108,31 @@ fn cut_name(topic: &str) -> String {
 
 fn create_table(server: &Server, topic: &str, name: &str) -> String {
     let dialect = quote_identifier(pg::extension::schema());
-    let column = |(name, kind, _): &(&str, &str, crate::scan::column::Column)| match *kind {
+    let column = |name: &str, kind: &str| match kind {
         "varbyte" | "super" => format!("{name} {dialect}.{kind}"),
         _ => format!("{name} {kind}"),
     };
-    let columns: Vec<String> = COLUMNS.iter().map(column).collect();
+    let of_kinesis = kinesis::source::Source::is_of(server);
+    let columns: Vec<String> = if of_kinesis {
+        let has_preview =
+            kinesis::source::Source::of_server(server, relation::current_user()).preview_columns;
+        let name = |name, preview| if has_preview { preview } else { name };
+        let columns = KINESIS_COLUMNS.iter();
+        columns
+            .map(|(ga, preview, kind, _)| column(name(ga, preview), kind))
+            .collect()
+    } else {
+        COLUMNS
+            .iter()
+            .map(|(name, kind, _)| column(name, kind))
+            .collect()
+    };
     format!(
-        "CREATE FOREIGN TABLE {} ({}) SERVER {} OPTIONS (topic {})",
+        "CREATE FOREIGN TABLE {} ({}) SERVER {} OPTIONS ({} {})",
         quote_identifier(name),
         columns.join(", "),
         quote_identifier(&server.name),
+        if of_kinesis { "stream" } else { "topic" },
         quote_literal(topic)
     )
 }
@@ -107,12 +141,12 @@ fn create_table(server: &Server, topic: &str, name: &str) -> String {
 pub struct PartitionStatus {
     /// The topic.
     pub topic: String,
-    /// The partition.
-    pub partition_id: i64,
-    /// The earliest offset.
-    pub low_watermark: i64,
-    /// The end: the last stable offset.
-    pub high_watermark: i64,
+    /// The partition or shard.
+    pub partition_id: String,
+    /// The earliest offset; shards have none.
+    pub low_watermark: Option<i64>,
+    /// The end: the last stable offset; shards have none.
+    pub high_watermark: Option<i64>,
     /// Time of the newest record, in microseconds since 2000 (UTC).
     pub last_record_time: Option<i64>,
 }
@@ -121,14 +155,22 @@ pub struct PartitionStatus {
 pub fn status(schema: &str) -> Vec<PartitionStatus> {
     let server = foreign::find_server(schema)
         .unwrap_or_else(|| error::not_an_external_schema(schema).raise());
-    let source = Source::of_server(&server, relation::current_user());
-    let client = source.connect(settings::memory_limit_bytes());
     let mapped = pg::spi::rows(
         "SELECT o.option_value FROM pg_catalog.pg_foreign_table AS t, pg_catalog.pg_options_to_table(t.ftoptions) AS o
-         WHERE t.ftserver = $1 AND o.option_name = 'topic' ORDER BY o.option_value",
+         WHERE t.ftserver = $1 AND o.option_name IN ('topic', 'stream') ORDER BY o.option_value",
         &[server.oid.into()],
         |row| row.expect::<String>(1),
     );
+    if kinesis::source::Source::is_of(&server) {
+        let source = kinesis::source::Source::of_server(&server, relation::current_user());
+        let client = source.connect(settings::memory_limit_bytes());
+        return mapped
+            .iter()
+            .flat_map(|stream| kinesis::status::of_stream(&source, &client, stream))
+            .collect();
+    }
+    let source = Source::of_server(&server, relation::current_user());
+    let client = source.connect(settings::memory_limit_bytes());
     mapped
         .iter()
         .flat_map(|topic| topic_status(&source, &client, topic))
@@ -151,9 +193,9 @@ fn topic_status(source: &Source, client: &Client, topic: &str) -> Vec<PartitionS
         .iter()
         .map(|watermarks| PartitionStatus {
             topic: topic.to_owned(),
-            partition_id: i64::from(watermarks.partition),
-            low_watermark: watermarks.earliest,
-            high_watermark: watermarks.latest,
+            partition_id: watermarks.partition.to_string(),
+            low_watermark: Some(watermarks.earliest),
+            high_watermark: Some(watermarks.latest),
             last_record_time: times
                 .iter()
                 .find(|(partition, _)| *partition == watermarks.partition)

@@ -6,6 +6,7 @@ use crate::access::{Authentication, switch};
 use crate::error;
 use crate::pg::node::Definition;
 use crate::pg::relation;
+use stream::aws::Identity;
 
 /// The catalogue that the validator is asked about.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -20,17 +21,27 @@ pub enum OptionsOf {
     Other,
 }
 
-const SERVER: [&str; 8] = [
+/// Of Kafka, of both, of Kinesis.
+const SERVER: [&str; 17] = [
     "uri",
+    "cluster_arn",
     "authentication",
+    "secret_arn",
+    "authentication_arn",
     "topics",
     "tls",
     "ca",
     "ca_file",
     "verify_hostname",
     "client_properties",
+    "region",
+    "iam_role",
+    "external_id",
+    "endpoint_url",
+    "streams",
+    "preview_columns",
 ];
-const MAPPING: [&str; 7] = [
+const MAPPING: [&str; 10] = [
     "user",
     "password",
     "certificate",
@@ -38,14 +49,25 @@ const MAPPING: [&str; 7] = [
     "private_key",
     "private_key_file",
     "private_key_password",
+    "access_key_id",
+    "secret_access_key",
+    "session_token",
 ];
-const TABLE: [&str; 1] = ["topic"];
+const TABLE: [&str; 2] = ["topic", "stream"];
 
-/// What reads files of the server's machine.
-const SUPERUSER: [&str; 3] = ["ca_file", "certificate_file", "private_key_file"];
+/// What reads files of the server's machine, or speaks for it at AWS.
+const SUPERUSER: [&str; 5] = [
+    "ca_file",
+    "certificate_file",
+    "private_key_file",
+    "iam_role",
+    "endpoint_url",
+];
 
 /// Of these at most one can be given.
-const EITHER: [(&str, &str); 3] = [
+const EITHER: [(&str, &str); 5] = [
+    ("uri", "cluster_arn"),
+    ("secret_arn", "authentication_arn"),
     ("ca", "ca_file"),
     ("certificate", "certificate_file"),
     ("private_key", "private_key_file"),
@@ -72,7 +94,7 @@ pub fn validate(of: OptionsOf, options: &[Definition]) {
             };
             error::foreign_option(name, &allowed).raise();
         }
-        if SUPERUSER.contains(&name.as_str()) && !relation::current_user_is_superuser() {
+        if SUPERUSER.contains(&name.as_str()) && !relation::is_superuser() {
             error::superuser_option(name).raise();
         }
         if let Some(allowed) = wrong(name, value.as_deref().unwrap_or_default()) {
@@ -101,7 +123,22 @@ fn wrong(name: &str, value: &str) -> Option<&'static str> {
             Authentication::parse(value).is_some(),
             Authentication::ALLOWED,
         ),
-        "topics" | "topic" => (!value.trim().is_empty(), "a name"),
+        "topics" | "topic" | "streams" | "stream" | "region" => {
+            (!value.trim().is_empty(), "a name")
+        }
+        "preview_columns" => (matches!(value, "true" | "false"), "true, false"),
+        "endpoint_url" => (
+            value.starts_with("https://") || value.starts_with("http://"),
+            "https://host[:port], http://host[:port]",
+        ),
+        "cluster_arn" | "secret_arn" | "authentication_arn" => (
+            value.starts_with("arn:") && value.split(':').count() >= 6,
+            "an ARN",
+        ),
+        "iam_role" => (
+            value.eq_ignore_ascii_case("default") || Identity::parse_roles(value).is_ok(),
+            "default, or ARNs of at most 10 roles, arn:aws:iam::ACCOUNT:role/NAME[,..], each assumed by the one before it",
+        ),
         "tls" | "verify_hostname" => (switch(value).is_some(), "on, off"),
         "ca" | "certificate" => (
             value.contains("-----BEGIN CERTIFICATE-----"),
@@ -139,8 +176,12 @@ fn check_tls(options: &[Definition]) {
     if value("tls").and_then(switch) != Some(false) {
         return;
     }
-    if value("authentication").and_then(Authentication::parse) == Some(Authentication::Mtls) {
-        error::option_value("tls", "off", "on, where authentication is mtls").raise();
+    let authentication = value("authentication").and_then(Authentication::parse);
+    if matches!(
+        authentication,
+        Some(Authentication::Mtls | Authentication::Iam)
+    ) {
+        error::option_value("tls", "off", "on, where authentication is mtls or iam").raise();
     }
     for name in ["ca", "ca_file", "verify_hostname"] {
         if value(name).is_some() {

@@ -1,12 +1,12 @@
 //! Procedures on a streaming materialized view: bounded refreshes, positions, adoption.
 
-use crate::catalog::checkpoint::{self, Checkpoint};
-use crate::catalog::materialized_view::{self, MaterializedView};
+use crate::catalog::materialized_view;
 use crate::pg::relation::{self, Oid};
 use crate::pg::{shared, spi};
-use crate::source::Source;
-use crate::view::{definition, start};
-use crate::{error, refresh, settings};
+use crate::source::Stream;
+use crate::view::{definition, owned, position};
+use crate::{error, kinesis, refresh, settings};
+use stream::kinesis::Position;
 
 /// `redshift.refresh`: as REFRESH MATERIALIZED VIEW, reading at most so many records and about so many bytes.
 pub fn refresh(table: Oid, max_records: Option<i64>, max_bytes: Option<i64>) {
@@ -35,76 +35,35 @@ pub fn adopt(table: Oid) {
     shared::nudge_at_commit();
 }
 
-/// `redshift.set_position`: where the next refresh begins, in one partition or (null) in all. Refused while a refresh runs.
-pub fn set_position(table: Oid, partition_id: Option<&str>, position: &str) {
+/// `redshift.pause` and `redshift.resume`: the worker leaves the view alone for a while, and its options stay.
+pub fn set_paused(table: Oid, paused: bool) {
     let view = owned(table);
-    let position = parse_position(position);
-    if checkpoint::is_locked_by_others(view.id) {
-        error::refreshing(&view.name()).raise();
+    if !view.auto_refresh {
+        error::not_under_auto_refresh(&view.name()).raise();
     }
-    let mut checkpoints = checkpoint::lock(view.id);
-    if checkpoints.is_empty() {
-        checkpoints = current_partitions(&view);
-    }
-    let chosen: Vec<Checkpoint> = match partition_id {
-        None => checkpoints,
-        Some(id) => checkpoints
-            .into_iter()
-            .filter(|c| c.partition.to_string() == id)
-            .collect(),
-    };
-    if chosen.is_empty() {
-        error::unknown_partition(&view.name(), partition_id.unwrap_or_default()).raise();
-    }
-    checkpoint::flush(&view);
+    materialized_view::set_paused(view.id, paused);
     shared::nudge_at_commit();
-    for old in chosen {
-        // The topic's id is taken anew: this is how a re-created topic is accepted.
-        checkpoint::store(
-            view.id,
-            &Checkpoint {
-                position,
-                topic_id: None,
-                ..old
-            },
-            None,
-        );
-    }
 }
 
-fn parse_position(position: &str) -> Option<i64> {
-    if position.eq_ignore_ascii_case("earliest") {
-        return None;
-    }
-    match position.trim().parse() {
-        Ok(offset) if offset >= 0 => Some(offset),
-        _ => error::invalid_position(position).raise(),
-    }
+/// `redshift.set_position`: where the next refresh begins, in one partition or (null) in all. Refused while a refresh runs.
+pub fn set_position(table: Oid, partition_id: Option<&str>, to: &str) {
+    position::set(table, partition_id, to);
 }
 
-/// The partitions that the topic has now, for a view whose checkpoints were lost.
-fn current_partitions(view: &MaterializedView) -> Vec<Checkpoint> {
-    let Some(stream) = view.definition.and_then(definition::stream_of) else {
-        return Vec::new();
-    };
-    let (source, topic) = Source::of_stream(stream, relation::owner(view.table));
-    start::checkpoints(&source, &topic, None)
+/// How far a view is behind in one partition or shard.
+pub struct Lag {
+    /// The view.
+    pub view: Oid,
+    /// The partition or shard.
+    pub partition: String,
+    /// The end of the partition; shards have none.
+    pub high_watermark: Option<i64>,
+    /// How long the oldest record that is not loaded has been there, in seconds; only of shards.
+    pub seconds: Option<f64>,
 }
 
-/// The view, which must be the current user's.
-fn owned(table: Oid) -> MaterializedView {
-    let name = relation::name(table)
-        .unwrap_or_else(|| error::undefined_relation(&table.to_u32().to_string()).raise());
-    let view = materialized_view::find(table)
-        .unwrap_or_else(|| error::not_a_streaming_view(&name).raise());
-    if !relation::is_owned_by_current_user(table) {
-        error::not_owner(&name).raise();
-    }
-    view
-}
-
-/// The end of each partition of the topic of each view that the current user may read, for redshift.stream_lag.
-pub fn high_watermarks() -> Vec<(Oid, String, i64)> {
+/// How far each view that the current user may read is behind its topic or stream, for redshift.stream_lag.
+pub fn high_watermarks() -> Vec<Lag> {
     let views = spi::rows(
         "SELECT DISTINCT mv::oid, definition::oid FROM redshift.visible_definition",
         &[],
@@ -112,20 +71,45 @@ pub fn high_watermarks() -> Vec<(Oid, String, i64)> {
     );
     let mut found = Vec::new();
     for (view, definition) in views {
-        let Some(stream) = definition::stream_of(definition) else {
-            continue;
-        };
-        // As a view reads its tables: the owner's credentials, whoever asks.
-        let (source, topic) = Source::of_stream(stream, relation::owner(view));
-        let client = source.connect(settings::memory_limit_bytes());
-        let asked = client.describe_topic(&topic, settings::connect_timeout());
-        let description = source.answer(&client, asked);
-        let watermarks = source.watermarks(&client, &topic, &description.partitions);
-        found.extend(
-            watermarks
-                .iter()
-                .map(|w| (view, w.partition.to_string(), w.latest)),
-        );
+        // As a view reads its tables: with the owner's credentials, whoever asks.
+        let owner = relation::owner(view);
+        match definition::stream_of(definition).map(|table| Stream::of_table(table, owner)) {
+            None => {}
+            Some(Stream::Topic(source, topic)) => {
+                let client = source.connect(settings::memory_limit_bytes());
+                let asked = client.describe_topic(&topic, settings::connect_timeout());
+                let description = source.answer(&client, asked);
+                let watermarks = source.watermarks(&client, &topic, &description.partitions);
+                found.extend(watermarks.iter().map(|w| Lag {
+                    view,
+                    partition: w.partition.to_string(),
+                    high_watermark: Some(w.latest),
+                    seconds: None,
+                }));
+            }
+            Some(Stream::Kinesis(source, stream)) => {
+                let lags = kinesis::status::lag(&source, &stream, visible_positions(view));
+                found.extend(lags.into_iter().map(|(shard, seconds)| Lag {
+                    view,
+                    partition: shard,
+                    high_watermark: None,
+                    seconds,
+                }));
+            }
+        }
     }
     found
+}
+
+/// Where a view resumes in the shards that are not drained.
+fn visible_positions(view: Oid) -> Vec<(String, Position)> {
+    spi::rows(
+        "SELECT partition_id, position FROM redshift.visible_checkpoint WHERE mv = $1 AND NOT drained ORDER BY 1",
+        &[view.into()],
+        |row| {
+            let position = row.get::<String>(2);
+            let position = position.and_then(|text| Position::parse(&text));
+            (row.expect(1), position.unwrap_or(Position::Horizon))
+        },
+    )
 }

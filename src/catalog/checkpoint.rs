@@ -22,13 +22,40 @@ pub struct Checkpoint {
 /// Two steps: the lock is taken on the rows that there are, and then all are read again, for a refresh that we waited for may have added some.
 /// (It then changed the first one too, so that in REPEATABLE READ the lock itself fails.)
 pub fn lock(mv_id: i64) -> Vec<Checkpoint> {
+    lock_rows(mv_id);
+    read(mv_id)
+}
+
+/// The first step: the lock.
+pub fn lock_rows(mv_id: i64) {
     as_extension_owner(|| {
         spi::execute(
             "SELECT 1 FROM redshift.checkpoint WHERE mv_id = $1 ORDER BY partition_id COLLATE \"C\" FOR UPDATE",
             &[mv_id.into()],
-        );
-        read(mv_id)
+        )
+    });
+}
+
+/// Locks the positions of some partitions until the transaction ends, and gives them as they are then: in READ COMMITTED a row that was waited for is
+/// read again. Workers that share a view lock different partitions.
+pub fn lock_positions(mv_id: i64, partitions: &[i32]) -> Vec<(i32, Option<i64>)> {
+    as_extension_owner(|| {
+        spi::rows(
+            "SELECT partition_id, position FROM redshift.checkpoint
+             WHERE mv_id = $1 AND partition_id = ANY ($2) ORDER BY partition_id COLLATE \"C\" FOR UPDATE",
+            &[mv_id.into(), names(partitions).into()],
+            |row| {
+                let position = row
+                    .get::<String>(2)
+                    .and_then(|position| position.parse().ok());
+                (row.expect::<String>(1).parse().unwrap_or(-1), position)
+            },
+        )
     })
+}
+
+fn names<P: ToString>(partitions: &[P]) -> Vec<String> {
+    partitions.iter().map(P::to_string).collect()
 }
 
 /// A view's checkpoints as they are, in the order of the partitions.
@@ -92,7 +119,7 @@ pub fn touch_first(mv_id: i64) {
 }
 
 /// Forgets a partition that the topic does not have any more.
-pub fn remove(mv_id: i64, partition: i32) {
+pub fn remove(mv_id: i64, partition: impl std::fmt::Display) {
     as_extension_owner(|| {
         spi::execute(
             "DELETE FROM redshift.checkpoint WHERE mv_id = $1 AND partition_id = $2",
@@ -101,55 +128,59 @@ pub fn remove(mv_id: i64, partition: i32) {
     });
 }
 
-/// What auto refresh loaded of one partition.
-pub struct Advance<'a> {
-    /// The view.
-    pub mv_id: i64,
-    /// From where to where, and the counts.
-    pub entry: &'a Entry,
-    /// Rows inserted (by the whole batch: given for one of its partitions).
-    pub rows: u64,
-}
-
-/// Moves a position and adds to the counters beside it: the ledger is written from them once a second at most.
-pub fn advance(advance: &Advance) {
-    let entry = advance.entry;
-    let time = |time: Option<i64>| time.map(time::timestamp);
+/// Moves positions and adds to the counters beside them: the ledger is written from them once a second at most. `rows` is what the batch inserted,
+/// counted with its first partition.
+pub fn advance(mv_id: i64, entries: &[Entry], rows: u64) {
+    let text = |get: fn(&Entry) -> String| -> Vec<String> { entries.iter().map(get).collect() };
+    let latest: Vec<Option<String>> = entries.iter().map(|e| e.latest_position.clone()).collect();
+    let numbers = |get: fn(&Entry) -> i64| -> Vec<i64> { entries.iter().map(get).collect() };
+    let times = |get: fn((i64, i64)) -> i64| -> Vec<Option<pgrx::datum::Timestamp>> {
+        let times = entries.iter().map(|entry| entry.times.map(get));
+        times.map(|time| time.map(time::timestamp)).collect()
+    };
+    let mut inserted = vec![0; entries.len()];
+    if let Some(first) = inserted.first_mut() {
+        *first = rows as i64;
+    }
     as_extension_owner(|| {
         spi::execute(
-            "UPDATE redshift.checkpoint
-             SET position = $3, updated_at = pg_catalog.clock_timestamp(),
-                 pending_since = coalesce(pending_since, pg_catalog.timezone('UTC', pg_catalog.clock_timestamp())),
-                 pending_first = coalesce(pending_first, $4), pending_latest = coalesce($5, pending_latest),
-                 pending_scanned = pending_scanned + $6, pending_filtered = pending_filtered + $7,
-                 pending_skipped = pending_skipped + $8, pending_bytes = pending_bytes + $9,
-                 pending_rows = pending_rows + $10,
-                 pending_time_min = LEAST(pending_time_min, $11), pending_time_max = GREATEST(pending_time_max, $12)
-             WHERE mv_id = $1 AND partition_id = $2",
+            "UPDATE redshift.checkpoint AS c
+             SET position = b.position, updated_at = pg_catalog.clock_timestamp(),
+                 pending_since = coalesce(c.pending_since, pg_catalog.timezone('UTC', pg_catalog.clock_timestamp())),
+                 pending_first = coalesce(c.pending_first, b.first), pending_latest = coalesce(b.latest, c.pending_latest),
+                 pending_scanned = c.pending_scanned + b.scanned, pending_filtered = c.pending_filtered + b.filtered,
+                 pending_skipped = c.pending_skipped + b.skipped, pending_bytes = c.pending_bytes + b.bytes,
+                 pending_rows = c.pending_rows + b.rows,
+                 pending_time_min = LEAST(c.pending_time_min, b.time_min), pending_time_max = GREATEST(c.pending_time_max, b.time_max)
+             FROM ROWS FROM (pg_catalog.unnest($2), pg_catalog.unnest($3), pg_catalog.unnest($4), pg_catalog.unnest($5), pg_catalog.unnest($6),
+                 pg_catalog.unnest($7), pg_catalog.unnest($8), pg_catalog.unnest($9), pg_catalog.unnest($10), pg_catalog.unnest($11),
+                 pg_catalog.unnest($12))
+                 AS b (partition_id, position, first, latest, scanned, filtered, skipped, bytes, rows, time_min, time_max)
+             WHERE c.mv_id = $1 AND c.partition_id = b.partition_id",
             &[
-                advance.mv_id.into(),
-                entry.partition.to_string().into(),
-                entry.end_position.to_string().into(),
-                entry.first_position.to_string().into(),
-                entry.latest_position.map(|position| position.to_string()).into(),
-                entry.scanned.into(),
-                entry.filtered.into(),
-                entry.skipped.into(),
-                entry.bytes.into(),
-                (advance.rows as i64).into(),
-                time(entry.times.map(|times| times.0)).into(),
-                time(entry.times.map(|times| times.1)).into(),
+                mv_id.into(),
+                text(|entry| entry.partition.clone()).into(),
+                text(|entry| entry.end_position.clone()).into(),
+                text(|entry| entry.first_position.clone()).into(),
+                latest.into(),
+                numbers(|entry| entry.scanned).into(),
+                numbers(|entry| entry.filtered).into(),
+                numbers(|entry| entry.skipped).into(),
+                numbers(|entry| entry.bytes).into(),
+                inserted.into(),
+                times(|times| times.0).into(),
+                times(|times| times.1).into(),
             ],
         )
     });
 }
 
-/// The number under which the pending counters will be written.
-pub fn pending_query_id(mv_id: i64) -> i64 {
+/// The number under which the pending counters of these partitions (`None`: of all) will be written.
+pub fn pending_query_id<P: ToString>(mv_id: i64, partitions: Option<&[P]>) -> i64 {
     let known = as_extension_owner(|| {
         spi::first(
-            "SELECT max(pending_query_id) FROM redshift.checkpoint WHERE mv_id = $1",
-            &[mv_id.into()],
+            "SELECT max(pending_query_id) FROM redshift.checkpoint WHERE mv_id = $1 AND ($2 IS NULL OR partition_id = ANY ($2))",
+            &[mv_id.into(), partitions.map(names).into()],
             |row| row.get::<i64>(1),
         )
     });
@@ -157,29 +188,37 @@ pub fn pending_query_id(mv_id: i64) -> i64 {
         let query_id = refresh_history::next_query_id();
         as_extension_owner(|| {
             spi::execute(
-                "UPDATE redshift.checkpoint SET pending_query_id = $2 WHERE mv_id = $1",
-                &[mv_id.into(), query_id.into()],
+                "UPDATE redshift.checkpoint SET pending_query_id = $2
+                 WHERE mv_id = $1 AND ($3 IS NULL OR partition_id = ANY ($3))",
+                &[mv_id.into(), query_id.into(), partitions.map(names).into()],
             )
         });
         query_id
     })
 }
 
-/// Writes the pending counters into ledger and history, as one refresh.
-pub fn flush(view: &MaterializedView) {
+/// Writes all pending counters into ledger and history, as one refresh.
+pub fn flush_all(view: &MaterializedView) {
+    flush::<String>(view, None);
+}
+
+/// Writes the pending counters of these partitions (`None`: of all) into ledger and history, as one refresh.
+pub fn flush<P: ToString>(view: &MaterializedView, partitions: Option<&[P]>) {
+    let names = || partitions.map(names);
     let pending = as_extension_owner(|| {
         spi::first(
             "SELECT (extract(epoch FROM min(pending_since)) * 1000000)::pg_catalog.int8 - 946684800000000,
                     sum(pending_rows)::pg_catalog.int8, sum(pending_scanned)::pg_catalog.int8, sum(pending_skipped)::pg_catalog.int8
-             FROM redshift.checkpoint WHERE mv_id = $1 AND pending_since IS NOT NULL HAVING count(*) > 0",
-            &[view.id.into()],
+             FROM redshift.checkpoint
+             WHERE mv_id = $1 AND pending_since IS NOT NULL AND ($2 IS NULL OR partition_id = ANY ($2)) HAVING count(*) > 0",
+            &[view.id.into(), names().into()],
             |row| (row.expect::<i64>(1), row.expect::<i64>(2), row.expect::<i64>(3), row.expect::<i64>(4)),
         )
     });
     let Some((since, rows, scanned, skipped)) = pending else {
         return;
     };
-    let query_id = pending_query_id(view.id);
+    let query_id = pending_query_id(view.id, partitions);
     as_extension_owner(|| {
         spi::execute(
             "INSERT INTO redshift.scan_ledger (query_id, mv_id, partition_id, first_position, end_position, latest_position,
@@ -187,16 +226,17 @@ pub fn flush(view: &MaterializedView) {
              SELECT $2, mv_id, partition_id, pending_first, position, pending_latest, pending_scanned,
                     pending_scanned - pending_filtered - pending_skipped, pending_filtered, pending_skipped, pending_bytes,
                     pending_time_min, pending_time_max
-             FROM redshift.checkpoint WHERE mv_id = $1 AND pending_since IS NOT NULL",
-            &[view.id.into(), query_id.into()],
+             FROM redshift.checkpoint
+             WHERE mv_id = $1 AND pending_since IS NOT NULL AND ($3 IS NULL OR partition_id = ANY ($3))",
+            &[view.id.into(), query_id.into(), names().into()],
         );
         spi::execute(
             "UPDATE redshift.checkpoint
              SET pending_query_id = NULL, pending_since = NULL, pending_first = NULL, pending_latest = NULL, pending_scanned = 0,
                  pending_filtered = 0, pending_skipped = 0, pending_bytes = 0, pending_rows = 0, pending_time_min = NULL,
                  pending_time_max = NULL
-             WHERE mv_id = $1",
-            &[view.id.into()],
+             WHERE mv_id = $1 AND (pending_since IS NOT NULL OR pending_query_id IS NOT NULL) AND ($2 IS NULL OR partition_id = ANY ($2))",
+            &[view.id.into(), names().into()],
         );
     });
     let status = crate::refresh::status_text(scanned, skipped, false);
@@ -209,7 +249,7 @@ pub fn under_auto_refresh() -> Vec<(i64, i32, Option<i64>)> {
     as_extension_owner(|| {
         spi::rows(
             "SELECT c.mv_id, c.partition_id, c.position FROM redshift.checkpoint AS c
-             JOIN redshift.materialized_view AS v USING (mv_id) WHERE v.auto_refresh",
+             JOIN redshift.materialized_view AS v USING (mv_id) WHERE v.auto_refresh AND NOT v.paused",
             &[],
             |row| {
                 let position = row

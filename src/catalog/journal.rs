@@ -42,7 +42,7 @@ pub fn forget_older_than(days: i32) -> usize {
         let merged = spi::execute(
             &format!(
                 "WITH old AS (
-                     DELETE FROM redshift.scan_ledger WHERE logged_at < {cutoff} RETURNING *),
+                     DELETE FROM redshift.scan_ledger WHERE logged_at < {cutoff} AND NOT moved RETURNING *),
                  marked AS (
                      SELECT *, first_position IS DISTINCT FROM
                          lag(end_position) OVER (PARTITION BY mv_id, partition_id ORDER BY query_id) AS begins
@@ -60,7 +60,9 @@ pub fn forget_older_than(days: i32) -> usize {
                             sum(bytes)::pg_catalog.int8 AS bytes, min(record_time_min) AS record_time_min,
                             max(record_time_max) AS record_time_max, max(logged_at) AS logged_at
                      FROM numbered GROUP BY mv_id, partition_id, island)
-                 INSERT INTO redshift.scan_ledger SELECT query_id, mv_id, partition_id, first_position, end_position, latest_position,
+                 INSERT INTO redshift.scan_ledger (query_id, mv_id, partition_id, first_position, end_position, latest_position,
+                     scanned, loaded, filtered, skipped, bytes, record_time_min, record_time_max, logged_at)
+                 SELECT query_id, mv_id, partition_id, first_position, end_position, latest_position,
                      scanned, loaded, filtered, skipped, bytes, record_time_min, record_time_max, logged_at FROM ranges"
             ),
             &[days.into()],

@@ -1,17 +1,19 @@
 //! redshift.scan_ledger and redshift.scan_error: what each refresh read of each partition, and what it could not load.
 
 use crate::pg::spi::{self, as_extension_owner};
+use crate::scan::column::to_timestamp;
+use crate::scan::job::Progress;
 
 /// What one refresh did in one partition.
 pub struct Entry {
-    /// The partition.
-    pub partition: i32,
+    /// The partition or shard.
+    pub partition: String,
     /// Where it began.
-    pub first_position: i64,
+    pub first_position: String,
     /// Where the next one begins.
-    pub end_position: i64,
+    pub end_position: String,
     /// The last record that was read, if any was.
-    pub latest_position: Option<i64>,
+    pub latest_position: Option<String>,
     /// Records read.
     pub scanned: i64,
     /// Records that the definition took.
@@ -26,12 +28,38 @@ pub struct Entry {
     pub times: Option<(i64, i64)>,
 }
 
+impl Entry {
+    /// An entry from the counts; `positions` are where it began, where the next one begins and the last record.
+    pub fn new(
+        partition: String,
+        positions: (String, String, Option<String>),
+        progress: &Progress,
+    ) -> Entry {
+        let times = progress
+            .times_ms
+            .and_then(|(oldest, newest)| Some((to_timestamp(oldest)?, to_timestamp(newest)?)));
+        let (first_position, end_position, latest_position) = positions;
+        Entry {
+            partition,
+            first_position,
+            end_position,
+            latest_position,
+            scanned: progress.scanned,
+            loaded: progress.scanned - progress.filtered - progress.skipped,
+            filtered: progress.filtered,
+            skipped: progress.skipped,
+            bytes: progress.bytes,
+            times,
+        }
+    }
+}
+
 /// A record, or a range of records, that was not loaded.
 pub struct Failure {
-    /// The partition.
-    pub partition: i32,
-    /// The record's offset, or the first of the range.
-    pub position: i64,
+    /// The partition or shard.
+    pub partition: String,
+    /// The record's offset or sequence number, or the first of the range.
+    pub position: String,
     /// C, L or U.
     pub timestamp_type: &'static str,
     /// The record's time, in microseconds since 2000 (UTC).
@@ -63,6 +91,13 @@ pub enum Reason {
         /// Where the view stood.
         until: i64,
     },
+    /// Records of a shard that arrived in this time may have expired before they were read, and `on_data_loss = 'continue'`.
+    Expired {
+        /// What arrived before it was loaded, as text.
+        from: String,
+        /// What arrived after it is still there, as text.
+        until: String,
+    },
 }
 
 impl Reason {
@@ -72,10 +107,11 @@ impl Reason {
             Reason::Removed { .. } => 2,
             Reason::Recreated => 3,
             Reason::Truncated { .. } => 4,
+            Reason::Expired { .. } => 5,
         }
     }
 
-    fn text(&self, position: i64) -> String {
+    fn text(&self, position: &str) -> String {
         match self {
             Reason::TooLarge { part, bytes, limit } => {
                 format!("The record's {part} has {bytes} bytes, more than the limit of {limit}.")
@@ -88,13 +124,18 @@ impl Reason {
             }
             Reason::Recreated => {
                 format!(
-                    "The topic was re-created; what the old one had from offset {position} on is lost."
+                    "The stream was re-created; what the old one had from position {position} on is lost."
                 )
             }
             Reason::Truncated { until } => {
                 format!(
                     "The broker lost offsets {position} to {}, which were loaded; loading goes on after them.",
                     until - 1
+                )
+            }
+            Reason::Expired { from, until } => {
+                format!(
+                    "Records that arrived between {from} and {until} may have expired before they were loaded."
                 )
             }
         }
@@ -112,10 +153,10 @@ pub fn insert(query_id: i64, mv_id: i64, entry: &Entry) {
             &[
                 query_id.into(),
                 mv_id.into(),
-                entry.partition.to_string().into(),
-                entry.first_position.to_string().into(),
-                entry.end_position.to_string().into(),
-                entry.latest_position.map(|position| position.to_string()).into(),
+                entry.partition.as_str().into(),
+                entry.first_position.as_str().into(),
+                entry.end_position.as_str().into(),
+                entry.latest_position.as_deref().into(),
                 entry.scanned.into(),
                 entry.loaded.into(),
                 entry.filtered.into(),
@@ -123,6 +164,24 @@ pub fn insert(query_id: i64, mv_id: i64, entry: &Entry) {
                 entry.bytes.into(),
                 time(entry.times.map(|times| times.0)).into(),
                 time(entry.times.map(|times| times.1)).into(),
+            ],
+        )
+    });
+}
+
+/// Writes that the positions of a partition or shard were moved, from where to where; nothing was read.
+pub fn insert_move(query_id: i64, mv_id: i64, partition: &str, (from, to): (String, String)) {
+    as_extension_owner(|| {
+        spi::execute(
+            "INSERT INTO redshift.scan_ledger (query_id, mv_id, partition_id, first_position, end_position, scanned, loaded, filtered,
+                 skipped, bytes, moved)
+             VALUES ($1, $2, $3, $4, $5, 0, 0, 0, 0, 0, true)",
+            &[
+                query_id.into(),
+                mv_id.into(),
+                partition.into(),
+                from.into(),
+                to.into(),
             ],
         )
     });
@@ -142,12 +201,12 @@ pub fn insert_failures(query_id: i64, mv_id: i64, failures: &[Failure]) {
                 &[
                     query_id.into(),
                     mv_id.into(),
-                    failure.partition.to_string().into(),
-                    failure.position.to_string().into(),
+                    failure.partition.as_str().into(),
+                    failure.position.as_str().into(),
                     failure.timestamp_type.into(),
                     failure.timestamp.map(crate::pg::time::timestamp).into(),
                     failure.reason.code().into(),
-                    failure.reason.text(failure.position).into(),
+                    failure.reason.text(&failure.position).into(),
                 ],
             );
         }

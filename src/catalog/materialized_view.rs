@@ -3,6 +3,7 @@
 use crate::pg::relation::{self, Oid};
 use crate::pg::spi::{self, Row, as_extension_owner};
 use crate::view::options::{OnDataLoss, Options};
+use crate::view::pace::Pace;
 
 /// A streaming materialized view.
 pub struct MaterializedView {
@@ -22,6 +23,8 @@ pub struct MaterializedView {
     pub restored: bool,
     /// A worker loads it.
     pub auto_refresh: bool,
+    /// The worker shall leave it alone for a while.
+    pub paused: bool,
 }
 
 impl MaterializedView {
@@ -32,7 +35,8 @@ impl MaterializedView {
 }
 
 const COLUMNS: &str = "mv_id, mv::oid, definition::oid, external_schema_name, stream_name, on_data_loss, max_record_bytes,
-    origin IS DISTINCT FROM redshift.origin(), auto_refresh";
+    origin IS DISTINCT FROM redshift.origin(), auto_refresh, paused, batch_records, batch_size, commit_window_ms,
+    max_records_per_second, parallel";
 
 fn read(row: Row) -> MaterializedView {
     let definition: Oid = row.expect(3);
@@ -45,9 +49,22 @@ fn read(row: Row) -> MaterializedView {
         options: Options {
             on_data_loss: OnDataLoss::of_name(&row.expect::<String>(6)).unwrap_or_default(),
             max_record_bytes: u64::try_from(row.expect::<i64>(7)).unwrap_or(0),
+            pace: read_pace(&row, 11),
         },
         restored: row.expect(8),
         auto_refresh: row.expect(9),
+        paused: row.expect(10),
+    }
+}
+
+/// The columns batch_records, batch_size, commit_window_ms, max_records_per_second, parallel.
+fn read_pace(row: &Row, first: usize) -> Pace {
+    Pace {
+        batch_records: row.get(first),
+        batch_kb: row.get(first + 1),
+        commit_window_ms: row.get(first + 2),
+        max_records_per_second: row.get(first + 3),
+        parallel: row.expect(first + 4),
     }
 }
 
@@ -81,6 +98,7 @@ pub fn insert(table: Oid, definition: Oid, schema: &str, stream: &str, options: 
             |row| row.expect(1),
         );
         let id = id.unwrap_or_else(|| panic!("INSERT .. RETURNING gave no row"));
+        update_options(id, options);
         adopt_as_extension_owner(id);
         id
     })
@@ -102,11 +120,19 @@ fn adopt_as_extension_owner(id: i64) {
 pub fn update_options(id: i64, options: &Options) {
     as_extension_owner(|| {
         spi::execute(
-            "UPDATE redshift.materialized_view SET on_data_loss = $2, max_record_bytes = $3 WHERE mv_id = $1",
+            "UPDATE redshift.materialized_view
+             SET on_data_loss = $2, max_record_bytes = $3, batch_records = $4, batch_size = $5, commit_window_ms = $6,
+                 max_records_per_second = $7, parallel = $8
+             WHERE mv_id = $1",
             &[
                 id.into(),
                 options.on_data_loss.name().into(),
                 (options.max_record_bytes as i64).into(),
+                options.pace.batch_records.into(),
+                options.pace.batch_kb.into(),
+                options.pace.commit_window_ms.into(),
+                options.pace.max_records_per_second.into(),
+                options.pace.parallel.into(),
             ],
         )
     });
@@ -122,14 +148,43 @@ pub fn set_auto_refresh(id: i64, on: bool) {
     });
 }
 
-/// Number and table of the views that a worker has to load.
-pub fn under_auto_refresh() -> Vec<(i64, Oid)> {
+/// Pauses auto refresh, or resumes it.
+pub fn set_paused(id: i64, paused: bool) {
+    as_extension_owner(|| {
+        spi::execute(
+            "UPDATE redshift.materialized_view SET paused = $2 WHERE mv_id = $1",
+            &[id.into(), paused.into()],
+        )
+    });
+}
+
+/// A view that a worker has to load.
+pub struct Followed {
+    /// Its number.
+    pub id: i64,
+    /// The landing table.
+    pub table: Oid,
+    /// External schema and topic, as they were called when the view was created.
+    pub topic: (String, String),
+    /// How it is to be loaded.
+    pub pace: Pace,
+}
+
+/// The views that workers have to load, in the order of their numbers.
+pub fn under_auto_refresh() -> Vec<Followed> {
     as_extension_owner(|| {
         spi::rows(
-            "SELECT mv_id, mv::oid FROM redshift.materialized_view
-             WHERE auto_refresh AND origin IS NOT DISTINCT FROM redshift.origin() ORDER BY mv_id",
+            "SELECT mv_id, mv::oid, external_schema_name, stream_name, batch_records, batch_size, commit_window_ms,
+                 max_records_per_second, parallel
+             FROM redshift.materialized_view
+             WHERE auto_refresh AND NOT paused AND origin IS NOT DISTINCT FROM redshift.origin() ORDER BY mv_id",
             &[],
-            |row| (row.expect(1), row.expect(2)),
+            |row| Followed {
+                id: row.expect(1),
+                table: row.expect(2),
+                topic: (row.expect(3), row.expect(4)),
+                pace: read_pace(&row, 5),
+            },
         )
     })
 }

@@ -6,3 +6,4 @@ pub mod journal;
 pub mod ledger;
 pub mod materialized_view;
 pub mod refresh_history;
+pub mod shard_checkpoint;

@@ -9,6 +9,9 @@ use std::time::Duration;
 pub use super::guard::Failure;
 
 const LIBRARY: &CStr = c"redshift_streaming";
+/// backend_type of a database's worker and of its ingest workers; redshift.worker_status knows them.
+const WORKER_KIND: &CStr = c"redshift_streaming worker";
+const INGEST_KIND: &CStr = c"redshift_streaming ingest";
 
 mod unguarded {
     //! Signal handlers: called by the kernel, so they must be the functions themselves.
@@ -47,16 +50,29 @@ pub(super) fn register_launcher() {
     unsafe { pg_sys::RegisterBackgroundWorker(&mut worker) }
 }
 
-/// Starts a worker for a database; `None` if all of max_worker_processes are taken.
-pub fn start_database_worker(database: Oid) -> Option<Handle> {
-    let name = format!(
-        "redshift_streaming worker for database {}",
-        database.to_u32()
-    );
+/// Starts a database's worker (number 0) or one of its ingest workers; `None` if all of max_worker_processes are taken.
+pub fn start_worker(database: Oid, number: usize) -> Option<Handle> {
+    let (name, kind) = if number == 0 {
+        (
+            format!(
+                "redshift_streaming worker for database {}",
+                database.to_u32()
+            ),
+            WORKER_KIND,
+        )
+    } else {
+        (
+            format!(
+                "redshift_streaming ingest worker {number} for database {}",
+                database.to_u32()
+            ),
+            INGEST_KIND,
+        )
+    };
     let name = super::relation::c_text(&name);
-    let mut worker = worker(&name, c"redshift_streaming worker", c"redshift_worker_main");
+    let mut worker = worker(&name, kind, c"redshift_worker_main");
     worker.bgw_restart_time = pg_sys::BGW_NEVER_RESTART;
-    worker.bgw_main_arg = pg_sys::Datum::from(database);
+    worker.bgw_main_arg = pg_sys::Datum::from(u64::from(database.to_u32()) | (number as u64) << 32);
     // SAFETY: the struct is copied; the handle lives in TopMemoryContext.
     unsafe {
         worker.bgw_notify_pid = pg_sys::MyProcPid;
@@ -104,17 +120,52 @@ unsafe extern "C-unwind" fn redshift_launcher_main(_argument: pg_sys::Datum) {
     }
 }
 
-/// A database worker's main function.
+/// A worker's main function.
 #[unsafe(no_mangle)]
 unsafe extern "C-unwind" fn redshift_worker_main(argument: pg_sys::Datum) {
-    // SAFETY: Postgres calls it in a fresh process; the argument is the database's OID.
+    // SAFETY: Postgres calls it in a fresh process; the argument is the database's OID and the worker's number.
     unsafe {
         entry(|| {
             handle_signals();
             let database = pg_sys::Oid::from(argument.value() as u32);
+            let number = argument.value() >> 32;
             pg_sys::BackgroundWorkerInitializeConnectionByOid(database, pg_sys::InvalidOid, 0);
-            crate::worker::database::run(database)
+            introduce(database, number);
+            if super::shared::set_worker(database, number) {
+                super::spi::keep_plans();
+                crate::worker::database::run(database, number)
+            }
         })
+    }
+}
+
+/// Names the process in pg_stat_activity, and makes it independent of defaults that were meant for sessions.
+fn introduce(database: Oid, number: usize) {
+    // SAFETY: the name is a copy, or null if the database has just been dropped.
+    let named =
+        transaction(|| super::relation::text(unsafe { pg_sys::get_database_name(database) }));
+    let database = named.ok().flatten().unwrap_or_default();
+    let name = if number == 0 {
+        format!("redshift_streaming worker {database}")
+    } else {
+        format!("redshift_streaming ingest {database} {number}")
+    };
+    let settings = [
+        (c"application_name", name.as_str()),
+        // A lock that was waited for gives the row as it is then.
+        (c"default_transaction_isolation", "read committed"),
+    ];
+    for (setting, value) in settings {
+        let value = super::relation::c_text(value);
+        // SAFETY: both strings outlive the call.
+        unsafe {
+            pg_sys::SetConfigOption(
+                setting.as_ptr(),
+                value.as_ptr(),
+                pg_sys::GucContext::PGC_USERSET,
+                pg_sys::GucSource::PGC_S_SESSION,
+            )
+        }
     }
 }
 

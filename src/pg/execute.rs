@@ -1,11 +1,15 @@
 //! Running statements through Postgres's own planner and executor, with errors kept whole.
 
 use super::guard::preserving;
-use super::node::pointers;
+use super::kept_plan;
+use super::landing::{self, Obstacle};
+use super::multi_insert;
+use super::node::{copy, pointers};
 use super::relation::c_text;
-use super::report::sqlstate;
+use super::report::{self, sqlstate};
+use super::utility_call::Call;
 use pgrx::pg_sys;
-use std::ffi::{CStr, c_char, c_void};
+use std::ffi::{CStr, c_void};
 
 mod unguarded {
     //! Called inside `preserving` only.
@@ -32,16 +36,6 @@ mod unguarded {
         );
         pub fn ExecutorFinish(query: *mut pg_sys::QueryDesc);
         pub fn ExecutorEnd(query: *mut pg_sys::QueryDesc);
-        pub fn ProcessUtility(
-            statement: *mut pg_sys::PlannedStmt,
-            text: *const c_char,
-            read_only_tree: bool,
-            context: pg_sys::ProcessUtilityContext::Type,
-            parameters: pg_sys::ParamListInfo,
-            environment: *mut pg_sys::QueryEnvironment,
-            destination: *mut pg_sys::DestReceiver,
-            completion: *mut pg_sys::QueryCompletion,
-        );
     }
     #[cfg(not(feature = "pg14"))]
     unsafe extern "C-unwind" {
@@ -67,17 +61,30 @@ mod unguarded {
     }
 }
 
-/// Plans and runs one INSERT, with `ready` called between planning and the executor's start; returns the number of rows inserted.
+/// Plans and runs one INSERT, with `ready` called between planning and the executor's start; returns the number of rows inserted. They land in batches
+/// where nobody can tell (see [`landing`]).
 ///
 /// Not SPI: between planning (which may run functions of the user) and the start of our own plan nothing else may begin a scan.
 pub fn insert(sql: &str, ready: impl FnOnce()) -> u64 {
     let sql = c_text(sql);
-    let descriptor = with_internal_query(&sql, || plan(&sql));
+    let Planned {
+        descriptor,
+        kept,
+        obstacle,
+    } = with_internal_query(&sql, || plan(&sql));
     ready();
     // SAFETY: the calls and their order are those of ProcessQuery (pquery.c).
     let inserted = unsafe {
+        preserving(|| unguarded::ExecutorStart(descriptor, 0));
+        let obstacle = obstacle.or_else(|| landing::obstacle_in_plan(descriptor));
+        report::debug(match obstacle {
+            None => "rows are inserted in batches".to_owned(),
+            Some(obstacle) => format!("rows are inserted one by one: {}", obstacle.reason()),
+        });
+        if obstacle.is_none() {
+            multi_insert::take_over((*descriptor).planstate);
+        }
         preserving(|| {
-            unguarded::ExecutorStart(descriptor, 0);
             unguarded::ExecutorRun(
                 descriptor,
                 pg_sys::ScanDirection::ForwardScanDirection,
@@ -90,6 +97,9 @@ pub fn insert(sql: &str, ready: impl FnOnce()) -> u64 {
             inserted
         })
     };
+    if let Some(kept) = kept {
+        kept_plan::release(kept);
+    }
     // SAFETY: pushed by `plan`.
     unsafe {
         pg_sys::FreeQueryDesc(descriptor);
@@ -99,33 +109,36 @@ pub fn insert(sql: &str, ready: impl FnOnce()) -> u64 {
     inserted
 }
 
+/// An INSERT that can be started.
+struct Planned {
+    descriptor: *mut pg_sys::QueryDesc,
+    /// In a process that keeps plans: the plan that is to be released.
+    kept: Option<*mut pg_sys::CachedPlan>,
+    /// What stands in the query against landing in batches.
+    obstacle: Option<Obstacle>,
+}
+
 /// Parses, analyses, rewrites and plans, under a snapshot that sees what this transaction wrote so far.
-fn plan(sql: &CStr) -> *mut pg_sys::QueryDesc {
-    // SAFETY: every pointer comes from the call before it and lives in the current memory context.
+fn plan(sql: &CStr) -> Planned {
+    // SAFETY: every pointer comes from the call before it and lives in the current memory context, or in the kept plan.
     unsafe {
         pg_sys::PushCopiedSnapshot(pg_sys::GetTransactionSnapshot());
         pg_sys::UpdateActiveSnapshotCommandId();
-        let statement = parse(sql);
-        let queries = preserving(|| {
-            unguarded::analyze_and_rewrite(
-                statement,
-                sql.as_ptr(),
-                std::ptr::null_mut(),
-                0,
-                std::ptr::null_mut(),
-            )
-        });
-        let queries = pointers::<pg_sys::Query>(queries);
-        let [query] = queries[..] else {
-            super::report::Report::new(
-                sqlstate::FEATURE_NOT_SUPPORTED,
-                "a streaming materialized view cannot have rules on INSERT",
-            )
-            .raise()
+        let (planned, kept, obstacle) = if kept_plan::is_on() {
+            let source = kept_plan::source_of(sql, || analyze(sql));
+            let kept = kept_plan::plan(source);
+            let planned = the_one(pointers::<pg_sys::PlannedStmt>((*kept).stmt_list));
+            let query = the_one(pointers::<pg_sys::Query>((*source).query_list));
+            (planned, Some(kept), landing::obstacle_in_query(query))
+        } else {
+            let query = the_one(pointers::<pg_sys::Query>(analyze(sql).1));
+            let obstacle = landing::obstacle_in_query(query);
+            let planned = preserving(|| {
+                unguarded::pg_plan_query(query, sql.as_ptr(), 0, std::ptr::null_mut())
+            });
+            (planned, None, obstacle)
         };
-        let planned =
-            preserving(|| unguarded::pg_plan_query(query, sql.as_ptr(), 0, std::ptr::null_mut()));
-        pg_sys::CreateQueryDesc(
+        let descriptor = pg_sys::CreateQueryDesc(
             planned,
             sql.as_ptr(),
             pg_sys::GetActiveSnapshot(),
@@ -134,7 +147,44 @@ fn plan(sql: &CStr) -> *mut pg_sys::QueryDesc {
             std::ptr::null_mut(),
             std::ptr::null_mut(),
             0,
+        );
+        Planned {
+            descriptor,
+            kept,
+            obstacle,
+        }
+    }
+}
+
+/// The statement, and what rewriting makes of it.
+fn analyze(sql: &CStr) -> (*mut pg_sys::RawStmt, *mut pg_sys::List) {
+    let statement = parse(sql);
+    // The analysis may write into the statement that it is given, and the plan cache keeps the statement.
+    // SAFETY: nodes in the current memory context.
+    let queries = unsafe {
+        let statement = copy(statement);
+        preserving(|| {
+            unguarded::analyze_and_rewrite(
+                statement,
+                sql.as_ptr(),
+                std::ptr::null_mut(),
+                0,
+                std::ptr::null_mut(),
+            )
+        })
+    };
+    (statement, queries)
+}
+
+/// Rules could make something else of an INSERT.
+fn the_one<T>(made: Vec<*mut T>) -> *mut T {
+    match made[..] {
+        [one] => one,
+        _ => report::Report::new(
+            sqlstate::FEATURE_NOT_SUPPORTED,
+            "a streaming materialized view cannot have rules on INSERT",
         )
+        .raise(),
     }
 }
 
@@ -163,12 +213,9 @@ fn parse(sql: &CStr) -> *mut pg_sys::RawStmt {
     };
     match statements[..] {
         [statement] => statement,
-        _ => super::report::Report::new(
-            super::report::sqlstate::SYNTAX_ERROR,
-            "one statement was expected",
-        )
-        .detail(sql.to_string_lossy())
-        .raise(),
+        _ => report::Report::new(sqlstate::SYNTAX_ERROR, "one statement was expected")
+            .detail(sql.to_string_lossy())
+            .raise(),
     }
 }
 
@@ -188,20 +235,7 @@ fn run_subcommand(sql: &CStr) {
         planned.utilityStmt = (*statement).stmt;
         planned.stmt_location = (*statement).stmt_location;
         planned.stmt_len = (*statement).stmt_len;
-        let (planned, text): (_, *const c_char) = (planned.into_pg(), sql.as_ptr());
-        let nowhere = pg_sys::None_Receiver;
-        preserving(|| {
-            unguarded::ProcessUtility(
-                planned,
-                text,
-                false,
-                pg_sys::ProcessUtilityContext::PROCESS_UTILITY_SUBCOMMAND,
-                std::ptr::null_mut(),
-                std::ptr::null_mut(),
-                nowhere,
-                std::ptr::null_mut(),
-            )
-        });
+        Call::subcommand(sql).run(pg_sys::ProcessUtility_hook, planned.into_pg());
         pg_sys::CommandCounterIncrement();
     }
 }

@@ -7,9 +7,10 @@ use super::guard::{entry, preserving};
 use super::node::{append, is_a, pointers};
 use super::relation::{Oid, text};
 use super::tuple::RowWriter;
+use crate::scan;
 use crate::scan::bounds::{Bound, BoundColumn, Bounds, Comparison};
 use crate::scan::column::Column;
-use crate::scan::{self, Scan};
+use crate::scan::stream_scan::{self, StreamScan};
 use pgrx::{FromDatum, pg_sys};
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 
@@ -211,9 +212,16 @@ unsafe fn bound_of(
                 pg_sys::Oid::from(DATETIME_BTREE_FAMILY),
                 &[pg_sys::TIMESTAMPOID],
             ),
+            BoundColumn::Shard => (
+                pg_sys::Oid::from(CHARACTER_BTREE_FAMILY),
+                &[pg_sys::BPCHAROID],
+            ),
         };
         let comparison =
             Comparison::of_btree_strategy(pg_sys::get_op_opfamily_strategy(operator, family))?;
+        if column == BoundColumn::Shard && comparison != Comparison::Equal {
+            return None;
+        }
         let known_before =
             !pg_sys::contain_var_clause(operand) && !pg_sys::contain_volatile_functions(operand);
         (known_before && operand_types.contains(&pg_sys::exprType(operand)))
@@ -221,7 +229,7 @@ unsafe fn bound_of(
     }
 }
 
-/// `kafka_partition IN (..)`, which is `= ANY (array)`, if the array can be evaluated before the scan.
+/// `kafka_partition IN (..)` or `shard_id IN (..)`, which is `= ANY (array)`, if the array can be evaluated before the scan.
 unsafe fn partition_list(
     operation: &pg_sys::ScalarArrayOpExpr,
     relid: pg_sys::Index,
@@ -233,24 +241,29 @@ unsafe fn partition_list(
         let [left, array] = arguments[..] else {
             return None;
         };
-        let family = pg_sys::Oid::from(INTEGER_BTREE_FAMILY);
-        let strategy = pg_sys::get_op_opfamily_strategy(operation.opno, family);
+        let column = column_of(left, relid, table)?;
+        let (family, array_type) = match column {
+            BoundColumn::Partition => (INTEGER_BTREE_FAMILY, pg_sys::INT8ARRAYOID),
+            BoundColumn::Shard => (CHARACTER_BTREE_FAMILY, pg_sys::BPCHARARRAYOID),
+            _ => return None,
+        };
+        let strategy = pg_sys::get_op_opfamily_strategy(operation.opno, pg_sys::Oid::from(family));
         let usable = operation.useOr
-            && column_of(left, relid, table) == Some(BoundColumn::Partition)
             && Comparison::of_btree_strategy(strategy) == Some(Comparison::Equal)
-            && pg_sys::exprType(array) == pg_sys::INT8ARRAYOID
+            && pg_sys::exprType(array) == array_type
             && !pg_sys::contain_var_clause(array)
             && !pg_sys::contain_volatile_functions(array);
         let bound = Bound {
-            column: BoundColumn::Partition,
+            column,
             comparison: Comparison::AnyOf,
         };
         usable.then_some((bound, array))
     }
 }
 
-/// pg_opfamily.dat: integer_ops and datetime_ops of btree.
+/// pg_opfamily.dat: integer_ops, bpchar_ops and datetime_ops of btree.
 const INTEGER_BTREE_FAMILY: u32 = 1976;
+const CHARACTER_BTREE_FAMILY: u32 = 426;
 const DATETIME_BTREE_FAMILY: u32 = 434;
 
 unsafe fn column_of(
@@ -273,7 +286,7 @@ unsafe fn column_of(
 
 /// What a running scan needs beside [`Scan`].
 struct State {
-    scan: Option<Scan>,
+    scan: Option<StreamScan>,
     writer: RowWriter,
     quals: *mut pg_sys::ExprState,
     bounds: Vec<(Bound, *mut pg_sys::ExprState)>,
@@ -306,7 +319,7 @@ unsafe extern "C-unwind" fn begin(node: *mut pg_sys::ForeignScanState, flags: c_
             let descriptor = (*relation).rd_att;
             let columns = columns_read(descriptor, read);
             let state = State {
-                scan: Some(Scan::begin(
+                scan: Some(StreamScan::begin(
                     (*relation).rd_id,
                     super::polyfill::scan_user(node),
                     columns,
@@ -428,6 +441,11 @@ unsafe fn evaluate_bounds(
                 .map(|evaluate| preserving(|| evaluate(*expression, econtext, &mut is_null)))
         };
         let datum = datum.filter(|_| !is_null);
+        if bound.column == BoundColumn::Shard {
+            let shards = datum.map(|datum| shard_ids(datum, bound.comparison));
+            values.only_shards(shards.unwrap_or_default());
+            continue;
+        }
         if bound.comparison == Comparison::AnyOf {
             // SAFETY: an array of bigint.
             let list =
@@ -439,6 +457,18 @@ unsafe fn evaluate_bounds(
         values.narrow(*bound, datum.map(|datum| datum.value() as i64));
     }
     values
+}
+
+/// The right side of a condition on shards: a text, or an array of them.
+fn shard_ids(datum: pg_sys::Datum, comparison: Comparison) -> Vec<String> {
+    // SAFETY: a value that is not null, of type character or an array of it.
+    unsafe {
+        if comparison == Comparison::AnyOf {
+            let list = Vec::<Option<String>>::from_datum(datum, false);
+            return list.unwrap_or_default().into_iter().flatten().collect();
+        }
+        String::from_datum(datum, false).into_iter().collect()
+    }
 }
 
 unsafe extern "C-unwind" fn rescan(node: *mut pg_sys::ForeignScanState) {
@@ -475,8 +505,8 @@ unsafe extern "C-unwind" fn explain(
         entry(|| {
             let plan = (*node).ss.ps.plan.cast::<pg_sys::ForeignScan>();
             let table = (*(*node).ss.ss_currentRelation).rd_id;
-            let topic = scan::topic_of(table);
-            property(c"Topic", &topic, output);
+            let (label, stream, parts) = stream_scan::describe(table);
+            property(label, &stream, output);
             let names = (*output).deparse_cxt;
             let context =
                 pg_sys::set_deparse_context_plan(names, plan.cast(), std::ptr::null_mut());
@@ -501,7 +531,7 @@ unsafe extern "C-unwind" fn explain(
                     bounds.push((bound, operand.unwrap_or_default()));
                 }
             }
-            for (label, value) in scan::bounds::explain(&bounds) {
+            for (label, value) in scan::bounds::explain(&bounds, parts) {
                 property(label, &value, output);
             }
             let limit = (*pg_sys::list_nth((*plan).fdw_private, PRIVATE_LIMIT)

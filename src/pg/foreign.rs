@@ -10,6 +10,8 @@ pub struct Server {
     pub oid: Oid,
     /// Its name.
     pub name: String,
+    /// Whose it is.
+    pub owner: Oid,
     /// `TYPE '..'` of CREATE SERVER.
     pub kind: Option<String>,
     /// Its options.
@@ -72,6 +74,7 @@ unsafe fn server(server: *mut pg_sys::ForeignServer) -> Server {
         Server {
             oid: (*server).serverid,
             name: text((*server).servername).unwrap_or_default(),
+            owner: (*server).owner,
             kind: text((*server).servertype),
             options: options((*server).options),
         }

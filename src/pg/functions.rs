@@ -64,6 +64,18 @@ function! {
 }
 
 function! {
+    /// `redshift.pause(mv regclass)`
+    redshift_pause, pg_finfo_redshift_pause,
+    |call| materialized_view::set_paused(call.expect(0, "mv"), true)
+}
+
+function! {
+    /// `redshift.resume(mv regclass)`
+    redshift_resume, pg_finfo_redshift_resume,
+    |call| materialized_view::set_paused(call.expect(0, "mv"), false)
+}
+
+function! {
     /// `redshift.set_position(mv regclass, partition_id text, position text)`
     redshift_set_position, pg_finfo_redshift_set_position,
     |call| materialized_view::set_position(
@@ -136,9 +148,9 @@ fn source_status(
     'static,
     (
         name!(topic, String),
-        name!(partition_id, i64),
-        name!(low_watermark, i64),
-        name!(high_watermark, i64),
+        name!(partition_id, String),
+        name!(low_watermark, Option<i64>),
+        name!(high_watermark, Option<i64>),
         name!(last_record_time, Option<Timestamp>),
     ),
 > {
@@ -163,10 +175,21 @@ fn high_watermarks() -> TableIterator<
     (
         name!(mv, Oid),
         name!(partition_id, String),
-        name!(high_watermark, i64),
+        name!(high_watermark, Option<i64>),
+        name!(lag_seconds, Option<f64>),
     ),
 > {
-    TableIterator::new(materialized_view::high_watermarks())
+    let row =
+        |lag: materialized_view::Lag| (lag.view, lag.partition, lag.high_watermark, lag.seconds);
+    TableIterator::new(materialized_view::high_watermarks().into_iter().map(row))
+}
+
+/// `redshift.missing_workers()`
+#[pg_extern]
+fn missing_workers() -> i32 {
+    // SAFETY: reads a variable of the backend.
+    let crew = super::shared::crew(unsafe { pg_sys::MyDatabaseId });
+    i32::try_from(crew.useful - crew.running).unwrap_or(0)
 }
 
 /// `redshift.journal_lost()`

@@ -97,6 +97,49 @@ mod unbound {
     }
 }
 
+mod unguarded {
+    //! For frames that an error may jump over.
+    use pgrx::pg_sys;
+    unsafe extern "C-unwind" {
+        pub fn ExecInsertIndexTuples(
+            target: *mut pg_sys::ResultRelInfo,
+            slot: *mut pg_sys::TupleTableSlot,
+            estate: *mut pg_sys::EState,
+            update: bool,
+            no_error: bool,
+            conflict: *mut bool,
+            arbiters: *mut pg_sys::List,
+            #[cfg(not(any(feature = "pg14", feature = "pg15")))] only_summarizing: bool,
+        ) -> *mut pg_sys::List;
+    }
+}
+
+/// `ExecInsertIndexTuples` for a row that was inserted: raises when it is in the way of another.
+///
+/// # Safety
+/// The indexes of `target` are open, and `slot` has the place of its row. Raises by longjmp.
+pub(super) unsafe fn insert_index_tuples(
+    target: *mut pg_sys::ResultRelInfo,
+    slot: *mut pg_sys::TupleTableSlot,
+    estate: *mut pg_sys::EState,
+) -> *mut pg_sys::List {
+    let nothing = std::ptr::null_mut();
+    // SAFETY: the caller's promise.
+    unsafe {
+        unguarded::ExecInsertIndexTuples(
+            target,
+            slot,
+            estate,
+            false,
+            false,
+            std::ptr::null_mut(),
+            nothing,
+            #[cfg(not(any(feature = "pg14", feature = "pg15")))]
+            false,
+        )
+    }
+}
+
 /// `query_tree_walker`; with `entries` the walker is called for each range table entry too, before what is in it.
 ///
 /// # Safety

@@ -90,6 +90,19 @@ pub fn qualified_name(relation: Oid) -> Option<String> {
     ))
 }
 
+/// The names of the relation's columns, in their order.
+pub fn column_names(relation: Oid) -> Vec<String> {
+    // SAFETY: the relation is open while its descriptor is read; the names are copied.
+    unsafe {
+        let relation = pg_sys::relation_open(relation, pg_sys::AccessShareLock as i32);
+        let columns = pgrx::PgTupleDesc::from_pg_copy((*relation).rd_att);
+        let present = columns.iter().filter(|column| !column.is_dropped());
+        let names = present.map(|column| column.name().to_owned()).collect();
+        pg_sys::relation_close(relation, pg_sys::NoLock as i32);
+        names
+    }
+}
+
 /// The relation's owner.
 pub fn owner(relation: Oid) -> Oid {
     // SAFETY: the tuple is read before it is released; the struct is pg_class's.
@@ -119,9 +132,15 @@ pub fn current_user() -> Oid {
     unsafe { pg_sys::GetUserId() }
 }
 
+/// Is that role a superuser?
+pub fn is_superuser_role(role: Oid) -> bool {
+    // SAFETY: reads the catalogue.
+    unsafe { pg_sys::superuser_arg(role) }
+}
+
 /// Is the current user a superuser?
-pub fn current_user_is_superuser() -> bool {
-    // SAFETY: looks into the catalogues, inside a transaction.
+pub fn is_superuser() -> bool {
+    // SAFETY: reads the catalogue.
     unsafe { pg_sys::superuser() }
 }
 

@@ -119,6 +119,11 @@ pub fn notice(message: impl Into<String>) {
     Report::new(*b"00000", message).notice();
 }
 
+/// Sends a message for those who look into what happens (DEBUG1).
+pub fn debug(message: impl Into<String>) {
+    Report::new(*b"00000", message).send(PgLogLevel::DEBUG1);
+}
+
 /// A NUL-terminated copy of `text` in the current memory context (a NUL inside ends it).
 fn palloc_text(text: &str) -> *const c_char {
     let bytes = text.split('\0').next().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Shared memory: which worker serves which database, and who asks it to step aside.
+//! Shared memory: which workers serve which database, and who asks them to step aside.
 
 use super::background::{self, wake};
 use super::relation::Oid;
@@ -7,22 +7,38 @@ use pgrx::{PGRXSharedMemory, PgLwLock, pg_shmem_init, pg_sys};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-/// Databases that can have a worker at a time.
+/// Databases that can have workers at a time.
 const SLOTS: usize = 64;
+/// Workers that a database can have.
+pub const MOST_WORKERS: usize = 16;
 /// A request to step aside ends by itself: the statement behind it has its locks by then, or has failed.
 const HOLD_MICROSECONDS: i64 = 10_000_000;
 
 #[derive(Clone, Copy, Default)]
 struct Slot {
     database: u32,
-    /// The worker, 0 if there is none.
-    pid: i32,
+    /// The database's worker, then its ingest workers; 0 for those that do not run.
+    pids: [i32; MOST_WORKERS],
+    /// How many there should be, as the first has found.
+    useful_workers: usize,
     /// There is something to do: a worker that ends must be replaced.
     wanted: bool,
-    /// Somebody changed a view: look.
+    /// Somebody changed a view, or left a failure: the launcher shall start a worker if none runs.
     nudged: bool,
+    /// How often somebody changed a view.
+    changes: u64,
     /// No worker may start before this moment.
     held_until: i64,
+}
+
+impl Slot {
+    fn is_first(&self, pid: i32) -> bool {
+        self.pids[0] == pid
+    }
+
+    fn processes(&self) -> impl Iterator<Item = i32> {
+        self.pids.into_iter().filter(|pid| *pid != 0)
+    }
 }
 
 /// Failures that wait for a worker to write them down.
@@ -116,7 +132,7 @@ pub fn take_wish(database: Oid) -> Option<Wish> {
     with_slot(database, |slot| Wish {
         wanted: slot.wanted,
         // A worker that runs takes it itself.
-        nudged: slot.pid == 0 && std::mem::take(&mut slot.nudged),
+        nudged: slot.is_first(0) && std::mem::take(&mut slot.nudged),
         held: slot.held_until > now,
     })
 }
@@ -135,20 +151,83 @@ pub fn forget_other_databases(existing: &[Oid]) {
     }
 }
 
-/// A database worker introduces itself; taken back when the process ends.
-pub fn set_worker(database: Oid) {
-    with_slot(database, |slot| slot.pid = background::pid());
+/// A worker introduces itself with its number; taken back when the process ends. False if it is not wanted: another one has the number, or the
+/// database shall be left alone.
+pub fn set_worker(database: Oid, number: usize) -> bool {
+    let now = super::time::now_utc();
+    let taken = with_slot(database, |slot| {
+        let free = slot.pids[number] == 0 && slot.held_until <= now;
+        if free {
+            slot.pids[number] = background::pid();
+        }
+        free
+    });
+    if taken != Some(true) {
+        return false;
+    }
+    let argument = pg_sys::Datum::from(u64::from(database.to_u32()) | (number as u64) << 32);
     // SAFETY: called once a process, after the connection: runs before shared memory is detached.
-    unsafe { pg_sys::before_shmem_exit(Some(forget_worker), pg_sys::Datum::from(database)) };
+    unsafe { pg_sys::before_shmem_exit(Some(forget_worker), argument) };
+    wake_workers(database);
+    true
 }
 
 #[pg_guard]
-unsafe extern "C-unwind" fn forget_worker(_code: i32, database: pg_sys::Datum) {
-    with_slot(pg_sys::Oid::from(database.value() as u32), |slot| {
-        if slot.pid == background::pid() {
-            slot.pid = 0;
+unsafe extern "C-unwind" fn forget_worker(_code: i32, argument: pg_sys::Datum) {
+    let (database, number) = (argument.value() as u32, argument.value() >> 32);
+    let database = pg_sys::Oid::from(database);
+    with_slot(database, |slot| {
+        if slot.pids[number] == background::pid() {
+            slot.pids[number] = 0;
         }
     });
+    wake_workers(database);
+}
+
+/// Wakes all workers of a database.
+fn wake_workers(database: Oid) {
+    let workers = with_slot(database, |slot| *slot);
+    for pid in workers.iter().flat_map(Slot::processes) {
+        wake(pid);
+    }
+}
+
+/// What a worker has to follow.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Crew {
+    /// How many workers share the views: the first and those that run, without a number left out.
+    pub running: usize,
+    /// How many there should be.
+    pub useful: usize,
+    /// How often somebody changed a view.
+    pub changes: u64,
+}
+
+/// The workers of a database, as they are now.
+pub fn crew(database: Oid) -> Crew {
+    let slot = with_slot(database, |slot| *slot).unwrap_or_default();
+    let useful = slot.useful_workers.clamp(1, MOST_WORKERS);
+    let others = slot.pids[1..useful].iter().take_while(|pid| **pid != 0);
+    Crew {
+        running: 1 + others.count(),
+        useful,
+        changes: slot.changes,
+    }
+}
+
+/// Does the worker of this number run?
+pub fn is_running(database: Oid, number: usize) -> bool {
+    with_slot(database, |slot| slot.pids[number] != 0).unwrap_or(false)
+}
+
+/// The first worker says how many there should be.
+pub fn set_useful_workers(database: Oid, count: usize) {
+    let changed = with_slot(database, |slot| {
+        std::mem::replace(&mut slot.useful_workers, count) != count
+    });
+    if changed == Some(true) {
+        wake_workers(database);
+    }
 }
 
 /// Whether there is something to do in the database.
@@ -177,34 +256,37 @@ unsafe extern "C-unwind" fn at_end_of_transaction(
     if event == XACT_EVENT_COMMIT && NUDGE.swap(false, Ordering::Relaxed) {
         // SAFETY: reads a variable of the backend.
         let database = unsafe { pg_sys::MyDatabaseId };
-        let worker = with_slot(database, |slot| {
+        with_slot(database, |slot| {
             slot.nudged = true;
-            slot.pid
+            slot.changes += 1;
         });
-        wake(worker.unwrap_or(0));
+        wake_workers(database);
         wake(SHARED.share().launcher);
     } else if event == XACT_EVENT_ABORT {
         NUDGE.store(false, Ordering::Relaxed);
     }
 }
 
-/// Makes the worker of a database end and keeps it away for a moment, so that the database can be dropped, renamed or copied.
+/// Makes the workers of a database end and keeps them away for a moment, so that the database can be dropped, renamed or copied.
 pub(super) fn step_aside(database: Oid) {
     let until = super::time::now_utc() + HOLD_MICROSECONDS;
-    let worker = with_slot(database, |slot| {
+    let workers = with_slot(database, |slot| {
         slot.held_until = until;
-        slot.pid
+        *slot
     });
-    background::terminate(worker.unwrap_or(0));
+    for pid in workers.iter().flat_map(Slot::processes) {
+        background::terminate(pid);
+    }
     let deadline = Instant::now() + Duration::from_secs(5);
-    while with_slot(database, |slot| slot.pid).unwrap_or(0) != 0 && Instant::now() < deadline {
+    let some_run = || with_slot(database, |slot| slot.processes().next().is_some());
+    while some_run() == Some(true) && Instant::now() < deadline {
         background::sleep(Duration::from_millis(10));
     }
 }
 
-/// Takes the nudge of this database, if there is one.
-pub fn take_nudge(database: Oid) -> bool {
-    with_slot(database, |slot| std::mem::take(&mut slot.nudged)).unwrap_or(false)
+/// The first worker has seen what the launcher would have started it for.
+pub fn take_nudge(database: Oid) {
+    with_slot(database, |slot| slot.nudged = false);
 }
 
 /// Puts a nudge back that could not be acted on.
@@ -262,7 +344,7 @@ pub fn leave_failure(failed: &Failed) {
     };
     let worker = with_slot(database, |slot| {
         slot.nudged = true;
-        slot.pid
+        slot.pids[0]
     });
     wake(worker.unwrap_or(0));
     wake(launcher);

@@ -6,7 +6,9 @@
 use super::relation;
 use pgrx::pg_sys;
 use pgrx::prelude::*;
-use pgrx::spi::SpiHeapTupleData;
+use pgrx::spi::{OwnedPreparedStatement, SpiClient, SpiHeapTupleData, SpiTupleTable};
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
 
 /// An argument of a statement.
@@ -33,12 +35,7 @@ impl Row<'_> {
 /// Runs `sql` and makes a value of each row.
 pub fn rows<T>(sql: &str, args: &[Arg], make: impl FnMut(Row) -> T) -> Vec<T> {
     let mut make = make;
-    Spi::connect_mut(|client| {
-        let table = client
-            .update(sql, None, args)
-            .unwrap_or_else(|error| panic!("{sql}: {error}"));
-        table.map(|row| make(Row(row))).collect()
-    })
+    Spi::connect_mut(|client| run(client, sql, args).map(|row| make(Row(row))).collect())
 }
 
 /// Runs `sql` and makes a value of its first row, if it has one.
@@ -48,12 +45,52 @@ pub fn first<T>(sql: &str, args: &[Arg], make: impl FnMut(Row) -> T) -> Option<T
 
 /// Runs `sql` and returns the number of rows that it touched.
 pub fn execute(sql: &str, args: &[Arg]) -> usize {
-    Spi::connect_mut(|client| {
-        client
-            .update(sql, None, args)
-            .unwrap_or_else(|error| panic!("{sql}: {error}"))
-            .len()
-    })
+    Spi::connect_mut(|client| run(client, sql, args).len())
+}
+
+thread_local! {
+    /// A worker's statements, by their text; `None` in other processes. They are never freed: this is for texts without anything variable in them.
+    static KEPT: RefCell<Option<HashMap<String, &'static OwnedPreparedStatement>>> = const { RefCell::new(None) };
+}
+
+/// As many different statements are kept at most.
+const MOST_KEPT: usize = 256;
+
+/// From now on this process keeps the plans of its statements: a worker runs the same few over and over, and planning them costs more than running
+/// them. Postgres plans anew what has changed.
+pub fn keep_plans() {
+    KEPT.set(Some(HashMap::new()));
+    super::kept_plan::begin();
+}
+
+fn run<'conn>(client: &mut SpiClient<'conn>, sql: &str, args: &[Arg]) -> SpiTupleTable<'conn> {
+    let done = match kept(client, sql, args) {
+        Some(statement) => client.update(statement, None, args),
+        None => client.update(sql, None, args),
+    };
+    done.unwrap_or_else(|error| panic!("{sql}: {error}"))
+}
+
+fn kept(client: &SpiClient, sql: &str, args: &[Arg]) -> Option<&'static OwnedPreparedStatement> {
+    let (known, has_room) = KEPT.with_borrow(|kept| {
+        let kept = kept.as_ref();
+        let known = kept.and_then(|kept| kept.get(sql).copied());
+        (known, kept.is_some_and(|kept| kept.len() < MOST_KEPT))
+    });
+    if known.is_some() || !has_room {
+        return known;
+    }
+    let types: Vec<PgOid> = args.iter().map(|arg| PgOid::from(arg.oid())).collect();
+    let statement = client
+        .prepare_mut(sql, &types)
+        .unwrap_or_else(|error| panic!("{sql}: {error}"));
+    // Leaked: at the process's end Postgres has freed it before Rust's destructors run.
+    let statement: &'static OwnedPreparedStatement = Box::leak(Box::new(statement.keep()));
+    KEPT.with_borrow_mut(|kept| {
+        kept.as_mut()
+            .map(|kept| kept.insert(sql.to_owned(), statement))
+    });
+    Some(statement)
 }
 
 /// Runs `work` as the owner of the extension's tables, with nothing but pg_catalog on the search path: the only way in which
@@ -71,6 +108,24 @@ pub fn as_extension_owner<T>(work: impl FnOnce() -> T) -> T {
 pub fn as_view_owner<T>(owner: pg_sys::Oid, work: impl FnOnce() -> T) -> T {
     let flags = pg_sys::SECURITY_LOCAL_USERID_CHANGE | pg_sys::SECURITY_RESTRICTED_OPERATION;
     as_user(owner, flags as i32, work)
+}
+
+/// The longest wait for a lock, until the transaction ends.
+pub fn set_lock_timeout(milliseconds: u32) {
+    let value = relation::c_text(&milliseconds.to_string());
+    // SAFETY: what SET LOCAL does, without parsing a statement.
+    unsafe {
+        pg_sys::set_config_option(
+            c"lock_timeout".as_ptr(),
+            value.as_ptr(),
+            pg_sys::GucContext::PGC_USERSET,
+            pg_sys::GucSource::PGC_S_SESSION,
+            pg_sys::GucAction::GUC_ACTION_LOCAL,
+            true,
+            0,
+            false,
+        );
+    }
 }
 
 fn as_user<T>(user: pg_sys::Oid, add_flags: i32, work: impl FnOnce() -> T) -> T {

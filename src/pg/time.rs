@@ -20,3 +20,8 @@ pub fn timestamp(microseconds: i64) -> pgrx::datum::Timestamp {
     pgrx::datum::Timestamp::try_from(microseconds)
         .unwrap_or(pgrx::datum::Timestamp::positive_infinity())
 }
+
+/// As text, with its zone.
+pub fn utc_text(microseconds: i64) -> String {
+    format!("{} UTC", timestamp(microseconds))
+}

@@ -3,33 +3,17 @@
 //! Statements of Postgres's own are passed on untouched, in a frame without destructors, so that their errors stay theirs. What a
 //! statement does to a streaming materialized view is decided in `crate::view`; here are only the nodes.
 
-use super::guard::{entry, preserving};
+use super::guard::entry;
 use super::node::{self, Definition, append, copy, definition, is_a, pointers};
 use super::query::Query;
 use super::relation::{self, Oid, text};
-use crate::view::{alter, create, drop as drop_view, registered};
+use super::utility_call::Call;
+use crate::view::{alter, create, owned, registered};
 use pgrx::pg_sys;
-use std::ffi::{CString, c_char};
+use std::ffi::{CStr, CString, c_char};
 
 /// The next hook in the chain, set once by `install`.
 static mut NEXT: pg_sys::ProcessUtility_hook_type = None;
-
-mod unguarded {
-    use core::ffi::c_char;
-    use pgrx::pg_sys;
-    unsafe extern "C-unwind" {
-        pub fn standard_ProcessUtility(
-            statement: *mut pg_sys::PlannedStmt,
-            text: *const c_char,
-            read_only_tree: bool,
-            context: pg_sys::ProcessUtilityContext::Type,
-            parameters: pg_sys::ParamListInfo,
-            environment: *mut pg_sys::QueryEnvironment,
-            destination: *mut pg_sys::DestReceiver,
-            completion: *mut pg_sys::QueryCompletion,
-        );
-    }
-}
 
 /// Puts the hook in front of those that are there.
 pub(super) fn install() {
@@ -37,50 +21,6 @@ pub(super) fn install() {
     unsafe {
         NEXT = pg_sys::ProcessUtility_hook;
         pg_sys::ProcessUtility_hook = Some(process_utility);
-    }
-}
-
-/// The arguments of the hook but for the statement.
-#[derive(Clone, Copy)]
-struct Call {
-    text: *const c_char,
-    context: pg_sys::ProcessUtilityContext::Type,
-    parameters: pg_sys::ParamListInfo,
-    environment: *mut pg_sys::QueryEnvironment,
-    destination: *mut pg_sys::DestReceiver,
-    completion: *mut pg_sys::QueryCompletion,
-}
-
-impl Call {
-    /// Hands `statement` to the next hook, or to Postgres. Raises by longjmp.
-    unsafe fn pass_on(self, statement: *mut pg_sys::PlannedStmt, read_only_tree: bool) {
-        // SAFETY: the hook's own arguments, or a statement of our making.
-        unsafe {
-            let next = match NEXT {
-                Some(next) => next,
-                None => unguarded::standard_ProcessUtility,
-            };
-            next(
-                statement,
-                self.text,
-                read_only_tree,
-                self.context,
-                self.parameters,
-                self.environment,
-                self.destination,
-                self.completion,
-            )
-        }
-    }
-
-    /// Runs a statement of ours instead of the user's, from Rust frames. Event triggers see the user's: this one is a part of it.
-    fn run(self, statement: *mut pg_sys::PlannedStmt) {
-        let part = Call {
-            context: pg_sys::ProcessUtilityContext::PROCESS_UTILITY_SUBCOMMAND,
-            ..self
-        };
-        // SAFETY: nothing in the closure has a destructor.
-        unsafe { preserving(|| part.pass_on(statement, false)) }
     }
 }
 
@@ -109,9 +49,15 @@ unsafe extern "C-unwind" fn process_utility(
             entry(|| clear_database(statement));
         }
         if !may_concern_us((*statement).type_) || !entry(|| handle(call, planned)) {
-            call.pass_on(planned, read_only_tree);
+            call.hand_to(NEXT, planned, read_only_tree);
         }
     }
+}
+
+/// Runs a statement of ours instead of the user's. Event triggers see the user's: this one is a part of it.
+fn run(call: Call, statement: *mut pg_sys::PlannedStmt) {
+    // SAFETY: a statement of our making; NEXT is set once, before the first statement.
+    unsafe { call.as_subcommand().run(NEXT, statement) }
 }
 
 fn may_concern_us(tag: pg_sys::NodeTag) -> bool {
@@ -215,7 +161,7 @@ unsafe fn editable<T>(planned: *mut pg_sys::PlannedStmt) -> (*mut pg_sys::Planne
 }
 
 /// Refuses what standard_ProcessUtility refuses before it looks at a statement that writes.
-fn check_allowed(tag: &std::ffi::CStr) {
+fn check_allowed(tag: &CStr) {
     // SAFETY: each raises or does nothing.
     unsafe {
         pg_sys::PreventCommandIfReadOnly(tag.as_ptr());
@@ -327,7 +273,8 @@ unsafe fn drop_statement(call: Call, planned: *mut pg_sys::PlannedStmt) -> bool 
         for object in pointers::<pg_sys::List>((*stmt).objects) {
             match view_of(pg_sys::makeRangeVarFromNameList(object)) {
                 Some(view) => {
-                    drop_view::check(view);
+                    // DROP TABLE would say "must be owner of table".
+                    owned(view);
                     ours = append(ours, object);
                 }
                 None => others = append(others, object),
@@ -340,11 +287,11 @@ unsafe fn drop_statement(call: Call, planned: *mut pg_sys::PlannedStmt) -> bool 
         with_event_triggers(call.context, original, || {
             if !others.is_null() {
                 (*stmt).objects = others;
-                call.run(copy(copied));
+                run(call, copy(copied));
             }
             (*stmt).objects = ours;
             (*stmt).removeType = pg_sys::ObjectType::OBJECT_TABLE;
-            call.run(copied);
+            run(call, copied);
         });
         true
     }
@@ -371,7 +318,7 @@ unsafe fn alter_statement(call: Call, planned: *mut pg_sys::PlannedStmt) -> bool
             }
             (*stmt).cmds = kept;
             if !kept.is_null() {
-                call.run(copied);
+                run(call, copied);
             }
             alter::after(view);
         });
@@ -432,7 +379,7 @@ unsafe fn rename_statement(call: Call, planned: *mut pg_sys::PlannedStmt) -> boo
         let new = text((*stmt).newname).unwrap_or_default();
         check_allowed(c"ALTER MATERIALIZED VIEW");
         with_event_triggers(call.context, (*planned).utilityStmt, || {
-            call.run(copied);
+            run(call, copied);
             match kind {
                 pg_sys::ObjectType::OBJECT_TABLE => alter::renamed(view, None),
                 pg_sys::ObjectType::OBJECT_COLUMN => alter::renamed(view, Some((&old, &new))),
@@ -458,7 +405,7 @@ unsafe fn set_schema_statement(call: Call, planned: *mut pg_sys::PlannedStmt) ->
         }
         check_allowed(c"ALTER MATERIALIZED VIEW");
         with_event_triggers(call.context, (*planned).utilityStmt, || {
-            call.run(copied);
+            run(call, copied);
             alter::after(view);
         });
         true
@@ -476,7 +423,7 @@ unsafe fn comment_statement(call: Call, planned: *mut pg_sys::PlannedStmt) -> bo
         }
         let (copied, stmt) = editable::<pg_sys::CommentStmt>(planned);
         (*stmt).objtype = pg_sys::ObjectType::OBJECT_TABLE;
-        with_event_triggers(call.context, (*planned).utilityStmt, || call.run(copied));
+        with_event_triggers(call.context, (*planned).utilityStmt, || run(call, copied));
         true
     }
 }
@@ -490,7 +437,7 @@ unsafe fn trigger_statement(call: Call, planned: *mut pg_sys::PlannedStmt) -> bo
         };
         check_allowed(c"CREATE TRIGGER");
         with_event_triggers(call.context, (*planned).utilityStmt, || {
-            call.run(copy(planned));
+            run(call, copy(planned));
             alter::after(view);
         });
         true
@@ -525,8 +472,7 @@ unsafe fn names(list: *mut pg_sys::List) -> Vec<String> {
         pointers::<pg_sys::Node>(list)
             .into_iter()
             .map(|name| {
-                let owned: CString =
-                    std::ffi::CStr::from_ptr(super::polyfill::string_value(name)).into();
+                let owned: CString = CStr::from_ptr(super::polyfill::string_value(name)).into();
                 owned.to_string_lossy().into_owned()
             })
             .collect()

@@ -1,4 +1,4 @@
-//! What a query's WHERE says about partition, offset and timestamp, so that the rest is not fetched.
+//! What a query's WHERE says about partition or shard, offset and timestamp, so that the rest is not fetched.
 //!
 //! Bounds only narrow what is read; the conditions themselves are evaluated on every record all the same.
 
@@ -11,8 +11,10 @@ pub enum BoundColumn {
     Partition,
     /// `kafka_offset`
     Offset,
-    /// `kafka_timestamp`
+    /// `kafka_timestamp`, `approximate_arrival_timestamp`
     Timestamp,
+    /// `shard_id`
+    Shard,
 }
 
 impl BoundColumn {
@@ -21,7 +23,10 @@ impl BoundColumn {
         match name {
             "kafka_partition" => Some(BoundColumn::Partition),
             "kafka_offset" => Some(BoundColumn::Offset),
-            "kafka_timestamp" => Some(BoundColumn::Timestamp),
+            "kafka_timestamp" | "approximate_arrival_timestamp" | "approximatearrivaltimestamp" => {
+                Some(BoundColumn::Timestamp)
+            }
+            "shard_id" | "shardid" => Some(BoundColumn::Shard),
             _ => None,
         }
     }
@@ -40,7 +45,7 @@ pub enum Comparison {
     GreaterOrEqual,
     /// `>`
     Greater,
-    /// `= ANY (array)`, of partitions only.
+    /// `= ANY (array)`, of partitions and shards only.
     AnyOf,
 }
 
@@ -54,10 +59,11 @@ const COMPARISONS: [(Comparison, &str); 6] = [
     (Comparison::AnyOf, "in"),
 ];
 
-const COLUMNS: [(BoundColumn, &CStr); 3] = [
+const COLUMNS: [(BoundColumn, &CStr); 4] = [
     (BoundColumn::Partition, c"Partitions"),
     (BoundColumn::Offset, c"Offsets"),
     (BoundColumn::Timestamp, c"Timestamps"),
+    (BoundColumn::Shard, c"Shards"),
 ];
 
 impl Comparison {
@@ -108,8 +114,9 @@ impl Bound {
     }
 }
 
-/// For EXPLAIN: what is read, as far as it is bounded; `operands` are the bounds' right sides as text. Partitions are always told.
-pub fn explain(operands: &[(Bound, String)]) -> Vec<(&'static CStr, String)> {
+/// For EXPLAIN: what is read, as far as it is bounded; `operands` are the bounds' right sides as text. `parts` (partitions or shards) are always
+/// told.
+pub fn explain(operands: &[(Bound, String)], parts: BoundColumn) -> Vec<(&'static CStr, String)> {
     let conditions = |column| {
         let of_column = operands.iter().filter(|(bound, _)| bound.column == column);
         let texts: Vec<String> = of_column
@@ -120,7 +127,7 @@ pub fn explain(operands: &[(Bound, String)]) -> Vec<(&'static CStr, String)> {
     COLUMNS
         .iter()
         .map(|(column, label)| (*column, *label, conditions(*column)))
-        .filter(|(column, _, text)| *column == BoundColumn::Partition || !text.is_empty())
+        .filter(|(column, _, text)| *column == parts || !text.is_empty())
         .map(|(_, label, text)| {
             (
                 label,
@@ -141,6 +148,8 @@ pub struct Bounds {
     pub partitions: (i64, i64),
     /// Only these, if there is a list.
     pub partition_list: Option<Vec<i64>>,
+    /// Only these shards, if there is a list.
+    pub shard_list: Option<Vec<String>>,
     /// Lowest and highest offset.
     pub offsets: (i64, i64),
     /// No record before this time (a Postgres timestamp in UTC). There is no upper bound: producers set the times, so a later record may
@@ -153,6 +162,7 @@ impl Default for Bounds {
         Bounds {
             partitions: (0, i64::MAX),
             partition_list: None,
+            shard_list: None,
             offsets: (0, i64::MAX),
             timestamp_from: None,
         }
@@ -180,7 +190,7 @@ impl Bounds {
             BoundColumn::Timestamp if low > i64::MIN => {
                 self.timestamp_from = Some(self.timestamp_from.map_or(low, |from| from.max(low)));
             }
-            BoundColumn::Timestamp => {}
+            BoundColumn::Timestamp | BoundColumn::Shard => {}
         }
     }
 
@@ -190,6 +200,25 @@ impl Bounds {
             None => self.partition_list = Some(list),
             Some(before) => before.retain(|partition| list.contains(partition)),
         }
+    }
+
+    /// Adds `shard_id = ..` or `shard_id IN (..)`.
+    pub fn only_shards(&mut self, list: Vec<String>) {
+        // Values of type character are compared without the blanks at their ends.
+        let list: Vec<String> = list
+            .iter()
+            .map(|id| id.trim_end_matches(' ').to_owned())
+            .collect();
+        match &mut self.shard_list {
+            None => self.shard_list = Some(list),
+            Some(before) => before.retain(|shard| list.contains(shard)),
+        }
+    }
+
+    /// Is the shard within the bounds?
+    pub fn has_shard(&self, shard: &str) -> bool {
+        let listed = self.shard_list.as_ref();
+        listed.is_none_or(|list| list.iter().any(|id| id == shard))
     }
 
     /// Is the partition within the bounds?

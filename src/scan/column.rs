@@ -1,10 +1,10 @@
-//! The columns of a Kafka topic as a relation, and how a record fills them.
+//! The columns of a topic and of a stream as a relation, and how a record fills them.
 //!
-//! Names, types and meanings are Redshift's: "Getting started with streaming ingestion from Apache Kafka sources". Null keys, tombstones and
+//! Names, types and meanings are Redshift's: "Getting started with streaming ingestion from Apache Kafka sources", "from Amazon Kinesis Data Streams". Null keys, tombstones and
 //! the shape of the headers are not documented there: NULL, and an object (see [`headers_json`]).
 
 use crate::pg::tuple::RowWriter;
-use stream::{Record, TimestampType};
+use stream::{Record, TimestampType, kinesis};
 
 /// A column of the stream.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -23,6 +23,16 @@ pub enum Column {
     Value,
     /// `kafka_headers super`
     Headers,
+    /// `approximate_arrival_timestamp timestamp`, UTC
+    ArrivalTimestamp,
+    /// `partition_key varchar(256)`
+    PartitionKey,
+    /// `shard_id char(20)`
+    ShardId,
+    /// `sequence_number varchar(128)`
+    SequenceNumber,
+    /// `kinesis_data varbyte`
+    Data,
     /// `refresh_time timestamp`, UTC: when the refresh (or the query) began
     RefreshTime,
 }
@@ -51,13 +61,48 @@ pub const COLUMNS: [(&str, &str, Column); 8] = [
     ),
 ];
 
+/// The same of a stream of Kinesis, with the name that the column had in Redshift's preview.
+pub const KINESIS_COLUMNS: [(&str, &str, &str, Column); 6] = [
+    (
+        "approximate_arrival_timestamp",
+        "approximatearrivaltimestamp",
+        "timestamp without time zone",
+        Column::ArrivalTimestamp,
+    ),
+    (
+        "partition_key",
+        "partitionkey",
+        "character varying(256)",
+        Column::PartitionKey,
+    ),
+    ("shard_id", "shardid", "character(20)", Column::ShardId),
+    (
+        "sequence_number",
+        "sequencenumber",
+        "character varying(128)",
+        Column::SequenceNumber,
+    ),
+    (
+        "refresh_time",
+        "refresh_time",
+        "timestamp without time zone",
+        Column::RefreshTime,
+    ),
+    ("kinesis_data", "data", "varbyte", Column::Data),
+];
+
 impl Column {
     /// The column of that name.
     pub fn of_name(name: &str) -> Option<Column> {
-        COLUMNS
-            .iter()
-            .find(|(column, ..)| *column == name)
+        let of_topic = COLUMNS.iter().find(|(column, ..)| *column == name);
+        let of_stream = || {
+            KINESIS_COLUMNS
+                .iter()
+                .find(|(column, preview, ..)| *column == name || *preview == name)
+        };
+        of_topic
             .map(|(.., column)| *column)
+            .or_else(|| of_stream().map(|(.., column)| *column))
     }
 }
 
@@ -157,9 +202,49 @@ impl RowFiller {
                     }
                 }
                 Column::RefreshTime => row.set_i64(attribute, self.refresh_time),
+                _ => {}
             }
         }
     }
+
+    /// Writes one record of a stream as a row.
+    pub fn fill_shard_record(&mut self, record: &kinesis::Record, row: &mut RowWriter) {
+        let (key, data) = (record.partition_key(), record.data());
+        let number = record.sequence_number();
+        let bytes = key.map_or(0, str::len) + data.len() + number.len() + SHARD_ID_LENGTH;
+        row.begin(self.columns.len(), bytes);
+        for &(attribute, column) in &self.columns {
+            match column {
+                Column::ArrivalTimestamp => {
+                    if let Some(time) = record.arrival_ms().and_then(to_timestamp) {
+                        row.set_i64(attribute, time);
+                    }
+                }
+                Column::PartitionKey => {
+                    if let Some(key) = key {
+                        row.set_bytes(attribute, key.as_bytes());
+                    }
+                }
+                Column::ShardId => row.set_bytes(attribute, &padded(record.shard_id())),
+                Column::SequenceNumber => row.set_bytes(attribute, number.as_bytes()),
+                Column::Data => row.set_bytes(attribute, data),
+                Column::RefreshTime => row.set_i64(attribute, self.refresh_time),
+                _ => {}
+            }
+        }
+    }
+}
+
+/// The length of a shard's id, and of its column: a longer one does not exist.
+const SHARD_ID_LENGTH: usize = 20;
+
+/// A shard's id as the column's type has it.
+fn padded(id: &str) -> [u8; SHARD_ID_LENGTH] {
+    let mut padded = [b' '; SHARD_ID_LENGTH];
+    for (place, byte) in padded.iter_mut().zip(id.bytes().filter(u8::is_ascii)) {
+        *place = byte;
+    }
+    padded
 }
 
 /// The headers as a JSON object `{name: value}`; `None` without headers. A value is text if it is UTF-8 (without NUL, which no text can hold),

@@ -6,6 +6,7 @@
 use crate::pg::relation::Oid;
 use std::cell::Cell;
 use std::rc::Rc;
+use stream::kinesis::{self, ShardState};
 use stream::{Client, PartitionRange, Records, TimestampType};
 
 /// How many skipped records one refresh lists one by one; beyond it they are only counted.
@@ -30,9 +31,13 @@ pub struct Job {
 /// Where a refresh's records come from.
 pub enum Input {
     /// The ranges are fetched by the client that asked for their ends.
-    Fetch(Client),
+    Fetch(Rc<Client>),
     /// A worker has them already.
     Taken(Rc<Records>),
+    /// The shards of a stream are fetched; the reader goes before its client.
+    FetchShards(Box<kinesis::Reader>, Rc<kinesis::Client>),
+    /// A worker has the records of a stream already.
+    TakenShards(Rc<kinesis::Records>),
 }
 
 /// Bounds of one refresh.
@@ -55,6 +60,8 @@ pub struct Outcome {
     pub skipped: Vec<SkippedRecord>,
     /// A limit ended the scan before the fixed ends.
     pub stopped_early: bool,
+    /// How far each shard of a stream was read; `partitions` has their counts in the same order.
+    pub shards: Vec<ShardState>,
 }
 
 /// One partition's progress.
@@ -78,12 +85,25 @@ pub struct Progress {
     pub times_ms: Option<(i64, i64)>,
 }
 
+impl Progress {
+    /// Counts a record that was read: its bytes and its time.
+    #[inline]
+    pub fn count(&mut self, bytes: u64, time_ms: Option<i64>) {
+        self.scanned += 1;
+        self.bytes += bytes as i64;
+        if let Some(time) = time_ms {
+            let (oldest, newest) = self.times_ms.unwrap_or((time, time));
+            self.times_ms = Some((oldest.min(time), newest.max(time)));
+        }
+    }
+}
+
 /// A record that was too large to load.
 pub struct SkippedRecord {
-    /// The partition.
-    pub partition: i32,
-    /// The offset.
-    pub offset: i64,
+    /// The partition or shard.
+    pub partition: String,
+    /// The offset or sequence number.
+    pub position: String,
     /// Its time and who set it.
     pub timestamp: Option<(TimestampType, i64)>,
     /// The length of what was too long, in bytes.
@@ -128,6 +148,16 @@ pub fn take_outcome() -> Option<Outcome> {
     FINISHED.take()
 }
 
+/// Is the job that waits for `table` one of a stream of shards?
+pub fn is_of_shards(table: Oid) -> bool {
+    let job = OFFERED.take();
+    let is_of_shards = job.as_ref().is_some_and(|job| {
+        job.table == table && matches!(job.input, Input::FetchShards(..) | Input::TakenShards(..))
+    });
+    OFFERED.set(job);
+    is_of_shards
+}
+
 /// The topic that the running refresh reads.
 pub fn topic() -> String {
     let topic = TOPIC.take();
@@ -155,6 +185,6 @@ impl Drop for Running {
     fn drop(&mut self) {
         RUNNING.set(false);
         OFFERED.set(None);
-        super::forget_current_record();
+        super::work_on(None);
     }
 }

@@ -5,11 +5,13 @@
 pub mod bounds;
 pub mod column;
 pub mod job;
+pub mod shards;
+pub mod stream_scan;
 
 use crate::pg::relation::{self, Oid};
 use crate::pg::tuple::RowWriter;
 use crate::pg::{time, wait};
-use crate::source::{self, Source, Watermarks};
+use crate::source::{Source, Watermarks};
 use crate::{error, settings};
 use bounds::Bounds;
 use column::{Column, RowFiller, to_milliseconds};
@@ -27,19 +29,44 @@ const READER_CHECKS: Duration = Duration::from_secs(1);
 /// LIMITs up to this are a few records.
 const SMALL_PEEK_RECORDS: u64 = 1000;
 
-thread_local! {
-    /// The record that a refresh is working on, for the CONTEXT of errors.
-    static CURRENT: Cell<Option<(i32, i64)>> = const { Cell::new(None) };
+/// A record that a refresh works on.
+#[derive(Clone, Copy)]
+pub enum CurrentRecord {
+    /// Partition and offset.
+    Topic(i32, i64),
+    /// The number of the record in its scan, of which [`shards`] knows the latest.
+    Shard(u64),
 }
 
-/// Partition and offset of the record that the running refresh is working on.
-pub fn current_record() -> Option<(i32, i64)> {
+thread_local! {
+    /// The record that a refresh is working on, for the CONTEXT of errors.
+    static CURRENT: Cell<Option<CurrentRecord>> = const { Cell::new(None) };
+}
+
+/// The record that the running refresh is working on.
+pub fn current_record() -> Option<CurrentRecord> {
     CURRENT.get()
 }
 
-/// No record is worked on any more.
-fn forget_current_record() {
-    CURRENT.set(None);
+/// Says which record the running refresh works on from now on, where that is not the one it read last.
+pub fn work_on(record: Option<CurrentRecord>) {
+    CURRENT.set(record);
+}
+
+/// The same in words: the CONTEXT of an error in the definition, a constraint or a trigger.
+pub fn describe_current_record() -> Option<String> {
+    let name = job::topic();
+    match CURRENT.get()? {
+        CurrentRecord::Topic(partition, offset) => Some(format!(
+            "topic \"{name}\", partition {partition}, offset {offset}"
+        )),
+        CurrentRecord::Shard(number) => {
+            let (shard, number) = shards::recent_record(number)?;
+            Some(format!(
+                "stream \"{name}\", {shard}, sequence number {number}"
+            ))
+        }
+    }
 }
 
 /// Refuses to be planned inside a native CREATE or REFRESH MATERIALIZED VIEW: it would read the topic again each time.
@@ -48,11 +75,6 @@ pub fn check_allowed_here(table: Oid) {
         error::native_materialized_view(&relation::qualified_name(table).unwrap_or_default())
             .raise();
     }
-}
-
-/// The topic of a foreign table.
-pub fn topic_of(table: Oid) -> String {
-    source::topic_of(table)
 }
 
 /// A scan of a topic.
@@ -131,7 +153,7 @@ impl Scan {
         self.open = Some(match &self.refresh {
             Some(refresh) => refresh.job.open(&bounds),
             None => {
-                let (source, topic) = Source::of_stream(self.table, self.user);
+                let (source, topic) = Source::of_topic(self.table, self.user);
                 let few = (1..=SMALL_PEEK_RECORDS).contains(&self.limit);
                 let memory = settings::memory_limit_bytes();
                 let client = source.connect(if few {
@@ -174,6 +196,14 @@ impl Scan {
 
     /// Writes the next record as a row; false at the end.
     pub fn next(&mut self, row: &mut RowWriter) -> bool {
+        let more = self.advance(row);
+        if !more && self.refresh.is_some() {
+            work_on(None);
+        }
+        more
+    }
+
+    fn advance(&mut self, row: &mut RowWriter) -> bool {
         let Some(open) = self.open.as_mut() else {
             return false;
         };
@@ -244,6 +274,7 @@ impl Scan {
             partitions: std::mem::take(&mut refresh.progress),
             skipped: std::mem::take(&mut refresh.skipped),
             stopped_early: refresh.stopped_early,
+            shards: Vec::new(),
         });
     }
 
@@ -315,7 +346,7 @@ impl Refresh {
     /// Counts a record; false if it is too large to load.
     fn accept(&mut self, record: &Record) -> bool {
         let (partition, offset) = (record.partition(), record.offset());
-        CURRENT.set(Some((partition, offset)));
+        CURRENT.set(Some(CurrentRecord::Topic(partition, offset)));
         self.current = usize::try_from(partition)
             .ok()
             .and_then(|p| self.places.get(p).copied())
@@ -326,13 +357,8 @@ impl Refresh {
         self.bytes += key + value;
         let timestamp = record.timestamp();
         let progress = &mut self.progress[self.current];
-        progress.scanned += 1;
         progress.last_offset = Some(offset);
-        progress.bytes += (key + value) as i64;
-        if let Some((_, time)) = timestamp {
-            let (oldest, newest) = progress.times_ms.unwrap_or((time, time));
-            progress.times_ms = Some((oldest.min(time), newest.max(time)));
-        }
+        progress.count(key + value, timestamp.map(|(_, time)| time));
         let limit = self.job.limits.max_record_bytes;
         if key <= limit && value <= limit {
             return true;
@@ -345,8 +371,8 @@ impl Refresh {
                 (key, "key")
             };
             self.skipped.push(SkippedRecord {
-                partition,
-                offset,
+                partition: partition.to_string(),
+                position: offset.to_string(),
                 timestamp,
                 bytes,
                 part,
@@ -378,6 +404,9 @@ impl Job {
                 ranges: self.ranges.clone(),
                 records: Records::Taken(Rc::clone(records), 0),
             },
+            Input::FetchShards(..) | Input::TakenShards(..) => {
+                unreachable!("shards have a scan of their own")
+            }
         }
     }
 }
@@ -389,7 +418,8 @@ impl Open {
             return;
         };
         let client = match (own_client, refresh.map(|refresh| &refresh.job.input)) {
-            (Some(client), _) | (None, Some(Input::Fetch(client))) => client,
+            (Some(client), _) => client,
+            (None, Some(Input::Fetch(client))) => client,
             (None, _) => return,
         };
         if Instant::now() >= deadline {

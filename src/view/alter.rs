@@ -1,6 +1,6 @@
 //! ALTER of a streaming materialized view, as MATERIALIZED VIEW or as TABLE.
 
-use super::definition;
+use super::{definition, owned};
 use crate::catalog::materialized_view::{self, MaterializedView};
 use crate::error;
 use crate::pg::node::Definition;
@@ -28,7 +28,7 @@ pub fn renamed(table: Oid, column: Option<(&str, &str)>) {
     match column {
         None => definition::rename_after(table, definition),
         Some((old, new)) => {
-            if definition::column_names(definition)
+            if relation::column_names(definition)
                 .iter()
                 .any(|column| column == old)
             {
@@ -45,11 +45,9 @@ pub fn check_drop_column(table: Oid, column: &str) {
     let Some(view) = materialized_view::find(table) else {
         return;
     };
-    let mapped = view.definition.is_some_and(|d| {
-        definition::column_names(d)
-            .iter()
-            .any(|name| name == column)
-    });
+    let mapped = view
+        .definition
+        .is_some_and(|d| relation::column_names(d).iter().any(|name| name == column));
     if mapped {
         error::column_is_mapped(&view.name(), column).raise();
     }
@@ -57,12 +55,7 @@ pub fn check_drop_column(table: Oid, column: &str) {
 
 /// SET (..) or RESET (..) of our options.
 pub fn set_options(table: Oid, options: &[Definition], reset: bool) {
-    let Some(mut view) = materialized_view::find(table) else {
-        return;
-    };
-    if !relation::is_owned_by_current_user(table) {
-        error::not_owner(&view.name()).raise();
-    }
+    let mut view = owned(table);
     for option in options {
         if option.name == "auto_refresh" {
             set_auto_refresh(view.id, !reset && parse_switch(option));

@@ -2,7 +2,7 @@
 
 use super::options::{CreateOptions, OffsetIndex};
 use super::{alter, check, definition, start};
-use crate::catalog::{checkpoint, materialized_view};
+use crate::catalog::materialized_view;
 use crate::error;
 use crate::pg::error_context::with_context;
 use crate::pg::execute;
@@ -10,7 +10,7 @@ use crate::pg::node::Definition;
 use crate::pg::query::{OutputColumn, Query};
 use crate::pg::relation::{self, LockMode, Oid};
 use crate::pg::report::{Report, sqlstate};
-use crate::source::Source;
+use crate::source::Stream;
 use pgrx::spi::{quote_identifier, quote_literal, quote_qualified_identifier};
 
 pub use super::options::is_ours as is_view_option;
@@ -53,8 +53,9 @@ pub fn run(request: Request) {
         return;
     }
     relation::lock(stream, LockMode::AccessShare);
-    let (source, topic) = Source::of_stream(stream, relation::current_user());
-    let checkpoints = start::checkpoints(&source, &topic, options.start.as_deref());
+    let of = Stream::of_table(stream, relation::current_user());
+    let topic = of.name();
+    let checkpoints = start::Checkpoints::of(&of, options.start.as_deref());
     let columns = request.query.output_columns(&request.column_names);
     if request.column_names.len() > columns.len() {
         Report::new(
@@ -65,15 +66,13 @@ pub fn run(request: Request) {
     }
     let table = create_table(&request, &columns, options.partition_by.as_deref());
     let view = definition::create(request.query, &columns, table);
-    create_offset_index(table, &columns, options.offset_index);
+    create_offset_index(table, &columns, options.offset_index, &of);
     let schema = relation::schema_name(stream).unwrap_or_default();
-    let id = materialized_view::insert(table, view, &schema, &topic, &options.kept);
-    for checkpoint in &checkpoints {
-        checkpoint::store(id, checkpoint, None);
-    }
+    let id = materialized_view::insert(table, view, &schema, topic, &options.kept);
+    checkpoints.store(id);
     if options.auto_refresh {
         alter::set_auto_refresh(id, true);
-        tell_of_others(id, &schema, &topic);
+        tell_of_others(id, &schema, topic);
     }
 }
 
@@ -153,7 +152,7 @@ fn create_table(request: &Request, columns: &[OutputColumn], partition_by: Optio
     table
 }
 
-fn create_offset_index(table: Oid, columns: &[OutputColumn], kind: OffsetIndex) {
+fn create_offset_index(table: Oid, columns: &[OutputColumn], kind: OffsetIndex, of: &Stream) {
     let passed_on = |source: &str| {
         columns
             .iter()
@@ -161,11 +160,15 @@ fn create_offset_index(table: Oid, columns: &[OutputColumn], kind: OffsetIndex) 
             .map(|column| &column.name)
     };
     let name = relation::qualified_name(table).unwrap_or_default();
-    let (Some(partition), Some(offset)) = (passed_on("kafka_partition"), passed_on("kafka_offset"))
-    else {
+    let (part, place) = match of {
+        Stream::Topic(..) => ("kafka_partition", "kafka_offset"),
+        Stream::Kinesis(source, _) if source.preview_columns => ("shardid", "sequencenumber"),
+        Stream::Kinesis(..) => ("shard_id", "sequence_number"),
+    };
+    let (Some(partition), Some(offset)) = (passed_on(part), passed_on(place)) else {
         Report::new(
             sqlstate::SUCCESSFUL_COMPLETION,
-            format!("materialized view {name} does not keep kafka_partition and kafka_offset"),
+            format!("materialized view {name} does not keep {part} and {place}"),
         )
         .detail("Its rows cannot be traced to their records, and queries cannot find what is new since they last looked.")
         .notice();

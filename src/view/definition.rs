@@ -42,16 +42,6 @@ pub fn stream_of(definition: Oid) -> Option<Oid> {
     .find(|relation| relation::is_stream(*relation))
 }
 
-/// The columns of a relation, in their order.
-pub fn column_names(relation: Oid) -> Vec<String> {
-    spi::rows(
-        "SELECT attname::pg_catalog.text FROM pg_catalog.pg_attribute
-         WHERE attrelid = $1 AND attnum > 0 AND NOT attisdropped ORDER BY attnum",
-        &[relation.into()],
-        |row| row.expect(1),
-    )
-}
-
 /// Gives the hidden view the table's owner, schema and name, and the edge that makes it go with the table: what ALTER changed, or what a restore lost.
 pub fn follow(table: Oid, definition: Oid) {
     if !relation::depends_automatically(definition, table) {

@@ -6,13 +6,28 @@ pub mod alter;
 pub mod check;
 pub mod create;
 pub mod definition;
-pub mod drop;
 pub mod options;
+pub mod pace;
+pub mod position;
 pub mod start;
 
+use crate::catalog::materialized_view::{self, MaterializedView};
+use crate::error;
 use crate::pg::relation::{self, Oid};
 
 /// Is this table a streaming materialized view?
 pub fn registered(table: Oid) -> bool {
-    relation::is_table(table) && crate::catalog::materialized_view::exists(table)
+    relation::is_table(table) && materialized_view::exists(table)
+}
+
+/// The streaming materialized view, which must be the current user's.
+pub fn owned(table: Oid) -> MaterializedView {
+    let name = relation::name(table)
+        .unwrap_or_else(|| error::undefined_relation(&table.to_u32().to_string()).raise());
+    let view = materialized_view::find(table)
+        .unwrap_or_else(|| error::not_a_streaming_view(&name).raise());
+    if !relation::is_owned_by_current_user(table) {
+        error::not_owner(&name).raise();
+    }
+    view
 }

@@ -1,5 +1,6 @@
 //! WITH (..) of a streaming materialized view.
 
+use super::pace::{self, Pace};
 use crate::error;
 use crate::pg::node::Definition;
 
@@ -44,6 +45,8 @@ pub struct Options {
     pub on_data_loss: OnDataLoss,
     /// `max_record_bytes`
     pub max_record_bytes: u64,
+    /// How a worker loads it.
+    pub pace: Pace,
 }
 
 impl Default for Options {
@@ -51,6 +54,7 @@ impl Default for Options {
         Options {
             on_data_loss: OnDataLoss::default(),
             max_record_bytes: DEFAULT_MAX_RECORD_BYTES,
+            pace: Pace::default(),
         }
     }
 }
@@ -93,7 +97,7 @@ pub fn is_ours(name: &str) -> bool {
             | "partition_by"
             | "offset_index"
             | "auto_refresh"
-    )
+    ) || pace::is_option(name)
 }
 
 impl CreateOptions {
@@ -150,6 +154,7 @@ impl Options {
                         error::option_value("max_record_bytes", &value, &allowed).raise()
                     })
             }
+            name if pace::is_option(name) => self.pace.set(option),
             fixed => error::option_fixed(fixed).raise(),
         }
     }
@@ -161,6 +166,7 @@ impl Options {
             "on_error" => {}
             "on_data_loss" => self.on_data_loss = default.on_data_loss,
             "max_record_bytes" => self.max_record_bytes = default.max_record_bytes,
+            name if pace::is_option(name) => self.pace.reset(name),
             fixed => error::option_fixed(fixed).raise(),
         }
     }

@@ -1,33 +1,61 @@
 //! Where a new view begins: the option `start`.
 
-use crate::catalog::checkpoint::Checkpoint;
+use crate::catalog::checkpoint::{self, Checkpoint};
+use crate::catalog::shard_checkpoint::{self, ShardCheckpoint};
 use crate::pg::spi;
 use crate::scan::column::to_milliseconds;
-use crate::source::{Source, Watermarks};
-use crate::{error, settings};
+use crate::source::{Source, Stream, Watermarks};
+use crate::{error, kinesis, settings};
 use std::collections::HashMap;
-use stream::Client;
+use stream::{Client, TopicDescription};
 
 const ALLOWED: &str = "earliest, latest, a timestamp, or positions such as {\"0\": 42, \"1\": 7}";
+
+/// The first checkpoints of a view.
+pub enum Checkpoints {
+    /// Of the partitions of a topic.
+    Topic(Vec<Checkpoint>),
+    /// Of the shards of a stream.
+    Kinesis(Vec<ShardCheckpoint>),
+}
+
+impl Checkpoints {
+    /// Of a view that begins there.
+    pub fn of(stream: &Stream, start: Option<&str>) -> Checkpoints {
+        match stream {
+            Stream::Topic(source, topic) => Checkpoints::Topic(checkpoints(source, topic, start)),
+            Stream::Kinesis(source, stream) => {
+                Checkpoints::Kinesis(kinesis::position::checkpoints(source, stream, start))
+            }
+        }
+    }
+
+    /// Stores them.
+    pub fn store(&self, mv_id: i64) {
+        match self {
+            Checkpoints::Topic(list) => {
+                for checkpoint in list {
+                    checkpoint::store(mv_id, checkpoint, None);
+                }
+            }
+            Checkpoints::Kinesis(list) => {
+                for checkpoint in list {
+                    shard_checkpoint::store(mv_id, checkpoint);
+                }
+            }
+        }
+    }
+}
 
 /// The first checkpoints of a view, one for each partition that the topic has now. The earliest offset is looked up by the first
 /// refresh, so that records which expire until then are no loss; the other starts are fixed now.
 pub fn checkpoints(source: &Source, topic: &str, start: Option<&str>) -> Vec<Checkpoint> {
     let client = source.connect(settings::memory_limit_bytes());
-    let description = source.answer(
-        &client,
-        client.describe_topic(topic, settings::connect_timeout()),
-    );
+    let description = describe(source, &client, topic);
     let positions = match start.map(str::trim) {
-        None | Some("earliest") => HashMap::new(),
-        Some(start) => {
-            let watermarks = source.watermarks(&client, topic, &description.partitions);
-            match start {
-                "latest" => watermarks.iter().map(|w| (w.partition, w.latest)).collect(),
-                map if map.starts_with('{') => explicit(map, &description.partitions),
-                timestamp => at_time(source, &client, topic, &watermarks, timestamp),
-            }
-        }
+        None | Some("earliest" | "trim_horizon") => HashMap::new(),
+        Some(start) => look_up(source, &client, &description, start)
+            .unwrap_or_else(|| error::option_value("start", start, ALLOWED).raise()),
     };
     let checkpoint = |partition| Checkpoint {
         partition,
@@ -42,19 +70,45 @@ pub fn checkpoints(source: &Source, topic: &str, start: Option<&str>) -> Vec<Che
         .collect()
 }
 
-/// `{"partition": offset, ..}`; partitions that are not named start at the earliest record.
-fn explicit(map: &str, partitions: &[i32]) -> HashMap<i32, i64> {
-    fn refuse(map: &str) -> ! {
-        error::option_value("start", map, ALLOWED).raise()
+/// The positions of `latest`, a timestamp or explicit ones; `None` for another text.
+pub fn find(source: &Source, topic: &str, start: &str) -> Option<HashMap<i32, i64>> {
+    let client = source.connect(settings::memory_limit_bytes());
+    let description = describe(source, &client, topic);
+    look_up(source, &client, &description, start)
+}
+
+fn describe(source: &Source, client: &Client, topic: &str) -> TopicDescription {
+    source.answer(
+        client,
+        client.describe_topic(topic, settings::connect_timeout()),
+    )
+}
+
+fn look_up(
+    source: &Source,
+    client: &Client,
+    topic: &TopicDescription,
+    start: &str,
+) -> Option<HashMap<i32, i64>> {
+    if start.starts_with('{') {
+        return explicit(start, &topic.partitions);
     }
-    let parsed: HashMap<String, i64> = serde_json::from_str(map).unwrap_or_else(|_| refuse(map));
-    parsed
-        .into_iter()
-        .map(|(partition, offset)| match partition.parse() {
-            Ok(partition) if offset >= 0 && partitions.contains(&partition) => (partition, offset),
-            _ => refuse(map),
-        })
-        .collect()
+    let watermarks = source.watermarks(client, &topic.name, &topic.partitions);
+    if start.eq_ignore_ascii_case("latest") {
+        return Some(watermarks.iter().map(|w| (w.partition, w.latest)).collect());
+    }
+    let time = spi::utc_timestamp(start)?;
+    Some(at_time(source, client, &topic.name, &watermarks, time))
+}
+
+/// `{"partition": offset, ..}`; partitions that are not named start at the earliest record.
+fn explicit(map: &str, partitions: &[i32]) -> Option<HashMap<i32, i64>> {
+    let parsed: HashMap<String, i64> = serde_json::from_str(map).ok()?;
+    let position = |(partition, offset): (String, i64)| {
+        let partition = partition.parse().ok()?;
+        (offset >= 0 && partitions.contains(&partition)).then_some((partition, offset))
+    };
+    parsed.into_iter().map(position).collect()
 }
 
 /// The first record of each partition that is not older than the time; without a zone, it is UTC.
@@ -63,10 +117,8 @@ fn at_time(
     client: &Client,
     topic: &str,
     watermarks: &[Watermarks],
-    start: &str,
+    time: i64,
 ) -> HashMap<i32, i64> {
-    let time = spi::utc_timestamp(start)
-        .unwrap_or_else(|| error::option_value("start", start, ALLOWED).raise());
     let positions: HashMap<i32, i64> = source
         .offsets_at(client, topic, watermarks, to_milliseconds(time))
         .into_iter()

@@ -1,88 +1,75 @@
-//! The worker of one database: it has the clients, follows the topics and loads what arrives into the views.
+//! A worker of a database: it has the clients, follows the topics and loads what arrives into its share of the views.
 //!
-//! One loop: whatever can be done is done, then the process sleeps until a client or somebody who changed a view wakes it.
+//! One loop: whatever can be done is done, then the process sleeps until a client or somebody who changed a view wakes it. The first worker (number
+//! 0) also starts the others and keeps the journal.
 
-use super::feed::{Batch, Clients, Feed, Opening, Topic};
-use super::ingest::{self, Outcome};
+use super::crew::Crew;
+use super::feed::{Batch, Clients, Feed, LONG_BATCH, Opening, Plan, Topic, access_now};
+use super::ingest::{self, Order, Outcome};
 use super::journal::{self, Journal};
+use super::share::{self, Share};
 use super::state::{self, LOCK_NOT_AVAILABLE, State};
+use super::view::View;
 use crate::access::Access;
 use crate::catalog::{checkpoint, materialized_view};
 use crate::pg::background::{self, Failure, transaction};
 use crate::pg::relation::{self, Oid};
 use crate::pg::shared;
 use crate::pg::wait::WakeSet;
+use crate::pg::{invalidation, kept_plan};
 use crate::settings;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 /// How often the list of views is read when nobody said that it changed.
 const LIST_PAUSE: Duration = Duration::from_secs(30);
-/// The ledger has at most one row in this time, partition and view.
-const LEDGER_PAUSE: Duration = Duration::from_secs(1);
 /// The longest sleep.
 const NAP: Duration = Duration::from_secs(1);
-/// The first and the longest pause after an error.
-const RETRY_PAUSES: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
-
-/// A view under auto refresh.
-struct View {
-    table: Oid,
-    shown: Option<State>,
-    /// Errors in a row.
-    errors: u32,
-    /// Not before this moment.
-    retry_at: Instant,
-    /// Since when there is something that the ledger does not have.
-    unwritten_since: Option<Instant>,
-}
-
-impl View {
-    fn new(table: Oid) -> View {
-        View {
-            table,
-            shown: None,
-            errors: 0,
-            retry_at: Instant::now(),
-            unwritten_since: None,
-        }
-    }
-}
 
 struct Worker {
+    database: Oid,
+    number: usize,
     wake: WakeSet,
     clients: Clients,
     views: HashMap<i64, View>,
     openings: Vec<Opening>,
     feeds: Vec<Feed>,
     listed: Option<Instant>,
+    /// The workers as they were when the list was read.
+    crew: shared::Crew,
+    /// What only the first worker has.
+    first: Option<First>,
+}
+
+struct First {
     journal: Journal,
+    others: Crew,
+    /// Some view of the database is under auto refresh.
+    has_views: bool,
+    /// How many workers have something to do.
+    useful: usize,
 }
 
 /// Runs until the server stops, or until there is nothing to do.
-pub fn run(database: Oid) {
-    shared::set_worker(database);
+pub fn run(database: Oid, number: usize) {
     let mut worker = Worker {
+        database,
+        number,
         wake: WakeSet::new(),
         clients: Clients::default(),
         views: HashMap::new(),
         openings: Vec::new(),
         feeds: Vec::new(),
         listed: None,
-        journal: Journal::new(database),
+        crew: shared::crew(database),
+        first: (number == 0).then(|| First {
+            journal: Journal::new(database),
+            others: Crew::new(database),
+            has_views: false,
+            useful: 1,
+        }),
     };
-    loop {
-        background::reload_settings();
-        let nudged = shared::take_nudge(database);
-        worker.journal.write_failures();
-        worker.journal.forget_old();
-        if nudged || worker.listed.is_none_or(|when| when.elapsed() > LIST_PAUSE) {
-            worker.list_views(nudged);
-            shared::set_wanted(database, !worker.views.is_empty());
-            if worker.views.is_empty() {
-                return;
-            }
-        }
+    while worker.is_needed() {
         worker.open_feeds();
         worker.follow_topics();
         let busy = worker.load_batches();
@@ -96,9 +83,45 @@ pub fn run(database: Oid) {
 }
 
 impl Worker {
-    /// Reads which views there are, and forgets those that are gone. After a nudge (something was changed) each is tried at once.
-    fn list_views(&mut self, nudged: bool) {
+    /// Does what is not of one view, and reads the list of views if it may be another one. False if there is nothing to do in the database.
+    fn is_needed(&mut self) -> bool {
+        background::reload_settings();
+        if let Some(first) = &mut self.first {
+            shared::take_nudge(self.database);
+            first.journal.write_failures();
+            first.journal.forget_old();
+            first
+                .others
+                .tend(first.useful.min(settings::ingest_workers()));
+        }
+        let crew = shared::crew(self.database);
+        if self.number >= crew.useful {
+            return false;
+        }
+        let changed = crew.changes != self.crew.changes;
+        if changed
+            || crew.running != self.crew.running
+            || self.listed.is_none_or(|when| when.elapsed() > LIST_PAUSE)
+        {
+            self.crew = crew;
+            self.list_views(changed);
+        }
+        let Some(first) = &self.first else {
+            return true;
+        };
+        shared::set_wanted(self.database, first.has_views);
+        if !first.has_views {
+            shared::set_useful_workers(self.database, 1);
+        }
+        first.has_views
+    }
+
+    /// Reads which views there are, takes this worker's share and forgets the others. After a change each is tried at once.
+    fn list_views(&mut self, changed: bool) {
         self.listed = Some(Instant::now());
+        // The registration of a view is no catalogue of Postgres's, which would tell of changes.
+        invalidation::forget();
+        kept_plan::forget_idle();
         let listed = match transaction(|| {
             if relation::extension_exists() {
                 materialized_view::under_auto_refresh()
@@ -111,31 +134,61 @@ impl Worker {
                 return background::log(&format!("list of views: {message}"));
             }
         };
-        self.views
-            .retain(|id, _| listed.iter().any(|(listed, _)| listed == id));
-        for (id, table) in listed {
-            let view = self.views.entry(id).or_insert_with(|| View::new(table));
-            if view.table != table {
-                // Another view of the same number: the extension was created anew.
-                *view = View::new(table);
-                for feed in &mut self.feeds {
-                    feed.members.retain(|member| *member != id);
-                }
-                self.openings.retain(|opening| opening.mv_id != id);
-            }
-            if nudged {
+        let topics: Vec<_> = listed
+            .iter()
+            .map(|view| (&view.topic, view.pace.parallel))
+            .collect();
+        if let Some(first) = &mut self.first {
+            first.has_views = !listed.is_empty();
+            first.useful = share::useful_workers(&topics);
+        }
+        let share = Share {
+            worker: self.number,
+            workers: self.crew.running,
+        };
+        let slices = share::slices(share, &topics);
+        let plans: Vec<Plan> = listed
+            .iter()
+            .zip(slices)
+            .filter_map(|(view, slice)| {
+                Some(Plan {
+                    mv_id: view.id,
+                    table: view.table,
+                    slice: slice?,
+                    pace: view.pace,
+                })
+            })
+            .collect();
+        self.take_share(&plans, changed);
+        let own: Vec<i64> = plans.iter().map(|plan| plan.mv_id).collect();
+        state::forget_others(self.number, &own, self.crew.running);
+        if changed {
+            self.leave_moved_feeds();
+        }
+        self.leave_outdated_clients();
+        self.drop_empty_feeds();
+    }
+
+    /// Follows these views from now on, and no others.
+    fn take_share(&mut self, plans: &[Plan], changed: bool) {
+        let (views, openings, feeds) = (&mut self.views, &mut self.openings, &mut self.feeds);
+        let keeps = |id: &i64, view: &View| {
+            plans
+                .iter()
+                .any(|plan| plan.mv_id == *id && *plan == view.plan)
+        };
+        // What another worker has, or is loaded in another way (or is another view of the same number: the extension was created anew), begins anew.
+        views.retain(|id, view| keeps(id, view));
+        openings.retain(|opening| views.contains_key(&opening.plan.mv_id));
+        for feed in feeds {
+            feed.members.retain(|id| views.contains_key(id));
+        }
+        for plan in plans {
+            let view = views.entry(plan.mv_id).or_insert_with(|| View::new(*plan));
+            if changed {
                 view.retry_at = Instant::now();
             }
         }
-        let known = |id: &i64| self.views.contains_key(id);
-        self.openings.retain(|opening| known(&opening.mv_id));
-        for feed in &mut self.feeds {
-            feed.members.retain(known);
-        }
-        if nudged {
-            self.leave_moved_feeds();
-        }
-        self.drop_empty_feeds();
     }
 
     /// Views whose positions somebody moved (a refresh by hand, set_position) begin anew from there, also when nothing arrives.
@@ -154,7 +207,9 @@ impl Worker {
         };
         for feed in &mut self.feeds {
             let is_here = |id: &i64| {
-                let own = stored.iter().filter(|(view, ..)| view == id);
+                let own = stored
+                    .iter()
+                    .filter(|(view, partition, _)| view == id && feed.slice.takes(*partition));
                 own.clone().count() == feed.positions.len()
                     && own.clone().all(|(_, partition, position)| {
                         *position == feed.positions.get(partition).copied()
@@ -164,35 +219,52 @@ impl Worker {
         }
     }
 
+    /// Views whose server or user mapping says something else by now begin anew, with a client of that.
+    fn leave_outdated_clients(&mut self) {
+        let views = self.views.iter().map(|(id, view)| (*id, view.plan.table));
+        let views: Vec<(i64, Oid)> = views.collect();
+        let look = || {
+            let access = |(id, table): &(i64, Oid)| Some((*id, access_now(*table)?));
+            views.iter().filter_map(access).collect::<HashMap<_, _>>()
+        };
+        // Without an answer they stay: whoever opens such a view next is told why.
+        let Ok(now) = transaction(look) else {
+            return;
+        };
+        for feed in &mut self.feeds {
+            let access = feed.access().clone();
+            feed.members
+                .retain(|id| now.get(id).is_none_or(|now| *now == access));
+        }
+    }
+
     fn drop_empty_feeds(&mut self) {
         self.feeds.retain(|feed| !feed.members.is_empty());
-        if self.openings.is_empty() && self.feeds.is_empty() {
-            self.clients.keep(&[]);
-        }
+        self.clients.keep(&self.openings, &self.feeds);
     }
 
     /// Begins feeds for views without one, and ends openings that the broker has answered.
     fn open_feeds(&mut self) {
         let has_feed = |id: &i64| {
-            self.openings.iter().any(|opening| opening.mv_id == *id)
+            self.openings
+                .iter()
+                .any(|opening| opening.plan.mv_id == *id)
                 || self.feeds.iter().any(|feed| feed.members.contains(id))
         };
         let now = Instant::now();
-        let waiting: Vec<(i64, Oid)> = self
+        let waiting: Vec<Plan> = self
             .views
             .iter()
             .filter(|(id, view)| view.retry_at <= now && !has_feed(id))
-            .map(|(id, view)| (*id, view.table))
+            .map(|(_, view)| view.plan)
             .collect();
-        for (id, table) in waiting {
-            match Opening::begin(id, table, &mut self.clients, &self.wake) {
+        for plan in waiting {
+            match Opening::begin(plan, &mut self.clients, &self.wake) {
                 Ok(opening) => {
                     self.openings.push(opening);
-                    if self.views.get(&id).is_some_and(|view| view.errors == 0) {
-                        self.show(id, State::Starting, None);
-                    }
+                    self.show_unless_failing(plan.mv_id, State::Starting);
                 }
-                Err(failure) => self.failed(id, &failure),
+                Err(failure) => self.failed(plan.mv_id, &failure),
             }
         }
         let mut index = 0;
@@ -202,23 +274,32 @@ impl Worker {
                 continue;
             };
             let opening = self.openings.swap_remove(index);
-            let id = opening.mv_id;
+            let id = opening.plan.mv_id;
             let feed =
                 answer.and_then(|start| opening.into_feed(start, &mut self.clients, &self.wake));
             match feed {
-                Ok(feed) => {
-                    self.feeds.push(feed);
-                    if self.views.get(&id).is_some_and(|view| view.errors == 0) {
-                        self.show(id, State::Running, None);
+                Ok(mut feed) => {
+                    if let Some(view) = self.views.get(&id) {
+                        feed.most_records = view.most_records;
                     }
+                    self.feeds.push(feed);
+                    self.show_unless_failing(id, State::Running);
                 }
                 Err(failure) => self.failed(id, &failure),
             }
         }
     }
 
+    /// After an error only a batch that is loaded shows that it is over.
+    fn show_unless_failing(&mut self, id: i64, state: State) {
+        if self.views.get(&id).is_some_and(|view| view.errors == 0) {
+            self.show(id, state, None);
+        }
+    }
+
     /// Looks for new partitions, re-created topics and brokers that are away.
     fn follow_topics(&mut self) {
+        let mut silent = false;
         let mut index = 0;
         while index < self.feeds.len() {
             let access = self.feeds[index].access().clone();
@@ -228,13 +309,21 @@ impl Worker {
             match self.feeds[index].look_at_topic(&self.clients, is_probe) {
                 Topic::Same => {}
                 Topic::Answered => self.show_members(&access, State::Running, None),
-                Topic::Silent(cause) => self.show_members(&access, State::Retrying, Some(&cause)),
+                Topic::Silent(cause) => {
+                    silent = true;
+                    self.show_members(&access, State::Retrying, Some(&cause));
+                }
                 Topic::Changed => {
                     self.feeds.swap_remove(index);
                     continue;
                 }
             }
             index += 1;
+        }
+        if silent {
+            // Perhaps somebody has already mended the server or the user mapping.
+            self.leave_outdated_clients();
+            self.drop_empty_feeds();
         }
     }
 
@@ -254,7 +343,8 @@ impl Worker {
         let mut busy = false;
         let mut index = 0;
         while index < self.feeds.len() {
-            if !self.window_is_open(index) {
+            let opens_at = self.feeds[index].opens_at();
+            if opens_at.is_some_and(|moment| moment > Instant::now()) {
                 index += 1;
                 continue;
             }
@@ -277,49 +367,71 @@ impl Worker {
         busy
     }
 
-    /// The first record after a pause is loaded at once, then there is a commit a window at most.
-    fn window_is_open(&self, feed: usize) -> bool {
-        self.feeds[feed]
-            .last_commit
-            .is_none_or(|when| when.elapsed() >= settings::commit_window())
-    }
-
     fn load_batch(&mut self, index: usize, batch: &Batch) {
         let members = self.feeds[index].members.clone();
-        for id in members {
-            let Some(view) = self.views.get(&id) else {
-                continue;
-            };
-            let flush = view
-                .unwritten_since
-                .is_some_and(|since| since.elapsed() >= LEDGER_PAUSE);
-            let feed = &self.feeds[index];
-            match ingest::load(view.table, &feed.topic, &feed.positions, batch, flush) {
-                Ok(Outcome::Loaded) => self.loaded(id, flush),
-                Ok(Outcome::Moved) => self.leave(index, id),
-                Ok(Outcome::Gone) => {
-                    self.leave(index, id);
-                    self.listed = None;
-                }
-                Err(failure) => {
-                    self.leave(index, id);
-                    self.failed(id, &failure);
-                }
+        let mut longest = Duration::ZERO;
+        for id in &members {
+            let began = Instant::now();
+            self.load_view(index, *id, batch);
+            let took = began.elapsed();
+            if took > LONG_BATCH && members.len() > 1 {
+                // It would delay the others on this topic: it gets a feed of its own until it has caught up.
+                self.leave(index, *id);
+                self.remember_batch(*id, batch.smaller(took));
+            } else {
+                longest = longest.max(took);
             }
         }
-        self.feeds[index].advance(batch);
+        self.feeds[index].advance(batch, longest);
+        if let [id] = self.feeds[index].members[..] {
+            self.remember_batch(id, self.feeds[index].most_records);
+        }
     }
 
-    fn loaded(&mut self, id: i64, flushed: bool) {
+    fn remember_batch(&mut self, id: i64, records: usize) {
+        if let Some(view) = self.views.get_mut(&id) {
+            view.most_records = records;
+        }
+    }
+
+    fn load_view(&mut self, index: usize, id: i64, batch: &Batch) {
+        let Some(view) = self.views.get_mut(&id) else {
+            return;
+        };
+        let flush = view.owes_ledger();
+        let feed = &self.feeds[index];
+        let order = Order {
+            table: view.plan.table,
+            topic: &feed.topic,
+            positions: &feed.positions,
+            batch,
+            flush,
+        };
+        match ingest::load(&order, &mut view.known) {
+            Ok(Outcome::Loaded) => self.loaded(index, id, flush),
+            Ok(Outcome::Moved) => self.leave(index, id),
+            Ok(Outcome::Gone) => {
+                self.leave(index, id);
+                self.listed = None;
+            }
+            Err(failure) => {
+                self.leave(index, id);
+                self.failed(id, &failure);
+            }
+        }
+    }
+
+    fn loaded(&mut self, feed: usize, id: i64, flushed: bool) {
         let Some(view) = self.views.get_mut(&id) else {
             return;
         };
         if flushed || view.unwritten_since.is_none() {
             view.unwritten_since = Some(Instant::now());
+            view.partitions = self.feeds[feed].positions.keys().copied().collect();
         }
         if view.errors > 0 {
             view.errors = 0;
-            journal::recovered(view.table);
+            journal::recovered(view.plan.table);
             background::log(&format!("materialized view {id} is loaded again"));
         }
         self.show(id, State::Running, None);
@@ -347,47 +459,29 @@ impl Worker {
 
     /// Writes the ledger of views that have become quiet.
     fn write_ledgers(&mut self) {
-        let due = |view: &View| {
-            view.unwritten_since
-                .is_some_and(|since| since.elapsed() >= LEDGER_PAUSE)
-        };
-        let quiet: Vec<i64> = self
-            .views
-            .iter()
-            .filter(|(_, view)| due(view))
-            .map(|(id, _)| *id)
-            .collect();
-        for id in quiet {
-            let Some(view) = self.views.get_mut(&id) else {
-                continue;
-            };
-            view.unwritten_since = None;
-            if let Err(failure) = ingest::flush(view.table) {
-                background::log(&format!(
-                    "ledger of materialized view {id}: {}",
-                    failure.message
-                ));
+        for (id, view) in &mut self.views {
+            if view.owes_ledger() {
+                view.unwritten_since = None;
+                if let Err(failure) = ingest::flush(view.plan.table, &view.partitions) {
+                    background::log(&format!(
+                        "ledger of materialized view {id}: {}",
+                        failure.message
+                    ));
+                }
             }
         }
     }
 
-    /// An error: the view waits, a little longer each time, and begins anew from what is stored.
+    /// An error: the view waits, and begins anew from what is stored.
     fn failed(&mut self, id: i64, failure: &Failure) {
         let Some(view) = self.views.get_mut(&id) else {
             return;
         };
-        let (first, longest) = RETRY_PAUSES;
-        let pause = first.saturating_mul(1 << view.errors.min(10)).min(longest);
-        view.errors += 1;
+        view.put_off();
         // The view may be gone, or the extension.
         self.listed = None;
-        // Up to a quarter more, different for each view: they shall not all come back in the same moment.
-        let jitter = pause.mul_f64(
-            ((id.unsigned_abs() * 7919 + u64::from(view.errors) * 104_729) % 1000) as f64 / 4000.0,
-        );
-        view.retry_at = Instant::now() + pause + jitter;
         let blocked = failure.sqlstate == LOCK_NOT_AVAILABLE;
-        let table = view.table;
+        let table = view.plan.table;
         let first_time = view.errors == 1;
         if !blocked && first_time {
             journal::write_auto(table, failure);
@@ -396,15 +490,12 @@ impl Worker {
             background::log(&format!("materialized view {id}: {}", failure.message));
         }
         view.shown = None;
-        self.show(
-            id,
-            if blocked {
-                State::Blocked
-            } else {
-                State::Retrying
-            },
-            Some(&failure.message),
-        );
+        let state = if blocked {
+            State::Blocked
+        } else {
+            State::Retrying
+        };
+        self.show(id, state, Some(&failure.message));
     }
 
     /// Writes a view's state if it is another one.
@@ -414,25 +505,16 @@ impl Worker {
         };
         if view.shown != Some(state) {
             view.shown = Some(state);
-            state::write(id, state, error);
+            state::write(id, self.number, state, error);
         }
     }
 
     /// Sleeps until there may be something to do.
     fn sleep(&self) {
         let now = Instant::now();
-        let mut until = now + NAP;
-        for feed in &self.feeds {
-            if let Some(last) = feed.last_commit {
-                let opens = last + settings::commit_window();
-                if opens > now {
-                    until = until.min(opens);
-                }
-            }
-        }
-        for view in self.views.values().filter(|view| view.retry_at > now) {
-            until = until.min(view.retry_at);
-        }
-        self.wake.wait(until);
+        let opens = self.feeds.iter().filter_map(Feed::opens_at);
+        let retries = self.views.values().map(|view| view.retry_at);
+        let ahead = opens.chain(retries).filter(|moment| *moment > now);
+        self.wake.wait(ahead.fold(now + NAP, Instant::min));
     }
 }

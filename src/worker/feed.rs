@@ -3,17 +3,20 @@
 //! Views at the same positions share a feed, so the topic is fetched once for them. A view that is elsewhere (new, or after an error) has a feed of its
 //! own until it has caught up. A client reads a partition once, so feeds of one topic need different clients; all others share.
 
-use super::ingest::LOCK_TIMEOUT;
+use super::ingest::bound_lock_waits;
+use super::share::Slice;
 use crate::access::Access;
 use crate::catalog::checkpoint::Checkpoint;
 use crate::catalog::{checkpoint as checkpoints, ledger, materialized_view, refresh_history};
-use crate::checkpoint::{self, Plan};
+use crate::checkpoint;
 use crate::pg::background::{Failure, transaction};
 use crate::pg::relation::{self, Oid};
+use crate::pg::time;
 use crate::pg::wait::WakeSet;
-use crate::pg::{spi, time};
 use crate::refresh::{self, Locked};
-use crate::source::{Source, Watermarks};
+use crate::source::{Source, Stream, Watermarks};
+use crate::view::definition;
+use crate::view::pace::Pace;
 use crate::{error, settings};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -29,55 +32,114 @@ const PROBE_PAUSE: Duration = Duration::from_secs(1);
 /// How long the broker may take for that before the views are shown as waiting for it.
 const DESCRIBE_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// The clients of the worker, by what they are made of: views share one if brokers and credentials are the same.
+/// A batch that takes longer delays the worker's other views: the next ones are smaller.
+pub const LONG_BATCH: Duration = Duration::from_millis(250);
+
+/// Records in the first batches, until it is known how long they take.
+pub const FIRST_BATCH: usize = 100;
+
+/// The clients of the worker, by what they are made of: views share one if brokers and credentials are the same. Each keeps its place.
 #[derive(Default)]
 pub struct Clients {
-    clients: Vec<(Access, Client)>,
+    places: Vec<Option<(Access, Client)>>,
 }
 
 impl Clients {
-    /// The clients of a source, and one more if `fresh` is not satisfied by any.
-    fn all(&self, source: &Source) -> impl Iterator<Item = &Client> {
-        let access = source.access().clone();
-        self.clients
-            .iter()
-            .filter(move |(known, _)| *known == access)
-            .map(|(_, client)| client)
+    fn get(&self, place: usize) -> &Client {
+        let found = self.places.get(place).and_then(Option::as_ref);
+        &found.expect("a place that is used").1
     }
 
+    /// Where the clients of a source are.
+    fn all(&self, source: &Source) -> impl Iterator<Item = (usize, &Client)> {
+        let access = source.access().clone();
+        let places = self.places.iter().enumerate();
+        places.filter_map(move |(place, known)| {
+            let (known, client) = known.as_ref()?;
+            (*known == access).then_some((place, client))
+        })
+    }
+
+    /// One that no broker has refused: credentials may have changed where they are looked up.
     fn first(&mut self, source: &Source, wake: &WakeSet) -> usize {
-        let place = self
-            .clients
-            .iter()
-            .position(|(known, _)| known == source.access());
+        let found = self.all(source).find(|(_, client)| !client.is_refused());
+        let place = found.map(|(place, _)| place);
         place.unwrap_or_else(|| self.add(source, wake))
     }
 
     fn add(&mut self, source: &Source, wake: &WakeSet) -> usize {
         let client = source.connect(settings::memory_limit_bytes());
         wake.add(client.wake_fd());
-        self.clients.push((source.access().clone(), client));
-        self.clients.len() - 1
+        let free = self.places.iter().position(Option::is_none);
+        let place = free.unwrap_or(self.places.len());
+        if free.is_none() {
+            self.places.push(None);
+        }
+        self.places[place] = Some((source.access().clone(), client));
+        place
     }
 
     /// After a wake-up; everything is polled then.
     pub fn clear_wakes(&self) {
-        for (_, client) in &self.clients {
+        for (_, client) in self.places.iter().flatten() {
             client.clear_wake();
         }
     }
 
-    /// Ends clients that no feed or opening reads by any more.
-    pub fn keep(&mut self, used: &[Access]) {
-        self.clients.retain(|(access, _)| used.contains(access));
+    /// Ends the clients that no feed or opening has any more.
+    pub fn keep(&mut self, openings: &[Opening], feeds: &[Feed]) {
+        for (place, client) in self.places.iter_mut().enumerate() {
+            let used = openings.iter().any(|opening| opening.client == place)
+                || feeds
+                    .iter()
+                    .any(|feed| feed.client == place || feed.reader_client == place);
+            if !used {
+                *client = None;
+            }
+        }
+    }
+}
+
+/// What a view's client would be made of now; `None` if the view or its topic is gone.
+pub fn access_now(table: Oid) -> Option<Access> {
+    let view = materialized_view::find(table)?;
+    let stream = view.definition.and_then(definition::stream_of)?;
+    match Stream::of_table(stream, relation::owner(table)) {
+        Stream::Topic(source, _) => Some(source.access().clone()),
+        Stream::Kinesis(..) => None,
+    }
+}
+
+/// What of a view a worker follows, and how.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Plan {
+    /// The view.
+    pub mv_id: i64,
+    /// Its table.
+    pub table: Oid,
+    /// The partitions that are this worker's.
+    pub slice: Slice,
+    /// Options of the view.
+    pub pace: Pace,
+}
+
+impl Plan {
+    /// Those of the partitions that are this worker's.
+    fn own(&self, partitions: &[i32]) -> Vec<i32> {
+        let own = partitions.iter().filter(|p| self.slice.takes(**p));
+        own.copied().collect()
+    }
+
+    fn own_checkpoints(&self, mut checkpoints: Vec<Checkpoint>) -> Vec<Checkpoint> {
+        checkpoints.retain(|checkpoint| self.slice.takes(checkpoint.partition));
+        checkpoints
     }
 }
 
 /// A view whose feed is being opened: the broker's answers are waited for without standing in anybody's way.
 pub struct Opening {
     /// The view.
-    pub mv_id: i64,
-    table: Oid,
+    pub plan: Plan,
     source: Source,
     topic: String,
     client: usize,
@@ -117,30 +179,22 @@ pub struct Start {
 
 impl Opening {
     /// Asks the broker for the topic's partitions and watermarks.
-    pub fn begin(
-        mv_id: i64,
-        table: Oid,
-        clients: &mut Clients,
-        wake: &WakeSet,
-    ) -> Result<Opening, Failure> {
+    pub fn begin(plan: Plan, clients: &mut Clients, wake: &WakeSet) -> Result<Opening, Failure> {
         let ((source, topic), stored) = transaction(|| {
-            spi::execute(LOCK_TIMEOUT, &[]);
-            let view = materialized_view::find(table).unwrap_or_else(|| {
-                error::not_a_streaming_view(&table.to_u32().to_string()).raise()
+            bound_lock_waits();
+            let view = materialized_view::find(plan.table).unwrap_or_else(|| {
+                error::not_a_streaming_view(&plan.table.to_u32().to_string()).raise()
             });
             let Locked { stream, .. } = refresh::lock_source(&view);
             (
-                Source::of_stream(stream, relation::owner(table)),
-                checkpoints::read(view.id),
+                Source::of_topic(stream, relation::owner(plan.table)),
+                plan.own_checkpoints(checkpoints::read(view.id)),
             )
         })?;
         let client = transaction(|| clients.first(&source, wake))?;
-        let description = clients.clients[client]
-            .1
-            .describe_topic(&topic, DESCRIBE_TIMEOUT);
+        let description = clients.get(client).describe_topic(&topic, DESCRIBE_TIMEOUT);
         Ok(Opening {
-            mv_id,
-            table,
+            plan,
             source,
             topic,
             client,
@@ -184,11 +238,13 @@ impl Opening {
         let Some(description) = self.description.poll()?.cloned() else {
             return Ok(None);
         };
-        let client = &clients.clients[self.client].1;
+        let client = clients.get(self.client);
         let (source, topic) = (&self.source, &self.topic);
-        let ask = |spec| {
-            Answer::Pending(source.ask_offsets(client, topic, &description.partitions, spec))
-        };
+        let own = self.plan.own(&description.partitions);
+        if own.is_empty() {
+            return Ok(Some((description, Vec::new())));
+        }
+        let ask = |spec| Answer::Pending(source.ask_offsets(client, topic, &own, spec));
         let earliest = self
             .earliest
             .get_or_insert_with(|| ask(OffsetSpec::Earliest))
@@ -212,15 +268,32 @@ impl Opening {
         watermarks: &[Watermarks],
     ) -> Result<Result<Start, Vec<Checkpoint>>, Failure> {
         transaction(|| {
-            spi::execute(LOCK_TIMEOUT, &[]);
-            relation::lock(self.table, relation::LockMode::RowExclusive);
-            let view = materialized_view::find(self.table)
+            bound_lock_waits();
+            relation::lock(self.plan.table, relation::LockMode::RowExclusive);
+            let view = materialized_view::find(self.plan.table)
                 .unwrap_or_else(|| error::not_a_streaming_view(&self.topic).raise());
-            let stored = checkpoints::lock(view.id);
+            let stored = checkpoints::read(view.id);
+            if stored.is_empty() {
+                error::no_checkpoint(&view.name()).raise();
+            }
+            // Other workers may be busy with the other partitions.
+            let own: Vec<i32> = stored.iter().map(|c| c.partition).collect();
+            checkpoints::lock_positions(view.id, &self.plan.own(&own));
+            let stored = self.plan.own_checkpoints(checkpoints::read(view.id));
             if stored != self.stored {
                 return Err(stored);
             }
-            let plan: Plan = checkpoint::plan(&view, topic, &stored, watermarks);
+            // What the worker before could not write.
+            let own: Vec<i32> = stored.iter().map(|c| c.partition).collect();
+            checkpoints::flush(&view, Some(&own));
+            if stored.is_empty() && watermarks.is_empty() {
+                // More workers than partitions.
+                return Ok(Start {
+                    positions: BTreeMap::new(),
+                    topic_id: topic.topic_id.clone(),
+                });
+            }
+            let plan = checkpoint::plan(&view, topic, &stored, watermarks);
             let positions: BTreeMap<i32, i64> = plan
                 .partitions
                 .iter()
@@ -261,28 +334,33 @@ impl Opening {
         let read =
             |client: &Client| client.read(&self.topic, ranges.clone(), &ReadOptions::default());
         // A client that reads the topic already refuses; then it takes another one.
-        let reader = clients
+        let found = clients
             .all(&self.source)
-            .find_map(|client| read(client).ok());
-        let reader = match reader {
-            Some(reader) => reader,
+            .find_map(|(place, client)| Some((place, read(client).ok()?)));
+        let (reader_client, reader) = match found {
+            Some(found) => found,
             None => {
-                let client = transaction(|| clients.add(&self.source, wake))?;
+                let place = transaction(|| clients.add(&self.source, wake))?;
                 let label = self.source.label();
-                match read(&clients.clients[client].1) {
-                    Ok(reader) => reader,
+                match read(clients.get(place)) {
+                    Ok(reader) => (place, reader),
                     Err(error) => transaction(|| error::source(&label, &error).raise())?,
                 }
             }
         };
         Ok(Feed {
-            members: vec![self.mv_id],
+            members: vec![self.plan.mv_id],
+            slice: self.plan.slice,
+            pace: self.plan.pace,
+            most_records: FIRST_BATCH,
+            not_before: None,
             topic: self.topic,
             client: self.client,
             source: self.source,
             positions: start.positions,
             topic_id: start.topic_id,
             reader,
+            reader_client,
             last_commit: None,
             described: Instant::now(),
             description: None,
@@ -296,6 +374,14 @@ pub struct Feed {
     pub members: Vec<i64>,
     /// The topic.
     pub topic: String,
+    /// The partitions that are this worker's.
+    pub slice: Slice,
+    /// How the members are loaded.
+    pub pace: Pace,
+    /// At most so many records go into a batch now: fewer when batches take long.
+    pub most_records: usize,
+    /// No batch before this moment, for a view with a rate limit.
+    not_before: Option<Instant>,
     source: Source,
     client: usize,
     /// Next offset by partition, as the members have it stored.
@@ -303,6 +389,8 @@ pub struct Feed {
     /// The topic's id.
     pub topic_id: Option<String>,
     reader: Reader,
+    /// Whose the reader is: the client that was asked for the start, or another one.
+    reader_client: usize,
     /// When a batch was last committed.
     pub last_commit: Option<Instant>,
     described: Instant,
@@ -329,6 +417,14 @@ pub enum Topic {
     Silent(String),
 }
 
+impl Batch {
+    /// How many records would not have taken too long.
+    pub fn smaller(&self, took: Duration) -> usize {
+        let share = LONG_BATCH.as_secs_f64() / took.as_secs_f64();
+        ((self.records.len() as f64 * share) as usize).max(1)
+    }
+}
+
 impl Feed {
     /// Which brokers it reads, as whom.
     pub fn access(&self) -> &Access {
@@ -337,7 +433,7 @@ impl Feed {
 
     /// What has arrived, within the batch limits; `None` if nothing.
     pub fn take(&mut self) -> Result<Option<Batch>, Failure> {
-        let (max_records, max_bytes) = settings::batch_limits();
+        let (max_records, max_bytes) = self.limits();
         let records = match self.reader.take(max_records, max_bytes) {
             Ok(records) => records,
             Err(error) => {
@@ -363,12 +459,50 @@ impl Feed {
         }))
     }
 
-    /// The members have the batch.
-    pub fn advance(&mut self, batch: &Batch) {
+    /// Records and bytes that may go into the next batch.
+    fn limits(&self) -> (usize, u64) {
+        let (mut records, bytes) = self.pace.batch_limits();
+        if let Some(rate) = self.rate() {
+            // So that the records are spread over the second, ten batches of it are enough.
+            records = records.min((rate / 10.0).ceil() as usize);
+        }
+        (records.min(self.most_records), bytes)
+    }
+
+    /// How many records a second this worker may load; the workers that share a view divide its limit evenly.
+    fn rate(&self) -> Option<f64> {
+        let limit = self.pace.max_records_per_second?;
+        Some(f64::from(limit) / f64::from(self.slice.of()))
+    }
+
+    /// When the next batch may be loaded. The first record after a pause is loaded at once, then there is a commit a window at most.
+    pub fn opens_at(&self) -> Option<Instant> {
+        let window = self
+            .last_commit
+            .map(|last| last + self.pace.commit_window());
+        window.max(self.not_before)
+    }
+
+    /// The members have the batch, which took them so long.
+    pub fn advance(&mut self, batch: &Batch, took: Duration) {
         for range in &batch.ranges {
             self.positions.insert(range.partition, range.end);
         }
-        self.last_commit = Some(Instant::now());
+        let (now, records) = (Instant::now(), batch.records.len());
+        self.last_commit = Some(now);
+        if let Some(rate) = self.rate() {
+            // What was not used in the last moment may be used now, no more: no burst after a pause.
+            let from = self
+                .not_before
+                .filter(|until| now.saturating_duration_since(*until) < Duration::from_millis(200))
+                .unwrap_or(now);
+            self.not_before = Some(from + Duration::from_secs_f64(records as f64 / rate));
+        }
+        if took > LONG_BATCH {
+            self.most_records = batch.smaller(took);
+        } else if took < LONG_BATCH / 4 && records >= self.most_records {
+            self.most_records = self.most_records.saturating_mul(2);
+        }
     }
 
     /// Is another feed at the same place?
@@ -376,6 +510,8 @@ impl Feed {
         self.topic == other.topic
             && self.access() == other.access()
             && self.topic_id == other.topic_id
+            && self.pace == other.pace
+            && self.slice == other.slice
             && self.positions == other.positions
     }
 
@@ -387,7 +523,7 @@ impl Feed {
             DESCRIBE_PAUSE
         };
         if self.description.is_none() && self.described.elapsed() >= pause {
-            let client = &clients.clients[self.client].1;
+            let client = clients.get(self.client);
             self.description = Some(client.describe_topic(&self.topic, DESCRIBE_TIMEOUT));
         }
         let Some(answer) = self.description.as_mut().and_then(Pending::poll) else {
@@ -397,8 +533,8 @@ impl Feed {
         self.described = Instant::now();
         match answer {
             Ok(topic) => {
-                let same = topic.partitions.iter().eq(self.positions.keys())
-                    && topic.topic_id == self.topic_id;
+                let own = topic.partitions.iter().filter(|p| self.slice.takes(**p));
+                let same = own.eq(self.positions.keys()) && topic.topic_id == self.topic_id;
                 if same {
                     Topic::Answered
                 } else {

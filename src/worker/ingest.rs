@@ -1,18 +1,24 @@
 //! One batch into one view: one transaction, as a refresh is.
 
 use super::feed::Batch;
-use crate::catalog::checkpoint::{self, Advance};
-use crate::catalog::materialized_view;
+use crate::catalog::checkpoint;
+use crate::catalog::ledger::Entry;
+use crate::catalog::materialized_view::{self, MaterializedView};
 use crate::pg::background::{Failure, transaction};
 use crate::pg::relation::{self, LockMode, Oid};
-use crate::pg::{spi, time};
+use crate::pg::{invalidation, spi, time};
 use crate::refresh::{self, Locked};
 use crate::scan::job::{Input, Job, Limits};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
 /// How long a lock is waited for before the others get their turn.
-pub const LOCK_TIMEOUT: &str = "SET LOCAL lock_timeout = '200ms'";
+const LOCK_TIMEOUT_MS: u32 = 200;
+
+/// Sets the bound on waiting for locks in this transaction.
+pub fn bound_lock_waits() {
+    spi::set_lock_timeout(LOCK_TIMEOUT_MS);
+}
 
 /// What became of a batch.
 #[derive(PartialEq, Eq)]
@@ -25,40 +31,58 @@ pub enum Outcome {
     Gone,
 }
 
-/// Loads a batch; `positions` are where the view must be.
-pub fn load(
-    table: Oid,
-    topic: &str,
-    positions: &BTreeMap<i32, i64>,
-    batch: &Batch,
-    flush: bool,
-) -> Result<Outcome, Failure> {
-    transaction(|| {
-        spi::execute(LOCK_TIMEOUT, &[]);
-        relation::lock(table, LockMode::RowExclusive);
-        let Some(view) =
-            materialized_view::find(table).filter(|view| view.auto_refresh && !view.restored)
+/// A view as it was looked up, kept from batch to batch until something of it changes.
+pub struct Known {
+    view: MaterializedView,
+    stream: Oid,
+    definition: Oid,
+    /// [`invalidation::changes`] when it was looked up.
+    changes: u64,
+}
+
+/// What a view is to get.
+pub struct Order<'a> {
+    /// The landing table.
+    pub table: Oid,
+    /// The topic.
+    pub topic: &'a str,
+    /// Where the view must be, in the partitions that this worker has.
+    pub positions: &'a BTreeMap<i32, i64>,
+    /// What has arrived.
+    pub batch: &'a Batch,
+    /// Write the ledger as well.
+    pub flush: bool,
+}
+
+/// Loads a batch.
+pub fn load(order: &Order, known: &mut Option<Known>) -> Result<Outcome, Failure> {
+    let Order {
+        positions, batch, ..
+    } = *order;
+    // Looked up anew after an error.
+    let mut found = known.take();
+    let outcome = transaction(|| {
+        bound_lock_waits();
+        let Some(Known {
+            view,
+            stream,
+            definition,
+            ..
+        }) = locked(order.table, &mut found)
         else {
             return Outcome::Gone;
         };
-        let Locked { stream, definition } = refresh::lock_source(&view);
-        let stored = checkpoint::lock(view.id);
-        let at = |partition: i32| {
-            stored
-                .iter()
-                .find(|c| c.partition == partition)
-                .and_then(|c| c.position)
+        let partitions: Vec<i32> = batch.ranges.iter().map(|range| range.partition).collect();
+        let stored = checkpoint::lock_positions(view.id, &partitions);
+        let is_here = |(partition, position): &(i32, Option<i64>)| {
+            position.is_some() && *position == positions.get(partition).copied()
         };
-        if stored.len() != positions.len()
-            || positions
-                .iter()
-                .any(|(p, position)| at(*p) != Some(*position))
-        {
+        if stored.len() != partitions.len() || !stored.iter().all(is_here) {
             return Outcome::Moved;
         }
         let job = Job {
-            table: stream,
-            topic: topic.to_owned(),
+            table: *stream,
+            topic: order.topic.to_owned(),
             input: Input::Taken(Rc::clone(&batch.records)),
             ranges: batch.ranges.clone(),
             limits: Limits {
@@ -68,38 +92,76 @@ pub fn load(
             },
             refresh_time: time::now_utc(),
         };
-        let (rows, outcome) = refresh::load(&view, definition, job);
+        let (rows, outcome) = refresh::load(view, *definition, job);
         let outcome = outcome.unwrap_or_default();
-        let mut rows = Some(rows);
-        for range in &batch.ranges {
-            let progress = outcome
-                .partitions
-                .iter()
-                .find(|p| p.partition == range.partition);
-            let progress = progress.copied().unwrap_or_default();
-            let entry = refresh::entry(range.start, range.end, range.partition, &progress);
-            checkpoint::advance(&Advance {
-                mv_id: view.id,
-                entry: &entry,
-                rows: rows.take().unwrap_or(0),
-            });
-        }
-        refresh::log_skipped(&view, &outcome);
-        if flush {
-            checkpoint::flush(&view);
+        let entries: Vec<Entry> = batch
+            .ranges
+            .iter()
+            .map(|range| {
+                let mut progress = outcome.partitions.iter();
+                let progress = progress.find(|p| p.partition == range.partition).copied();
+                refresh::entry(
+                    range.start,
+                    range.end,
+                    range.partition,
+                    &progress.unwrap_or_default(),
+                )
+            })
+            .collect();
+        checkpoint::advance(view.id, &entries, rows);
+        let own: Vec<i32> = positions.keys().copied().collect();
+        refresh::log_skipped(view, &outcome, &own);
+        if order.flush {
+            checkpoint::flush(view, Some(&own));
         }
         Outcome::Loaded
+    })?;
+    if outcome == Outcome::Loaded {
+        *known = found;
+    }
+    Ok(outcome)
+}
+
+/// Locks the view's table, stream and definition, and looks them up unless what is known still holds; `None` if there is nothing to load any more.
+fn locked(table: Oid, known: &mut Option<Known>) -> Option<&Known> {
+    relation::lock(table, LockMode::RowExclusive);
+    if let Some(known) = known {
+        relation::lock(known.stream, LockMode::AccessShare);
+        relation::lock(known.definition, LockMode::AccessShare);
+    }
+    // The locks have brought what others changed.
+    if known
+        .as_ref()
+        .is_none_or(|known| known.changes != invalidation::changes())
+    {
+        *known = look_up(table);
+    }
+    known.as_ref()
+}
+
+fn look_up(table: Oid) -> Option<Known> {
+    invalidation::watch(table);
+    let view = materialized_view::find(table)
+        .filter(|view| view.auto_refresh && !view.paused && !view.restored)?;
+    let Locked { stream, definition } = refresh::lock_source(&view);
+    invalidation::watch(stream);
+    invalidation::watch(definition);
+    Some(Known {
+        view,
+        stream,
+        definition,
+        changes: invalidation::changes(),
     })
 }
 
-/// Writes the ledger of what was loaded since the last time, for a view that has been quiet since.
-pub fn flush(table: Oid) -> Result<(), Failure> {
+/// Writes the ledger of what was loaded of these partitions since the last time, for a view that has been quiet since.
+pub fn flush(table: Oid, partitions: &[i32]) -> Result<(), Failure> {
     transaction(|| {
-        spi::execute(LOCK_TIMEOUT, &[]);
+        bound_lock_waits();
         relation::lock(table, LockMode::RowExclusive);
         if let Some(view) = materialized_view::find(table) {
-            checkpoint::lock(view.id);
-            checkpoint::flush(&view);
+            checkpoint::lock_positions(view.id, partitions);
+            checkpoint::flush(&view, Some(partitions));
         }
     })
 }

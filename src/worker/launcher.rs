@@ -60,7 +60,7 @@ pub fn run() {
                 }
                 continue;
             }
-            let worker = background::start_database_worker(database);
+            let worker = background::start_worker(database, 0);
             if worker.is_none() {
                 nap = RESTART_PAUSE;
                 if complained.is_none_or(|when| when.elapsed() > PROBE_PAUSE) {

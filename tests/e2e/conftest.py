@@ -9,7 +9,8 @@ import subprocess
 import psycopg
 import pytest
 from broker import Kafka
-from stage import Database, Stage
+from kinesis import FaultProxy, Kinesis
+from stage import Database, Stage, StreamStage
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 RUN = pathlib.Path(os.environ.get("RUN_DIR", ROOT / ".run")).resolve()
@@ -94,6 +95,36 @@ def kafka(request):
 def stage(db, kafka):
     it = Stage(db, kafka)
     yield it
+    it.clean_up()
+
+
+@pytest.fixture
+def kinesis():
+    service = Kinesis((RUN / "kinesis.endpoint").read_text().strip())
+    yield service
+    service.clean_up()
+
+
+@pytest.fixture
+def streams(db, kinesis):
+    it = StreamStage(db, kinesis)
+    yield it
+    it.clean_up()
+
+
+@pytest.fixture
+def proxy(kinesis):
+    it = FaultProxy(kinesis.endpoint)
+    yield it
+    it.close()
+
+
+@pytest.fixture
+def faulty(db, kinesis, proxy):
+    """As streams, through the proxy."""
+    it = StreamStage(db, kinesis, proxy.endpoint)
+    yield it
+    proxy.clear()
     it.clean_up()
 
 

@@ -111,6 +111,38 @@ class Stage:
             assert not broken, broken
 
 
+class StreamStage(Stage):
+    """The same over Kinesis: .through is the address that the external schema uses, the emulator's or a proxy's."""
+
+    def __init__(self, db, kinesis, through=None):
+        super().__init__(db, None)
+        self.kinesis, self.through = kinesis, through or kinesis.endpoint
+
+    def stream(self, shards=1, **arguments):
+        """A new stream, with its relation in the test's external schema."""
+        stream = self.kinesis.stream(shards, **arguments)
+        self.map(stream)
+        return stream
+
+    def map(self, stream, schema=None, **options):
+        more = "".join(f", {name} => {value}" for name, value in options.items())
+        self.db.run(
+            f"CALL redshift.create_external_schema(%s, source => 'kinesis', region => 'us-east-1', endpoint_url => %s, streams => %s{more})",
+            schema or self.schema, self.through, stream,
+        )
+
+    def view(self, stream, name="v", columns="shard_id, sequence_number, partition_key, kinesis_data", where="", options=""):
+        return super().view(stream, name, columns, where, options)
+
+    def positions(self, name="v"):
+        return [tuple(row) for row in self.db.rows(f"SELECT shard_id, sequence_number FROM {name}")]
+
+    def checkpoints(self, name="v"):
+        """{shard: (position, drained)}"""
+        rows = self.db.rows("SELECT partition_id, position, drained FROM redshift.checkpoint JOIN redshift.materialized_view USING (mv_id) WHERE mv = %s::regclass", name)
+        return {shard: (position, drained) for shard, position, drained in rows}
+
+
 class InBackground:
     """Runs a statement in a session of its own; .result() gives what it returned or raises what it raised."""
 

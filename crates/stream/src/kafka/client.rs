@@ -4,7 +4,8 @@ use super::config::Config;
 use super::ffi::{self, Code, Failure, Handle, Queue};
 use super::partitions::PartitionRange;
 use super::reader::{ReadOptions, Reader};
-use super::security::{Refusal, verify_error_text};
+use super::security::{Refusal, Sasl, verify_error_text};
+use super::token;
 use crate::{Error, signals};
 use std::cell::RefCell;
 use std::collections::HashSet;
@@ -103,6 +104,9 @@ impl Client {
     /// Starts a client. Connects in the background: whether the servers can be reached is first seen by a request.
     pub fn new(config: &Config) -> Result<Client, Error> {
         let (handle, destroyed) = Handle::new(&config.to_properties()?).map_err(refused_setup)?;
+        if let Some(Sasl::Iam(identity)) = &config.security.sasl {
+            token::keep_fresh(&handle, identity.clone())?;
+        }
         let main_queue = Some(handle.main_queue());
         let (trouble, being_read) = (RefCell::default(), RefCell::default());
         Ok(Client {
@@ -133,6 +137,12 @@ impl Client {
     pub fn last_broker_error(&self) -> Option<String> {
         self.shared.listen();
         self.shared.trouble_text()
+    }
+
+    /// Whether a broker refused this client the last time, and nothing has been answered since.
+    pub fn is_refused(&self) -> bool {
+        self.shared.listen();
+        self.shared.refusal().is_some()
     }
 
     /// All topics that may be seen, by name.

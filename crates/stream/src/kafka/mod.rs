@@ -9,3 +9,4 @@ pub mod ffi;
 pub mod partitions;
 pub mod reader;
 pub mod security;
+mod token;

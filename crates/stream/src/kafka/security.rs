@@ -1,5 +1,6 @@
 //! How a client knows the brokers, and how it proves who it is.
 
+use crate::aws::Identity;
 use crate::{Error, Secret};
 
 /// Encryption and authentication of a client. The default is neither.
@@ -61,6 +62,8 @@ pub enum Sasl {
     Scram256(Login),
     /// SCRAM-SHA-512.
     Scram512(Login),
+    /// Tokens of AWS's identity service, as MSK takes them.
+    Iam(Identity),
 }
 
 /// A user and a password.
@@ -132,6 +135,7 @@ impl Sasl {
             Sasl::Plain(_) => "PLAIN",
             Sasl::Scram256(_) => "SCRAM-SHA-256",
             Sasl::Scram512(_) => "SCRAM-SHA-512",
+            Sasl::Iam(_) => "OAUTHBEARER",
         }
     }
 
@@ -142,6 +146,8 @@ impl Sasl {
                 properties.push(("sasl.username", login.user.clone()));
                 properties.push(("sasl.password", login.password.expose().to_owned()));
             }
+            // The tokens come later, one after the other.
+            Sasl::Iam(_) => {}
         }
     }
 }
@@ -215,6 +221,10 @@ pub enum Refusal {
     Login,
     /// The broker does not offer the SASL mechanism.
     Mechanism,
+    /// There is no token for want of credentials of AWS.
+    NoToken,
+    /// The broker does not accept the token of AWS.
+    Token,
     /// The client speaks TLS to a listener without.
     NoTls,
     /// The client speaks plain text to a listener with TLS.
@@ -268,6 +278,10 @@ impl Refusal {
             Refusal::SaslRequired
         } else if has(&["mechanism handshake failed"]) {
             Refusal::Mechanism
+        } else if has(&["Failed to acquire SASL OAUTHBEARER token"]) {
+            Refusal::NoToken
+        } else if is_authentication && has(&["OAUTHBEARER"]) {
+            Refusal::Token
         } else if is_authentication {
             Refusal::Login
         } else if has(&["SSL handshake failed"]) {

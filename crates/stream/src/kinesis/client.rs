@@ -1,8 +1,7 @@
 //! The client: requests without waiting, and readers.
 
 use super::config::Config;
-use super::fetch::Until;
-use super::reader::{Reader, ShardStart};
+use super::reader::{ReadOptions, Reader, ShardStart};
 use super::service::Service;
 use crate::Error;
 use crate::runtime::{self, Pending};
@@ -110,9 +109,9 @@ impl Client {
         &self,
         stream: &str,
         shards: Vec<ShardStart>,
-        until: Until,
+        options: &ReadOptions,
     ) -> Result<Reader, Error> {
-        Reader::start(&self.service, &self.wake, stream, shards, until)
+        Reader::start(&self.service, &self.wake, stream, shards, options)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::limit::Turns;
 use super::position::{Position, SequenceNumber};
+use super::reader::ReadOptions;
 use super::service::{Failure, Pause, Service};
 use crate::Error;
 use crate::wake::Wake;
@@ -35,6 +36,8 @@ pub enum Until {
 pub struct Page {
     /// The shard, by its place in the reader.
     pub shard: usize,
+    /// Its id.
+    pub shard_id: Arc<str>,
     /// The records.
     pub records: Vec<Record>,
     /// Everything that arrived in the shard before this time, in milliseconds since 1970, is in this page or in one before it.
@@ -76,11 +79,11 @@ pub struct Fetch {
     pub service: Arc<Service>,
     pub stream: String,
     /// The shard's id.
-    pub id: String,
+    pub id: Arc<str>,
     /// Its place in the reader.
     pub place: usize,
     pub from: Position,
-    pub until: Until,
+    pub options: ReadOptions,
     pub turns: Option<Turns>,
     pub memory: Arc<Semaphore>,
     pub pages: Sender<Result<Page, Error>>,
@@ -113,7 +116,11 @@ impl Fetch {
             }
             let memory = self.reserve().await;
             let asked = now_ms();
-            match self.service.records(&self.stream, &current).await {
+            match self
+                .service
+                .records(&self.stream, &current, self.options.page_records)
+                .await
+            {
                 Ok(answer) => {
                     pause.reset();
                     iterator = answer.next_shard_iterator.clone();
@@ -178,7 +185,7 @@ impl Fetch {
         match error {
             Error::Broker { cause, .. } => Error::Shard {
                 stream: self.stream.clone(),
-                shard: self.id.clone(),
+                shard: self.id.to_string(),
                 cause,
             },
             other => other,
@@ -198,13 +205,13 @@ impl Fetch {
         }
         let is_closed = answer.next_shard_iterator.is_none();
         let behind_ms = answer.millis_behind_latest;
-        let newer = match self.until {
+        let newer = match self.options.until {
             Until::Parity(began) => records
                 .iter()
                 .position(|record| arrival(record).is_some_and(|arrived| arrived > began)),
             Until::Stopped => None,
         };
-        let caught_up_to = match (newer, self.until) {
+        let caught_up_to = match (newer, self.options.until) {
             (Some(first), Until::Parity(began)) => {
                 records.truncate(first);
                 Some(began)
@@ -213,11 +220,12 @@ impl Fetch {
             _ => records.last().and_then(arrival),
         };
         let at_end = newer.is_none() && is_closed;
-        let at_parity =
-            matches!(self.until, Until::Parity(_)) && (newer.is_some() || behind_ms == Some(0));
+        let at_parity = matches!(self.options.until, Until::Parity(_))
+            && (newer.is_some() || behind_ms == Some(0));
         let children = answer.child_shards.unwrap_or_default();
         Page {
             shard: self.place,
+            shard_id: Arc::clone(&self.id),
             is_last: at_end,
             children: children
                 .into_iter()

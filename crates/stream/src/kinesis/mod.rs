@@ -16,4 +16,4 @@ pub use client::{Client, Shard, StreamDescription};
 pub use config::Config;
 pub use fetch::{Until, now_ms};
 pub use position::{Position, SequenceNumber};
-pub use reader::{Next, Reader, Record, Records, ShardStart, ShardState};
+pub use reader::{Next, ReadOptions, Reader, Record, Records, ShardStart, ShardState};

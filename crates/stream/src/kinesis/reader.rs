@@ -22,6 +22,15 @@ pub struct ShardStart {
     pub from: Position,
 }
 
+/// How a reader works.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ReadOptions {
+    /// How far to read.
+    pub until: Until,
+    /// At most so many records a page, for who wants only a few.
+    pub page_records: Option<u32>,
+}
+
 /// How far a shard has been read.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ShardState {
@@ -37,14 +46,12 @@ pub struct ShardState {
     pub caught_up_to: Option<i64>,
     /// How far behind the newest record the service said that we are.
     pub behind_ms: Option<i64>,
-    /// A record was returned.
-    pub has_moved: bool,
 }
 
 /// A record, borrowed from the reader until its next call.
 #[derive(Clone, Copy)]
 pub struct Record<'a> {
-    shard: usize,
+    page: &'a Page,
     record: &'a aws_sdk_kinesis::types::Record,
 }
 
@@ -52,7 +59,13 @@ impl<'a> Record<'a> {
     /// The shard, by its place in [`Reader::shards`].
     #[inline]
     pub fn shard(&self) -> usize {
-        self.shard
+        self.page.shard
+    }
+
+    /// The shard's id.
+    #[inline]
+    pub fn shard_id(&self) -> &'a str {
+        &self.page.shard_id
     }
 
     /// The sequence number, which is text of the service's.
@@ -119,7 +132,7 @@ impl Records {
         let &(page, at) = self.places.get(index)?;
         let page = &self.pages[page as usize];
         Some(Record {
-            shard: page.shard,
+            page,
             record: &page.records[at as usize],
         })
     }
@@ -136,7 +149,7 @@ pub struct Reader {
     service: Arc<Service>,
     wake: Arc<Wake>,
     stream: String,
-    until: Until,
+    options: ReadOptions,
     memory: Arc<Semaphore>,
     slots: Vec<Slot>,
     pages: Receiver<Result<Page, Error>>,
@@ -155,7 +168,7 @@ impl Reader {
         wake: &Arc<Wake>,
         stream: &str,
         shards: Vec<ShardStart>,
-        until: Until,
+        options: &ReadOptions,
     ) -> Result<Reader, Error> {
         let (sender, pages) = mpsc::channel();
         let memory = service.config().memory_bytes.max(LARGEST_PAGE);
@@ -163,7 +176,7 @@ impl Reader {
             service: Arc::clone(service),
             wake: Arc::clone(wake),
             stream: stream.to_owned(),
-            until,
+            options: *options,
             memory: Arc::new(Semaphore::new(memory.min(Semaphore::MAX_PERMITS))),
             slots: Vec::new(),
             pages,
@@ -187,15 +200,7 @@ impl Reader {
             return;
         }
         self.slots.push(Slot {
-            state: ShardState {
-                id: shard.id,
-                parents: shard.parents,
-                position: shard.from,
-                is_drained: false,
-                caught_up_to: None,
-                behind_ms: None,
-                has_moved: false,
-            },
+            state: ShardState::new(&shard),
             is_started: false,
             is_done: false,
         });
@@ -211,15 +216,15 @@ impl Reader {
             let state = &slot.state;
             let config = self.service.config();
             let endpoint = config.endpoint_url.as_deref().unwrap_or_default();
-            let region = config.region.as_deref().unwrap_or_default();
+            let region = config.identity.region.as_deref().unwrap_or_default();
             let name = format!("{endpoint} {region} {} {}", self.stream, state.id);
             let fetch = Fetch {
                 service: Arc::clone(&self.service),
                 stream: self.stream.clone(),
-                id: state.id.clone(),
+                id: state.id.as_str().into(),
                 place,
                 from: state.position.clone(),
-                until: self.until,
+                options: self.options,
                 turns: config.keep_limits.then(|| limit::turns(name)),
                 memory: Arc::clone(&self.memory),
                 pages: self.sender.clone(),
@@ -277,10 +282,7 @@ impl Reader {
         self.at += 1;
         self.records += 1;
         self.bytes += fetch::size(record);
-        Ok(Next::Record(Record {
-            shard: page.shard,
-            record,
-        }))
+        Ok(Next::Record(Record { page, record }))
     }
 
     /// A page has been returned whole.
@@ -364,11 +366,6 @@ impl Reader {
         states
     }
 
-    /// The id of a shard, by its place.
-    pub fn shard_id(&self, place: usize) -> &str {
-        self.slots.get(place).map_or("", |slot| &slot.state.id)
-    }
-
     /// The shards that are still being read, for a message.
     pub fn unfinished(&self) -> Vec<&str> {
         self.slots
@@ -403,10 +400,21 @@ impl Drop for Reader {
 }
 
 impl ShardState {
+    /// Nothing is read yet.
+    pub fn new(start: &ShardStart) -> ShardState {
+        ShardState {
+            id: start.id.clone(),
+            parents: start.parents.clone(),
+            position: start.from.clone(),
+            is_drained: false,
+            caught_up_to: None,
+            behind_ms: None,
+        }
+    }
+
     fn move_to(&mut self, record: &aws_sdk_kinesis::types::Record) {
         if let Some(number) = SequenceNumber::parse(&record.sequence_number) {
             self.position = Position::After(number);
-            self.has_moved = true;
         }
     }
 }

@@ -81,9 +81,10 @@ impl Service {
         let mut loader = aws_config::defaults(BehaviorVersion::latest())
             .http_client(http)
             .timeout_config(timeouts)
+            .credentials_provider(self.config.identity.provider())
             // What is tried again is seen here, and shown.
             .retry_config(RetryConfig::disabled());
-        if let Some(region) = &self.config.region {
+        if let Some(region) = &self.config.identity.region {
             loader = loader.region(aws_config::Region::new(region.clone()));
         }
         let shared = loader.load().await;
@@ -180,9 +181,15 @@ impl Service {
     }
 
     /// The next page of records.
-    pub async fn records(&self, stream: &str, iterator: &str) -> Result<GetRecordsOutput, Failure> {
+    pub async fn records(
+        &self,
+        stream: &str,
+        iterator: &str,
+        most: Option<u32>,
+    ) -> Result<GetRecordsOutput, Failure> {
         let client = self.client().await?;
         let request = client.get_records().shard_iterator(iterator);
+        let request = request.set_limit(most.and_then(|most| i32::try_from(most).ok()));
         // Streams of other accounts are found by their ARN only.
         let answer = request.set_stream_arn(target(stream).1).send().await;
         answer.map_err(|error| sorted("GetRecords", Some(stream), &error))

@@ -273,6 +273,37 @@ impl Handle {
         }
     }
 
+    /// Gives the client the token that it shows brokers from now on.
+    pub fn set_token(&self, token: &str, expires_ms: i64) {
+        let mut message = Message512::new();
+        let Ok(value) = CString::new(token) else {
+            return;
+        };
+        // SAFETY: the strings are copied; there are no extensions.
+        let code = unsafe {
+            rd::rd_kafka_oauthbearer_set_token(
+                self.raw(),
+                value.as_ptr(),
+                expires_ms,
+                c"redshift_streaming".as_ptr(),
+                ptr::null_mut(),
+                0,
+                message.start(),
+                message.0.len(),
+            )
+        };
+        if code != rd::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR {
+            self.fail_token(&message.text());
+        }
+    }
+
+    /// Tells the client that there is no token, and why; it comes up as an error of authentication.
+    pub fn fail_token(&self, why: &str) {
+        let why = CString::new(why.replace('\0', " ")).unwrap_or_default();
+        // SAFETY: the string is copied.
+        unsafe { rd::rd_kafka_oauthbearer_set_token_failure(self.raw(), why.as_ptr()) };
+    }
+
     /// Gives this reference up on a thread of its own, since destroying the client joins threads that may hang in
     /// name resolution. Returns whether the client was destroyed within `timeout`.
     pub fn release(self: Arc<Handle>, destroyed: &Receiver<()>, timeout: Duration) -> bool {

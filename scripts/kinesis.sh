@@ -1,0 +1,55 @@
+#!/usr/bin/env bash
+# The Kinesis emulator (npm's kinesis-local): kinesis.sh fetch|start|stop|samples. Its streams live in memory.
+set -euo pipefail
+. "$(dirname "$0")/lib.sh"
+open_run_dir
+
+pid_file=$RUN/kinesis.pid
+log=$RUN/log/kinesis.log
+# Fetched once, whatever becomes of .run; the lock file says which bytes it must be.
+package=$CARGO_TARGET_DIR/kinesis-emulator
+program=$package/node_modules/kinesis-local/main.js
+
+fetch() {
+  if cmp -s "$ROOT/tests/kinesis/package-lock.json" "$package/installed.json"; then return; fi
+  step "fetching the Kinesis emulator from npm"
+  rm -rf "$package"
+  mkdir -p "$package"
+  cp "$ROOT/tests/kinesis/package.json" "$ROOT/tests/kinesis/package-lock.json" "$package"
+  (cd "$package" && npm ci --no-audit --no-fund --silent) >"$RUN/log/npm.log" 2>&1 || { tail -n 20 "$RUN/log/npm.log" >&2; die "npm could not fetch the Kinesis emulator"; }
+  cp "$package/package-lock.json" "$package/installed.json"
+}
+
+endpoint() { echo "http://127.0.0.1:$(cat "$RUN/kinesis.port")"; }
+
+answers() { pid_runs "$pid_file" "$program" && ! port_is_free "$(cat "$RUN/kinesis.port")"; }
+
+start() {
+  if [ -s "$RUN/kinesis.endpoint" ] && answers; then return; fi
+  stop
+  fetch
+  step "starting the Kinesis emulator"
+  free_port 4567 >"$RUN/kinesis.port"
+  # It reads its own configuration from where it stands.
+  (
+    cd "$(dirname "$program")"
+    KINESIS_MOCK_PLAIN_PORT=$(cat "$RUN/kinesis.port") KINESIS_MOCK_TLS_PORT=$(free_port $(($(cat "$RUN/kinesis.port") + 1))) \
+      SHARD_LIMIT=10000 LOG_LEVEL=WARN AWS_REGION=us-east-1 exec setsid node "$program" >"$log" 2>&1 </dev/null
+  ) &
+  echo $! >"$pid_file"
+  wait_for 30 answers || { tail -n 20 "$log" >&2; stop; die "the Kinesis emulator did not start"; }
+  endpoint >"$RUN/kinesis.endpoint"
+}
+
+stop() {
+  stop_pid "$pid_file" "$program" 5
+  rm -f "$RUN/kinesis.endpoint"
+}
+
+case ${1:-} in
+  fetch) fetch ;;
+  start) start ;;
+  stop) stop ;;
+  samples) "$("$ROOT/scripts/venv.sh")" "$ROOT/tests/kinesis/samples.py" "$(cat "$RUN/kinesis.endpoint")" ;;
+  *) die "usage: kinesis.sh fetch|start|stop|samples" ;;
+esac

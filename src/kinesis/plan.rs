@@ -1,0 +1,160 @@
+//! Which shards a refresh reads, and from where: the view's checkpoints against the shards that the stream has now.
+//!
+//! A row is kept for each shard that the service shows: those that are drained are not read again, and a shard without a row is new. Whatever
+//! expired before it was loaded is an error that names the time, or, by `on_data_loss = 'continue'`, a logged loss: never silence.
+
+use crate::catalog::checkpoint;
+use crate::catalog::ledger::{Failure, Reason};
+use crate::catalog::materialized_view::MaterializedView;
+use crate::catalog::shard_checkpoint::{self, ShardCheckpoint};
+use crate::error;
+use crate::pg::time;
+use crate::scan::column::to_timestamp;
+use crate::view::options::OnDataLoss;
+use stream::kinesis::{Position, ShardStart, ShardState, StreamDescription};
+
+/// What a refresh is to read.
+pub struct Plan {
+    /// The shards that are not drained, by id.
+    pub shards: Vec<ShardStart>,
+    /// Losses that `on_data_loss = 'continue'` accepts.
+    pub lost: Vec<Failure>,
+    /// The stream's creation time, as it is stored.
+    created: String,
+    /// What is stored.
+    stored: Vec<ShardCheckpoint>,
+    /// Shards that the service does not show any more.
+    gone: Vec<String>,
+}
+
+/// Compares checkpoints and stream. `now_ms` is the time by which retention is judged.
+pub fn plan(
+    view: &MaterializedView,
+    stream: &StreamDescription,
+    stored: Vec<ShardCheckpoint>,
+    now_ms: i64,
+) -> Plan {
+    if stored.is_empty() {
+        error::no_checkpoint(&view.name()).raise();
+    }
+    let mut plan = Plan {
+        shards: Vec::new(),
+        lost: Vec::new(),
+        created: stream.created_ms.to_string(),
+        stored,
+        gone: Vec::new(),
+    };
+    let is_other = plan.accept_new_stream(view, stream);
+    let oldest = now_ms - stream.retention.as_millis() as i64;
+    for row in &plan.stored {
+        let is_shown = stream.shards.iter().any(|shard| shard.id == row.shard);
+        if !is_shown {
+            plan.gone.push(row.shard.clone());
+        }
+        let Some(caught_up_to) = row.caught_up_to.filter(|_| !row.is_drained && !is_other) else {
+            continue;
+        };
+        // A shard is shown as long as it has records. So whatever is missing arrived longer ago than the retention.
+        if caught_up_to < oldest {
+            let (from, until) = (utc(caught_up_to), utc(oldest));
+            if view.options.on_data_loss == OnDataLoss::Fail {
+                error::shard_expired(&view.name(), &stream.name, &row.shard, &from, &until).raise();
+            }
+            let reason = Reason::Expired { from, until };
+            plan.lost.push(loss(row, reason));
+        }
+    }
+    for shard in &stream.shards {
+        let row = plan.stored.iter().find(|row| row.shard == shard.id);
+        let from = match row {
+            _ if is_other => Position::Horizon,
+            Some(row) if row.is_drained => continue,
+            Some(row) => row.position.clone(),
+            // A child begins where its parents end.
+            None => Position::Horizon,
+        };
+        plan.shards.push(ShardStart {
+            id: shard.id.clone(),
+            parents: shard.parents.clone(),
+            from,
+        });
+    }
+    plan
+}
+
+impl Plan {
+    /// Is this another stream than the one that the positions belong to? Then it is read from its start, if the view takes losses.
+    fn accept_new_stream(&mut self, view: &MaterializedView, stream: &StreamDescription) -> bool {
+        let other = |row: &&ShardCheckpoint| {
+            let created = row.stream_created.as_ref();
+            created.is_some_and(|created| *created != self.created)
+        };
+        let Some(old) = self.stored.iter().find(other) else {
+            return false;
+        };
+        if view.options.on_data_loss == OnDataLoss::Fail {
+            let old = old.stream_created.as_ref().and_then(|ms| ms.parse().ok());
+            let (old, new) = (utc(old.unwrap_or_default()), utc(stream.created_ms));
+            error::stream_recreated(&view.name(), &stream.name, &old, &new).raise();
+        }
+        let unread = self.stored.iter().filter(|row| !row.is_drained);
+        self.lost = unread.map(|row| loss(row, Reason::Recreated)).collect();
+        true
+    }
+
+    /// Stores where the next refresh resumes. Returns each shard with the position that it had.
+    pub fn store<'a>(
+        &self,
+        mv_id: i64,
+        reached: &'a [ShardState],
+    ) -> Vec<(&'a ShardState, Position)> {
+        for shard in &self.gone {
+            checkpoint::remove(mv_id, shard);
+        }
+        let mut moved = Vec::with_capacity(reached.len());
+        let mut has_new = false;
+        for state in reached {
+            let row = self.stored.iter().find(|row| row.shard == state.id);
+            has_new |= row.is_none();
+            let new = self.checkpoint(state, row);
+            if row != Some(&new) {
+                shard_checkpoint::store(mv_id, &new);
+            }
+            let before = self.shards.iter().find(|shard| shard.id == state.id);
+            let before = before.map_or(Position::Horizon, |shard| shard.from.clone());
+            moved.push((state, before));
+        }
+        if has_new {
+            checkpoint::touch_first(mv_id);
+        }
+        moved
+    }
+
+    /// What is stored of a shard.
+    fn checkpoint(&self, state: &ShardState, before: Option<&ShardCheckpoint>) -> ShardCheckpoint {
+        let is_same = |row: &&ShardCheckpoint| row.stream_created.as_ref() == Some(&self.created);
+        let known = before.filter(is_same).and_then(|row| row.caught_up_to);
+        ShardCheckpoint {
+            shard: state.id.clone(),
+            position: state.position.clone(),
+            stream_created: Some(self.created.clone()),
+            caught_up_to: state.caught_up_to.max(known),
+            is_drained: state.is_drained,
+        }
+    }
+}
+
+fn loss(row: &ShardCheckpoint, reason: Reason) -> Failure {
+    Failure {
+        partition: row.shard.clone(),
+        position: row.position.to_string(),
+        timestamp_type: "U",
+        timestamp: None,
+        reason,
+    }
+}
+
+/// A time in milliseconds since 1970 as text.
+pub fn utc(ms: i64) -> String {
+    to_timestamp(ms).map_or_else(|| ms.to_string(), time::utc_text)
+}

@@ -1,0 +1,36 @@
+//! Values with units, read as Postgres reads those of its settings.
+
+use super::relation::c_text;
+use pgrx::pg_sys;
+
+/// What a plain number counts.
+#[derive(Clone, Copy)]
+pub enum Unit {
+    /// Nothing in particular: no unit may stand behind it.
+    None,
+    /// Kilobytes.
+    Kilobytes,
+    /// Milliseconds.
+    Milliseconds,
+}
+
+/// A whole number such as `100`, `8MB` or `2s`; `None` if it is none.
+pub fn parse(value: &str, unit: Unit) -> Option<i32> {
+    let flags = match unit {
+        Unit::None => 0,
+        Unit::Kilobytes => pg_sys::GUC_UNIT_KB,
+        Unit::Milliseconds => pg_sys::GUC_UNIT_MS,
+    };
+    let value = c_text(value);
+    let mut number = 0;
+    // SAFETY: the text and the number outlive the call; no hint is wanted.
+    let read = unsafe {
+        pg_sys::parse_int(
+            value.as_ptr(),
+            &mut number,
+            flags as i32,
+            std::ptr::null_mut(),
+        )
+    };
+    read.then_some(number)
+}

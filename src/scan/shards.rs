@@ -1,0 +1,350 @@
+//! The scan of a stream of Kinesis: its shards side by side, to parity.
+//!
+//! A peek reads every shard from its oldest record (or the time that the query asks for) and moves no position.
+
+use super::CurrentRecord;
+use super::bounds::Bounds;
+use super::column::{Column, RowFiller, to_milliseconds};
+use super::job::{self, Input, Job, Limits, MAX_LISTED_SKIPS, Outcome, Progress, SkippedRecord};
+use crate::kinesis::source::Source;
+use crate::pg::relation::Oid;
+use crate::pg::tuple::RowWriter;
+use crate::pg::{time, wait};
+use crate::source::Stream;
+use crate::{error, settings};
+use std::cell::RefCell;
+use std::ffi::CStr;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+use stream::TimestampType;
+use stream::kinesis::{
+    Client, Next, Position, ReadOptions, Reader, Record, Records, ShardStart, Until, now_ms,
+};
+
+/// A query that wants a few records buffers no more than this.
+const SMALL_PEEK_BYTES: usize = 10 * 1024 * 1024;
+/// LIMITs up to this are a few records.
+const SMALL_PEEK_RECORDS: u64 = 1000;
+
+/// A batch of rows that lands together is not longer: so long it is remembered which record is which.
+const REMEMBERED: usize = 2048;
+
+/// Shards and sequence numbers of the latest records. The strings stay, so that a record costs no allocation.
+#[derive(Default)]
+struct Recent {
+    records: Vec<(String, String)>,
+    next: u64,
+}
+
+thread_local! {
+    static RECENT: RefCell<Recent> = RefCell::default();
+}
+
+/// Shard and sequence number of one of the latest records.
+pub fn recent_record(number: u64) -> Option<(String, String)> {
+    RECENT.with_borrow(|recent| {
+        let is_known = recent.next - number <= REMEMBERED as u64;
+        let record = recent.records.get(number as usize % REMEMBERED);
+        record.filter(|_| is_known).cloned()
+    })
+}
+
+fn remember(record: &Record) {
+    RECENT.with_borrow_mut(|recent| {
+        let place = recent.next as usize % REMEMBERED;
+        if recent.records.len() <= place {
+            recent.records.push(Default::default());
+        }
+        let (shard, number) = &mut recent.records[place];
+        shard.clear();
+        shard.push_str(record.shard_id());
+        number.clear();
+        number.push_str(record.sequence_number());
+        super::work_on(Some(CurrentRecord::Shard(recent.next)));
+        recent.next += 1;
+    });
+}
+
+/// A scan of a stream.
+pub struct ShardScan {
+    table: Oid,
+    /// Who reads.
+    user: Oid,
+    filler: RowFiller,
+    /// How many records are enough; 0 for all.
+    limit: u64,
+    returned: u64,
+    waited: Duration,
+    open: Option<Open>,
+    refresh: Option<Refresh>,
+}
+
+/// Where the records come from.
+enum Open {
+    /// The reader goes before its client.
+    Read(Box<Reader>, Rc<Client>),
+    /// A worker has taken them already; with the place of the next one.
+    Taken(Rc<Records>, usize),
+}
+
+/// What only a refresh's scan has.
+struct Refresh {
+    input: Option<Input>,
+    limits: Limits,
+    refresh_time: i64,
+    /// One a shard, in the order of the reader's.
+    progress: Vec<Progress>,
+    current: usize,
+    scanned: u64,
+    bytes: u64,
+    skipped: Vec<SkippedRecord>,
+    stopped_early: bool,
+}
+
+impl ShardScan {
+    /// Prepares a scan; the service is asked when the first record is.
+    pub fn begin(table: Oid, user: Oid, columns: Vec<(usize, Column)>, limit: u64) -> ShardScan {
+        let refresh = job::take(table).map(|job| Refresh::new(*job));
+        let refresh_time = refresh
+            .as_ref()
+            .map_or_else(time::statement_start_utc, |refresh| refresh.refresh_time);
+        ShardScan {
+            table,
+            user,
+            filler: RowFiller::new(columns, refresh_time),
+            limit,
+            returned: 0,
+            waited: Duration::ZERO,
+            open: None,
+            refresh,
+        }
+    }
+
+    /// Has reading begun?
+    pub fn is_open(&self) -> bool {
+        self.open.is_some()
+    }
+
+    /// Begins to read.
+    pub fn open(&mut self, bounds: &Bounds) {
+        self.open = Some(match &mut self.refresh {
+            Some(refresh) => match refresh.input.take() {
+                Some(Input::FetchShards(reader, client)) => Open::Read(reader, client),
+                Some(Input::TakenShards(records)) => Open::Taken(records, 0),
+                _ => error::rescan().raise(),
+            },
+            None => peek(self.table, self.user, self.limit, bounds),
+        });
+    }
+
+    /// Reads again, for a plan that needs the stream more than once.
+    pub fn restart(&mut self) {
+        self.returned = 0;
+        if self.refresh.is_some() && self.open.is_some() {
+            error::rescan().raise();
+        }
+        // Opened again with the bounds of then.
+        self.open = None;
+    }
+
+    /// Writes the next record as a row; false at the end.
+    pub fn next(&mut self, row: &mut RowWriter) -> bool {
+        let Some(open) = self.open.as_mut() else {
+            return false;
+        };
+        if self.limit > 0 && self.returned >= self.limit {
+            return false;
+        }
+        let mut silence: Option<(u64, Instant)> = None;
+        loop {
+            if let Some(refresh) = &mut self.refresh
+                && refresh.reached_limit()
+            {
+                return false;
+            }
+            let next = match open {
+                Open::Taken(records, at) => {
+                    *at += 1;
+                    records.get(*at - 1).map_or(Next::End, Next::Record)
+                }
+                Open::Read(reader, _) => match reader.next() {
+                    Ok(next) => next,
+                    Err(error) => {
+                        let label = Stream::of_table(self.table, self.user).label();
+                        error::service(&label, &error).raise()
+                    }
+                },
+            };
+            match next {
+                Next::Record(record) => {
+                    if let Some(refresh) = &mut self.refresh
+                        && !refresh.accept(&record)
+                    {
+                        continue;
+                    }
+                    self.filler.fill_shard_record(&record, row);
+                    self.returned += 1;
+                    return true;
+                }
+                Next::End => return false,
+                Next::Wait => {
+                    let Open::Read(reader, client) = &*open else {
+                        return false;
+                    };
+                    let began = Instant::now();
+                    // An answer without records is a sign of life.
+                    if silence.is_none_or(|(answers, _)| answers != reader.answers()) {
+                        silence = Some((reader.answers(), began + settings::fetch_timeout()));
+                    }
+                    let deadline = silence.map_or(began, |(_, deadline)| deadline);
+                    if began >= deadline {
+                        let waiting_for = reader.unfinished().join(", ");
+                        let label = Stream::of_table(self.table, self.user).label();
+                        error::shards_stalled(&label, &waiting_for, client.last_trouble()).raise();
+                    }
+                    wait::readable(client.wake_fd(), deadline);
+                    client.clear_wake();
+                    self.waited += began.elapsed();
+                }
+            }
+        }
+    }
+
+    /// The row that `next` wrote did not pass the WHERE.
+    pub fn filtered(&mut self) {
+        if let Some(refresh) = &mut self.refresh {
+            refresh.progress[refresh.current].filtered += 1;
+        }
+    }
+
+    /// Ends the scan; a refresh's outcome is laid down for it.
+    pub fn end(mut self) {
+        let Some(refresh) = &mut self.refresh else {
+            return;
+        };
+        let shards = match &self.open {
+            Some(Open::Read(reader, _)) => reader.shards(),
+            _ => Vec::new(),
+        };
+        let mut progress = std::mem::take(&mut refresh.progress);
+        progress.resize(progress.len().max(shards.len()), Progress::default());
+        job::finish(Outcome {
+            partitions: progress,
+            skipped: std::mem::take(&mut refresh.skipped),
+            stopped_early: refresh.stopped_early,
+            shards,
+        });
+    }
+
+    /// For EXPLAIN ANALYZE: what was read, and how long records were waited for.
+    pub fn statistics(&self, timing: bool) -> Vec<(&'static CStr, String)> {
+        let (records, bytes, shards) = match &self.open {
+            None => return Vec::new(),
+            Some(Open::Read(reader, _)) => {
+                let shards: Vec<String> = reader.shards().into_iter().map(|s| s.id).collect();
+                (reader.records(), reader.bytes(), shards.join(", "))
+            }
+            Some(Open::Taken(records, at)) => (*at as u64, records.bytes(), String::new()),
+        };
+        let mut lines = vec![
+            (c"Shards Read", shards),
+            (c"Records", records.to_string()),
+            (c"Bytes", bytes.to_string()),
+        ];
+        if timing {
+            let waited = self.waited.as_secs_f64() * 1000.0;
+            lines.push((c"Wait", format!("{waited:.3} ms")));
+        }
+        lines
+    }
+}
+
+impl Refresh {
+    fn new(job: Job) -> Refresh {
+        Refresh {
+            input: Some(job.input),
+            limits: job.limits,
+            refresh_time: job.refresh_time,
+            progress: Vec::new(),
+            current: 0,
+            scanned: 0,
+            bytes: 0,
+            skipped: Vec::new(),
+            stopped_early: false,
+        }
+    }
+
+    fn reached_limit(&mut self) -> bool {
+        let limits = &self.limits;
+        self.stopped_early = self.scanned >= limits.max_records || self.bytes >= limits.max_bytes;
+        self.stopped_early
+    }
+
+    /// Counts a record; false if it is too large to load.
+    fn accept(&mut self, record: &Record) -> bool {
+        remember(record);
+        self.current = record.shard();
+        if self.progress.len() <= self.current {
+            self.progress.resize(self.current + 1, Progress::default());
+        }
+        let data = record.data().len() as u64;
+        let bytes = data + record.partition_key().map_or(0, str::len) as u64;
+        self.scanned += 1;
+        self.bytes += bytes;
+        let progress = &mut self.progress[self.current];
+        progress.count(bytes, record.arrival_ms());
+        if data <= self.limits.max_record_bytes {
+            return true;
+        }
+        progress.skipped += 1;
+        if self.skipped.len() < MAX_LISTED_SKIPS {
+            self.skipped.push(SkippedRecord {
+                partition: record.shard_id().to_owned(),
+                position: record.sequence_number().to_owned(),
+                timestamp: record
+                    .arrival_ms()
+                    .map(|time| (TimestampType::LogAppend, time)),
+                bytes: data,
+                part: "value",
+            });
+        }
+        false
+    }
+}
+
+/// Everything that is in the stream now, within the bounds.
+fn peek(table: Oid, user: Oid, limit: u64, bounds: &Bounds) -> Open {
+    let (source, stream) = Source::of_stream(table, user);
+    let few = (1..=SMALL_PEEK_RECORDS).contains(&limit);
+    let memory = settings::memory_limit_bytes();
+    let client = source.connect(if few {
+        memory.min(SMALL_PEEK_BYTES)
+    } else {
+        memory
+    });
+    let description = source.describe(&client, &stream);
+    let from = match bounds.timestamp_from {
+        // Later than now is not taken by the service, and has no records.
+        Some(from) => Position::Time(to_milliseconds(from).clamp(0, now_ms())),
+        None => Position::Horizon,
+    };
+    let shards = description
+        .shards
+        .iter()
+        .filter(|shard| bounds.has_shard(&shard.id))
+        .map(|shard| ShardStart {
+            id: shard.id.clone(),
+            // In no order: all at once.
+            parents: Vec::new(),
+            from: from.clone(),
+        })
+        .collect();
+    let options = ReadOptions {
+        until: Until::Parity(now_ms()),
+        page_records: few.then_some(limit as u32),
+    };
+    let reader = client
+        .read(&stream, shards, &options)
+        .unwrap_or_else(|error| error::service(&source.label(), &error).raise());
+    Open::Read(Box::new(reader), Rc::new(client))
+}

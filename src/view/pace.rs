@@ -1,0 +1,130 @@
+//! Options of WITH (..) that say how a worker loads a view. Those that are not given follow the settings of the same names.
+
+use crate::error;
+use crate::pg::node::Definition;
+use crate::pg::setting_value::{self, Unit};
+use crate::settings;
+use std::time::Duration;
+
+/// Workers that a view can be divided among.
+const MOST_PARALLEL: i32 = crate::pg::shared::MOST_WORKERS as i32;
+
+/// How a worker loads a view.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Pace {
+    /// `batch_records`
+    pub batch_records: Option<i32>,
+    /// `batch_size`, in kilobytes.
+    pub batch_kb: Option<i32>,
+    /// `commit_window_ms`
+    pub commit_window_ms: Option<i32>,
+    /// `max_records_per_second`
+    pub max_records_per_second: Option<i32>,
+    /// `parallel`: how many workers divide the partitions.
+    pub parallel: i32,
+}
+
+impl Default for Pace {
+    fn default() -> Pace {
+        Pace {
+            batch_records: None,
+            batch_kb: None,
+            commit_window_ms: None,
+            max_records_per_second: None,
+            parallel: 1,
+        }
+    }
+}
+
+/// Is this one of the options here?
+pub fn is_option(name: &str) -> bool {
+    matches!(
+        name,
+        "batch_records" | "batch_size" | "commit_window_ms" | "max_records_per_second" | "parallel"
+    )
+}
+
+impl Pace {
+    /// Changes one option.
+    pub fn set(&mut self, option: &Definition) {
+        match option.name.as_str() {
+            "batch_records" => {
+                self.batch_records = Some(number(
+                    option,
+                    Unit::None,
+                    settings::BATCH_RECORDS_RANGE,
+                    "a whole number from 1 to 10000000",
+                ))
+            }
+            "batch_size" => {
+                self.batch_kb = Some(number(
+                    option,
+                    Unit::Kilobytes,
+                    settings::BATCH_KB_RANGE,
+                    "an amount of memory from 1kB to 1GB, such as 512kB",
+                ))
+            }
+            "commit_window_ms" => {
+                self.commit_window_ms = Some(number(
+                    option,
+                    Unit::Milliseconds,
+                    settings::COMMIT_WINDOW_RANGE,
+                    "a time from 0 to 1h, such as 100ms",
+                ))
+            }
+            "max_records_per_second" => {
+                self.max_records_per_second = Some(number(
+                    option,
+                    Unit::None,
+                    (1, i32::MAX),
+                    "a whole number greater than 0",
+                ))
+            }
+            _ => {
+                self.parallel = number(
+                    option,
+                    Unit::None,
+                    (1, MOST_PARALLEL),
+                    "a whole number from 1 to 16",
+                )
+            }
+        }
+    }
+
+    /// Sets one option back to its default.
+    pub fn reset(&mut self, name: &str) {
+        match name {
+            "batch_records" => self.batch_records = None,
+            "batch_size" => self.batch_kb = None,
+            "commit_window_ms" => self.commit_window_ms = None,
+            "max_records_per_second" => self.max_records_per_second = None,
+            _ => self.parallel = 1,
+        }
+    }
+
+    /// At most so many records and bytes are loaded in one transaction.
+    pub fn batch_limits(&self) -> (usize, u64) {
+        let (records, bytes) = settings::batch_limits();
+        (
+            self.batch_records
+                .map_or(records, |records| usize::try_from(records).unwrap_or(1)),
+            self.batch_kb
+                .map_or(bytes, |kb| u64::try_from(kb).unwrap_or(1) * 1024),
+        )
+    }
+
+    /// There is at most one commit in this time.
+    pub fn commit_window(&self) -> Duration {
+        self.commit_window_ms
+            .map_or_else(settings::commit_window, |ms| {
+                Duration::from_millis(u64::try_from(ms).unwrap_or(0))
+            })
+    }
+}
+
+fn number(option: &Definition, unit: Unit, range: (i32, i32), allowed: &str) -> i32 {
+    let value = option.value.clone().unwrap_or_default();
+    setting_value::parse(&value, unit)
+        .filter(|number| (range.0..=range.1).contains(number))
+        .unwrap_or_else(|| error::option_value(&option.name, &value, allowed).raise())
+}

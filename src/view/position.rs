@@ -1,0 +1,119 @@
+//! Moving a view's positions: to the earliest record, the latest, a time, or an explicit one. The move is written into the ledger.
+
+use super::{definition, owned, start};
+use crate::catalog::checkpoint::{self, Checkpoint};
+use crate::catalog::materialized_view::MaterializedView;
+use crate::catalog::shard_checkpoint::{self, ShardCheckpoint};
+use crate::catalog::{ledger, refresh_history};
+use crate::pg::relation::{self, Oid};
+use crate::pg::shared;
+use crate::source::{Source, Stream};
+use crate::{error, kinesis};
+
+/// Moves the positions in one partition or shard, or (null) in all. Refused while a refresh runs.
+pub fn set(table: Oid, partition_id: Option<&str>, position: &str) {
+    let view = owned(table);
+    if checkpoint::is_locked_by_others(view.id) {
+        error::refreshing(&view.name()).raise();
+    }
+    let stream = view.definition.and_then(definition::stream_of);
+    match stream.map(|stream| Stream::of_table(stream, relation::owner(table))) {
+        Some(Stream::Kinesis(source, stream)) => {
+            set_in_stream(&view, &source, &stream, partition_id, position)
+        }
+        Some(Stream::Topic(source, topic)) => {
+            set_in_topic(&view, Some((&source, &topic)), partition_id, position)
+        }
+        // Numbers can be stored all the same.
+        None => set_in_topic(&view, None, partition_id, position),
+    }
+    shared::nudge_at_commit();
+}
+
+fn set_in_topic(
+    view: &MaterializedView,
+    topic: Option<(&Source, &str)>,
+    partition_id: Option<&str>,
+    position: &str,
+) {
+    let mut known = checkpoint::lock(view.id);
+    if let Some((source, topic)) = topic.filter(|_| known.is_empty()) {
+        known = start::checkpoints(source, topic, None);
+    }
+    let chosen: Vec<Checkpoint> = known
+        .into_iter()
+        .filter(|c| partition_id.is_none_or(|id| c.partition.to_string() == id))
+        .collect();
+    if chosen.is_empty() {
+        error::unknown_partition(&view.name(), partition_id.unwrap_or_default()).raise();
+    }
+    let text = position.trim();
+    let target: Box<dyn Fn(i32) -> Option<i64>> = match (text.parse::<i64>(), topic) {
+        (Ok(offset), _) if offset >= 0 => Box::new(move |_| Some(offset)),
+        _ if matches!(
+            text.to_ascii_lowercase().as_str(),
+            "earliest" | "trim_horizon"
+        ) =>
+        {
+            Box::new(|_| None)
+        }
+        (Err(_), Some((source, topic))) => {
+            let found = start::find(source, topic, text)
+                .unwrap_or_else(|| error::invalid_position(position).raise());
+            Box::new(move |partition| found.get(&partition).copied())
+        }
+        _ => error::invalid_position(position).raise(),
+    };
+    checkpoint::flush_all(view);
+    let query_id = refresh_history::next_query_id();
+    for old in chosen {
+        let new = target(old.partition);
+        let text = |position: Option<i64>| {
+            position.map_or_else(|| "earliest".to_owned(), |position| position.to_string())
+        };
+        let positions = (text(old.position), text(new));
+        ledger::insert_move(query_id, view.id, &old.partition.to_string(), positions);
+        // The topic's id is taken anew: this is how a re-created topic is accepted.
+        let moved = Checkpoint {
+            position: new,
+            topic_id: None,
+            ..old
+        };
+        checkpoint::store(view.id, &moved, None);
+    }
+}
+
+fn set_in_stream(
+    view: &MaterializedView,
+    source: &kinesis::source::Source,
+    stream: &str,
+    partition_id: Option<&str>,
+    position: &str,
+) {
+    let known = shard_checkpoint::lock(view.id);
+    let new: Vec<ShardCheckpoint> = match partition_id {
+        None => kinesis::position::checkpoints(source, stream, Some(position)),
+        Some(shard) => kinesis::position::checkpoint(source, stream, shard, position)
+            .into_iter()
+            .collect(),
+    };
+    if new.is_empty() {
+        error::unknown_partition(&view.name(), partition_id.unwrap_or_default()).raise();
+    }
+    checkpoint::flush_all(view);
+    let query_id = refresh_history::next_query_id();
+    for new in &new {
+        let old = known.iter().find(|old| old.shard == new.shard);
+        let from = old.map_or_else(|| "earliest".to_owned(), |old| old.position.to_string());
+        let positions = (from, new.position.to_string());
+        ledger::insert_move(query_id, view.id, &new.shard, positions);
+        shard_checkpoint::store(view.id, new);
+    }
+    if partition_id.is_none() {
+        // Shards that the stream does not show any more are given up.
+        let is_gone = |old: &&ShardCheckpoint| !new.iter().any(|new| new.shard == old.shard);
+        for gone in known.iter().filter(is_gone) {
+            checkpoint::remove(view.id, &gone.shard);
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! A view as its worker remembers it: how it is doing, and when it is tried again.
+
+use super::feed::{FIRST_BATCH, Plan};
+use super::ingest::Known;
+use super::state::State;
+use std::time::{Duration, Instant};
+
+/// The ledger has at most one row in this time, partition and view.
+const LEDGER_PAUSE: Duration = Duration::from_secs(1);
+/// The first and the longest pause after an error.
+const RETRY_PAUSES: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
+
+/// A view under auto refresh.
+pub struct View {
+    /// What of it is this worker's.
+    pub plan: Plan,
+    /// What a batch needs of it.
+    pub known: Option<Known>,
+    /// The state that is written.
+    pub shown: Option<State>,
+    /// Errors in a row.
+    pub errors: u32,
+    /// Not before this moment.
+    pub retry_at: Instant,
+    /// At most so many records go into a batch, as far as is known from the last ones.
+    pub most_records: usize,
+    /// The partitions that were loaded.
+    pub partitions: Vec<i32>,
+    /// Since when there is something that the ledger does not have.
+    pub unwritten_since: Option<Instant>,
+}
+
+impl View {
+    /// Nothing is known of it yet.
+    pub fn new(plan: Plan) -> View {
+        View {
+            plan,
+            known: None,
+            shown: None,
+            errors: 0,
+            retry_at: Instant::now(),
+            most_records: FIRST_BATCH,
+            partitions: Vec::new(),
+            unwritten_since: None,
+        }
+    }
+
+    /// Is it time to write the ledger?
+    pub fn owes_ledger(&self) -> bool {
+        self.unwritten_since
+            .is_some_and(|since| since.elapsed() >= LEDGER_PAUSE)
+    }
+
+    /// One more error: the view waits a little longer each time.
+    pub fn put_off(&mut self) {
+        let (first, longest) = RETRY_PAUSES;
+        let pause = first.saturating_mul(1 << self.errors.min(10)).min(longest);
+        self.errors += 1;
+        // Up to a quarter more, different for each view: they shall not all come back in the same moment.
+        let number = self.plan.mv_id.unsigned_abs();
+        let spread = (number * 7919 + u64::from(self.errors) * 104_729) % 1000;
+        self.retry_at = Instant::now() + pause + pause.mul_f64(spread as f64 / 4000.0);
+        self.known = None;
+    }
+}

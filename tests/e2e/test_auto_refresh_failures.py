@@ -1,0 +1,181 @@
+"""What goes wrong around auto refresh: each time the cause is shown within seconds, the other views go on, and the view goes on by itself when it is over."""
+
+import os
+import pathlib
+import subprocess
+import time
+
+import pytest
+from broker import Kafka
+from conftest import ROOT
+from stage import Stage, wait_until
+from test_auto_refresh import AUTO, landed, spread, status, wait_for_state
+from test_ingest_workers import Load
+from test_memory import MEGABYTE, Watch
+
+
+def worker(stage, name="v"):
+    return stage.db.value("SELECT pid FROM redshift.worker_status WHERE schema_name = %s AND mv_name = %s", stage.work, name)
+
+
+def as_its_user(pid, *command):
+    """Runs a program as the user of a process."""
+    of = os.stat(f"/proc/{pid}")
+    become = ["setpriv", f"--reuid={of.st_uid}", f"--regid={of.st_gid}", "--clear-groups"] if os.geteuid() == 0 else []
+    subprocess.run([*become, *command], check=True, capture_output=True)
+
+
+def test_no_room_for_the_table(stage):
+    """The worker may not write behind the 17th megabyte of a file: the table cannot grow (the WAL's files are smaller)."""
+    topic, other = stage.kafka.topic(8), stage.kafka.topic(1)
+    stage.map(f"{topic},{other}")
+    stage.view(topic, options=AUTO)
+    stage.db.run("ALTER TABLE v ALTER kafka_value SET STORAGE EXTERNAL")
+    stage.view(other, "w", options=AUTO)
+    record = {"value": b"x" * 1900}
+    expected = stage.kafka.produce(topic, [record | {"partition": n % 8} for n in range(8000)])
+    landed(stage, expected)
+    pid = worker(stage)
+    as_its_user(pid, "prlimit", f"--pid={pid}", f"--fsize={17 * MEGABYTE}:unlimited")
+    try:
+        expected |= stage.kafka.produce(topic, [record | {"partition": n % 8} for n in range(4000)])
+        wait_for_state(stage, "retrying", seconds=5)
+        assert "could not extend file" in status(stage)[1]
+        landed(stage, stage.kafka.produce(other, [b"x"]), "w")
+    finally:
+        as_its_user(pid, "prlimit", f"--pid={pid}", "--fsize=unlimited:unlimited")
+    landed(stage, expected, seconds=60)
+    wait_for_state(stage, "running")
+
+
+@pytest.mark.apache_only("the embedded broker does not expire records")
+def test_a_poison_record_that_expires(stage):
+    topic = stage.topic(1)
+    stage.view(topic, options=AUTO)
+    stage.view(topic, "typed", "kafka_partition, kafka_offset, convert_from(kafka_value, 'UTF8')::int AS n", options=AUTO + ", on_data_loss = 'continue'")
+    expected = stage.kafka.produce(topic, [b"1", b"2"])
+    landed(stage, expected, "typed")
+    expected |= stage.kafka.produce(topic, [b"poison", b"4"])
+    wait_for_state(stage, "retrying", "typed", 5)
+    landed(stage, expected)
+    stage.kafka.delete_records(topic, 0, 3)
+    wait_for_state(stage, "running", "typed", 40)
+    expected |= stage.kafka.produce(topic, [b"5"])
+    landed(stage, expected)
+    wait_until(lambda: stage.db.column("SELECT n FROM typed ORDER BY 1") == [1, 2, 4, 5])
+    assert "Offsets 2 to 2 were removed" in stage.db.value("SELECT error_reason FROM sys_stream_scan_errors WHERE trim(mv_name) = 'typed'")
+
+
+@pytest.mark.apache_only("the embedded broker cannot delete topics")
+@pytest.mark.parametrize("on_data_loss", ["fail", "continue"])
+def test_a_topic_that_is_deleted_and_made_again(stage, on_data_loss):
+    topic, other = stage.kafka.topic(2), stage.kafka.topic(1)
+    stage.map(f"{topic},{other}")
+    stage.view(topic, options=AUTO + f", on_data_loss = '{on_data_loss}'")
+    stage.view(other, "w", options=AUTO)
+    old = stage.kafka.produce(topic, spread(10))
+    landed(stage, old)
+    stage.kafka.delete_topic(topic)
+    wait_for_state(stage, "retrying", seconds=20)
+    landed(stage, stage.kafka.produce(other, [b"x"]), "w")
+    stage.kafka.recreate_topic(topic, 2)
+    new = stage.kafka.produce(topic, spread(30))
+    if on_data_loss == "fail":
+        wait_until(lambda: "re-created" in (status(stage)[1] or ""), 60, "the error of a topic that is another one")
+        stage.db.run("CALL redshift.set_position('v', NULL, 'earliest')")
+    wait_until(lambda: stage.db.value("SELECT count(*) FROM v") == len(old) + len(new), 60)
+    wait_for_state(stage, "running")
+
+
+@pytest.fixture
+def three_brokers(db, tmp_path):
+    """A stage on an embedded Kafka of its own, with three brokers."""
+    program = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "release" / "mock-kafka"
+    ready = tmp_path / "ready"
+    process = subprocess.Popen([program, "serve", "--brokers", "3", "--ready-file", ready, "--control", tmp_path / "embedded.control"])
+    try:
+        wait_until(lambda: ready.exists() and ready.read_text().strip(), what="the embedded Kafka")
+        stage = Stage(db, Kafka("embedded", ready.read_text().strip(), str(tmp_path)))
+        yield stage
+        stage.clean_up()
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def test_a_leader_that_moves(three_brokers):
+    stage = three_brokers
+    topic = stage.topic(2)
+    stage.view(topic, options=AUTO)
+    with Load(stage.kafka, topic, 2) as load:
+        for leader in (2, 3, 1):
+            for partition in range(2):
+                stage.kafka._control(f"leader {topic} {partition} {leader}")
+            before = stage.db.value("SELECT count(*) FROM v")
+            wait_until(lambda: stage.db.value("SELECT count(*) FROM v") > before + 10, 20, "going on with another leader")
+    landed(stage, load.expected)
+
+
+def test_brokers_that_are_slow(three_brokers):
+    """As those that throttle their clients: answers come late, nothing is lost, nothing is an error."""
+    stage = three_brokers
+    topic = stage.topic(2)
+    stage.view(topic, options=AUTO)
+    expected = stage.kafka.produce(topic, spread(100))
+    for broker in (1, 2, 3):
+        stage.kafka._control(f"rtt {broker} 300")
+    expected |= stage.kafka.produce(topic, spread(100))
+    landed(stage, expected)
+    assert status(stage)[:2] == ("running", None)
+
+
+def test_a_table_that_is_locked_while_much_arrives(stage):
+    """What the worker has fetched stays within its bounds, a view on another topic goes on, and the burst drains."""
+    topic, other = stage.kafka.topic(8), stage.kafka.topic(1)
+    stage.map(f"{topic},{other}")
+    stage.view(topic, options=AUTO)
+    stage.view(other, "w", options=AUTO)
+    landed(stage, stage.kafka.produce(other, [b"x"]), "w")
+    wait_for_state(stage, "running")
+    burst = 30_000 if stage.kafka.kind == "embedded" else 300_000
+    with Watch(worker(stage)) as watch:
+        with stage.connect() as session:
+            session.execute("BEGIN")
+            session.execute("LOCK TABLE v IN ACCESS EXCLUSIVE MODE")
+            expected = stage.kafka.produce(topic, [{"value": b"x" * 1000, "partition": n % 8} for n in range(burst)])
+            wait_for_state(stage, "blocked", seconds=5)
+            landed(stage, stage.kafka.produce(other, [b"x"] * 2) | {(0, 0)}, "w")
+            session.execute("COMMIT")
+        landed(stage, expected, seconds=60)
+    assert watch.peak < 160 * MEGABYTE, f"{watch.peak / MEGABYTE:.0f} MB"
+
+
+def test_a_topic_without_records_keeps_its_position(stage):
+    """For as long as nothing arrives nothing is written."""
+    topic = stage.topic(2)
+    stage.view(topic, options=AUTO)
+    expected = stage.kafka.produce(topic, spread(10))
+    landed(stage, expected)
+    seen = lambda: stage.db.rows("SELECT partition_id, position, updated_at, xmin::text FROM redshift.checkpoint "
+                                 "WHERE mv_id = (SELECT mv_id FROM redshift.materialized_view WHERE mv = 'v'::regclass) ORDER BY 1")
+    before = seen()
+    time.sleep(3)
+    assert seen() == before
+    landed(stage, expected | stage.kafka.produce(topic, spread(10)))
+
+
+def test_positions_and_ledger_do_not_bloat(stage):
+    """Positions are updated in place (HOT), the ledger gets a row a second and partition however many commits there are."""
+    topic = stage.topic(2)
+    stage.view(topic, options=AUTO + ", commit_window_ms = 0")
+    began = time.monotonic()
+    with Load(stage.kafka, topic, 2) as load:
+        time.sleep(6)
+    landed(stage, load.expected)
+    seconds = time.monotonic() - began
+    updates = lambda: stage.db.rows("SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_user_tables WHERE relid = 'redshift.checkpoint'::regclass")[0]
+    wait_until(lambda: updates()[0] > 500, 10)
+    updated, hot = updates()
+    assert hot > updated * 0.97, f"{hot} of {updated}"
+    assert stage.db.value("SELECT count(*) FROM redshift.scan_ledger WHERE mv_id = (SELECT mv_id FROM redshift.materialized_view WHERE mv = 'v'::regclass)") <= 2 * (seconds + 2)
+    assert stage.db.value("SELECT pg_relation_size('redshift.checkpoint')") <= 128 * 1024
