@@ -103,7 +103,7 @@ def test_mtls_with_an_encrypted_key(secure, topic):
     server = secure.server(topic, "MTLS", "mtls")
     options = pair(secure.listeners, "client", "client.locked")
     secure.map(server, sync=False, **options, private_key_password="wrong")
-    secure.refused(server, "22023", "private key")
+    secure.refused(server, "22023", "certificate and private key cannot be used")
     secure.db.run(mapping("ALTER", server, "CURRENT_USER", {"private_key_password": "locked"}))
     secure.db.run("CALL redshift.sync_external_schema(%s)", server)
     secure.read(server, topic, secure.stage.expected)
@@ -134,7 +134,7 @@ def test_mtls_without_a_certificate(secure, topic):
 def test_a_key_of_another_certificate(secure, topic):
     server = secure.server(topic, "MTLS", "mtls")
     secure.map(server, sync=False, **pair(secure.listeners, "client", "strange_client"))
-    secure.refused(server, "22023", "private key")
+    secure.refused(server, "22023", "certificate and private key cannot be used")
 
 
 # --- SASL -----------------------------------------------------------------------------------------------------------------------

@@ -77,6 +77,8 @@ public class MskTokenValidator implements AuthenticateCallbackHandler {
         }
         String secret = secrets.getProperty(scope[0]);
         check(secret != null, "unknown access key");
+        // For the test that compares it with what Amazon's own library makes.
+        Files.writeString(keys.resolveSibling("last-token"), token);
         check(sign(url, query, scope, secret).equals(query.get("X-Amz-Signature")), "signature");
         return new OAuthBearerToken() {
             public String value() { return token; }

@@ -2,6 +2,7 @@
 //!
 //! Credentials are kept for the process, whatever the number of clients, and renewed before they expire.
 
+use super::request::reason;
 use crate::{Error, Secret, runtime};
 use aws_config::default_provider::credentials::DefaultCredentialsChain;
 use aws_config::provider_config::ProviderConfig;
@@ -10,7 +11,8 @@ use aws_credential_types::Credentials;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::future::ProvideCredentials as CredentialsFuture;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
-use aws_sdk_sts::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_sts::error::{DisplayErrorContext, SdkError};
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 use tokio::sync::Mutex as AsyncMutex;
@@ -233,18 +235,14 @@ fn is_fresh(credentials: &Credentials) -> bool {
         .is_none_or(|expiry| expiry > SystemTime::now() + RENEW_BEFORE)
 }
 
-fn refused<E: ProvideErrorMetadata + std::error::Error + 'static>(
-    role: &str,
-    error: &SdkError<E>,
-) -> Error {
+fn refused<E: std::error::Error + 'static>(role: &str, error: &SdkError<E, HttpResponse>) -> Error {
     let request = format!("sts:AssumeRole of {role}");
-    match error.as_service_error() {
-        Some(refused) => Error::Denied {
+    match error.raw_response() {
+        Some(answer) => Error::Denied {
             request,
-            cause: format!(
-                "{}: {}",
-                refused.code().unwrap_or("refused"),
-                refused.message().unwrap_or("no reason given")
+            cause: reason(
+                answer.body().bytes().unwrap_or_default(),
+                answer.status().as_u16(),
             ),
         },
         None => Error::Broker {

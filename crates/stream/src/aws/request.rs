@@ -241,9 +241,9 @@ impl Call {
             200..=299 => Ok(answer),
             400..=499 if status != 429 => Err(Error::Denied {
                 request: self.text.clone(),
-                cause: reason(&answer, status),
+                cause: reason(&bytes, status),
             }),
-            _ => Err(self.failed(&reason(&answer, status))),
+            _ => Err(self.failed(&reason(&bytes, status))),
         }
     }
 
@@ -295,15 +295,29 @@ impl Call {
     }
 }
 
-/// `AccessDeniedException: User .. is not authorized ..` of an answer.
-fn reason(answer: &Value, status: u16) -> String {
-    let text = |name: &str| answer.get(name).and_then(Value::as_str);
-    let kind = text("__type").or_else(|| text("code")).unwrap_or("refused");
-    let kind = kind.rsplit('#').next().unwrap_or(kind);
-    match text("message").or_else(|| text("Message")) {
+/// `AccessDeniedException: User .. is not authorized ..` of an answer, which is JSON or, of some gateways and emulators, XML.
+pub(super) fn reason(body: &[u8], status: u16) -> String {
+    let json: Value = serde_json::from_slice(body).unwrap_or_default();
+    let xml = String::from_utf8_lossy(body);
+    let text = |names: [&str; 3]| {
+        let of_json = names
+            .iter()
+            .find_map(|name| Some(json.get(name)?.as_str()?.to_owned()));
+        of_json.or_else(|| names.iter().find_map(|name| element(&xml, name)))
+    };
+    let kind = text(["__type", "code", "Code"]).unwrap_or_else(|| "refused".to_owned());
+    let kind = kind.rsplit('#').next().unwrap_or(&kind);
+    match text(["message", "Message", "errorMessage"]) {
         Some(message) => format!("{kind}: {message}"),
         None => format!("{kind} (HTTP status {status})"),
     }
+}
+
+/// What stands between the first `<name>` and its end.
+fn element(xml: &str, name: &str) -> Option<String> {
+    let (_, rest) = xml.split_once(&format!("<{name}>"))?;
+    let (text, _) = rest.split_once(&format!("</{name}>"))?;
+    Some(text.to_owned())
 }
 
 #[cfg(test)]
@@ -312,9 +326,11 @@ mod tests {
 
     #[test]
     fn reasons_are_read() {
-        let denied = json!({"__type": "com.amazon#AccessDeniedException", "Message": "no"});
-        assert_eq!(reason(&denied, 400), "AccessDeniedException: no");
-        assert_eq!(reason(&Value::Null, 403), "refused (HTTP status 403)");
+        let denied = br#"{"__type": "com.amazon#AccessDeniedException", "Message": "no"}"#;
+        assert_eq!(reason(denied, 400), "AccessDeniedException: no");
+        let xml = b"<Error><Code>AccessDenied</Code><Message>no</Message></Error>";
+        assert_eq!(reason(xml, 403), "AccessDenied: no");
+        assert_eq!(reason(b"", 403), "refused (HTTP status 403)");
     }
 
     #[test]

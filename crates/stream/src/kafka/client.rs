@@ -42,6 +42,8 @@ pub struct Shared {
     trouble: RefCell<Option<Trouble>>,
     /// librdkafka keeps one position a partition, so a partition has one reader at a time.
     being_read: RefCell<HashSet<(String, i32)>>,
+    /// The client shows tokens, so what is not accepted is no password.
+    uses_tokens: bool,
 }
 
 /// The last complaint of librdkafka.
@@ -116,6 +118,7 @@ impl Client {
                 main_queue,
                 trouble,
                 being_read,
+                uses_tokens: matches!(config.security.sasl, Some(Sasl::Iam(_))),
             }),
         })
     }
@@ -386,7 +389,10 @@ impl Shared {
             return;
         }
         let certificate = self.handle().certificate_error();
-        let refusal = Refusal::of(is_refusal(failure.code), &failure.message, certificate);
+        let refusal = match Refusal::of(is_refusal(failure.code), &failure.message, certificate) {
+            Some(Refusal::Login) if self.uses_tokens => Some(Refusal::Token),
+            refusal => refusal,
+        };
         // A broker that hangs up after it refused says less than the refusal.
         if refusal.is_none()
             && let Some(before) = trouble.as_ref()

@@ -280,8 +280,6 @@ impl Refusal {
             Refusal::Mechanism
         } else if has(&["Failed to acquire SASL OAUTHBEARER token"]) {
             Refusal::NoToken
-        } else if is_authentication && has(&["OAUTHBEARER"]) {
-            Refusal::Token
         } else if is_authentication {
             Refusal::Login
         } else if has(&["SSL handshake failed"]) {
