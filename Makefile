@@ -4,7 +4,7 @@ ROWS ?= 1000000
 INPUTS ?= 1000000
 ROUNDS ?= 30
 
-.PHONY: help demo up down psql test chaos fuzz bench bench-latency build lint install package image clean
+.PHONY: help demo up down psql test chaos fuzz bench bench-latency bench-workers build lint install package image clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' Makefile
@@ -12,8 +12,8 @@ help: ## this list
 demo: ## from nothing to a topic in a table (KAFKA=apache: on Apache Kafka)
 	@scripts/demo.sh $(KAFKA)
 
-up: ## start the private cluster and a broker (KAFKA=embedded|apache), leave them running
-	@scripts/up.sh $(KAFKA)
+up: ## start the private cluster, a broker (KAFKA=embedded|apache) and the Kinesis emulator (KINESIS=yes|no), leave them running
+	@scripts/up.sh $(KAFKA) $(KINESIS)
 
 down: ## stop them
 	@scripts/down.sh
@@ -35,6 +35,9 @@ fuzz: ## random documents against Postgres's own parser (INPUTS=1000000)
 
 bench-latency: ## from produce to visible, beside a Python consumer
 	@scripts/bench-latency.sh
+
+bench-workers: ## auto refresh of 1, 2 and 4 views, topics and workers
+	@scripts/bench-workers.sh
 
 build: ## the extension and the embedded Kafka
 	@scripts/prepare.sh build

@@ -33,11 +33,12 @@ configure() {
 }
 
 format() {
-  if [ -e "$home/formatted" ] && [ -s "$home/ports" ]; then configure; return 0; fi
+  if [ -e "$home/formatted" ] && grep -qs PROXY_PORT "$home/ports"; then configure; return 0; fi
   rm -rf "$home"
   mkdir -p "$home/data"
-  local port=19091 name password
-  for name in PORT CONTROLLER_PORT TLS_PORT MTLS_PORT SASL_PORT CLEAR_PORT IAM_PORT EXPIRED_PORT; do
+  local port=$((${KAFKA_PORT_WANTED:-19092} - 1)) name password
+  # PROXY_PORT is what the PROXIED listener advertises (tests/e2e/proxy.py), the ports behind it are those of the secure listeners.
+  for name in PORT CONTROLLER_PORT PROXIED_PORT PROXY_PORT TLS_PORT MTLS_PORT SASL_PORT CLEAR_PORT IAM_PORT EXPIRED_PORT; do
     port=$(free_port $((port + 1)))
     echo "$name=$port" >>"$home/ports"
   done
@@ -53,14 +54,14 @@ format() {
   touch "$home/formatted"
 }
 
-answers() { timeout 10 java -cp "$jars/*" org.apache.kafka.tools.TopicCommand --bootstrap-server "$1" --list; }
-listens() { ! port_is_free "${1##*:}"; }
+answers() { timeout 30 java -cp "$jars/*" org.apache.kafka.tools.TopicCommand --bootstrap-server "$1" --list; }
+listens() { port_answers "${1##*:}"; }
 
 launch() {
   "$ROOT/scripts/kafka-security.sh" handler "$jars" "$jars/classes" >"$log" 2>&1 || { cat "$log" >&2; die "the validator of tokens does not compile"; }
   setsid java -Xms512m -Xmx1g -XX:+UseG1GC -Dkafka.logs.dir="$RUN/log" -cp "$jars/*:$jars/classes" kafka.Kafka "$home/server.properties" >"$log" 2>&1 </dev/null &
   echo $! >"$pid_file"
-  wait_for 40 started
+  wait_for 120 started
 }
 started() { pid_runs "$pid_file" kafka.Kafka && listens "$(cat "$home/bootstrap")" && answers "$(cat "$home/bootstrap")"; }
 

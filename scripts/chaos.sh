@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Kills and stops the server, its workers and Apache Kafka at random while records arrive, then counts: chaos.sh [ROUNDS]
+# Kills and stops the server, its workers and Apache Kafka and cuts the network, at random while records arrive, then counts: chaos.sh [ROUNDS]
 # SEED=n repeats a run's order of events. Cluster and broker are its own, in .run/chaos; a failed run leaves its data there.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
@@ -8,7 +8,9 @@ rounds=${1:-30}
 "$ROOT/scripts/build.sh"
 python=$("$ROOT/scripts/venv.sh")
 (open_run_dir)
-export RUN_DIR=${CHAOS_RUN_DIR:-$ROOT/.run/chaos} PGPORT_WANTED=${PGPORT_WANTED:-54800}
+export RUN_DIR=${CHAOS_RUN_DIR:-$ROOT/.run/chaos} PGPORT_WANTED=${PGPORT_WANTED:-24800}
+# Away from where other brokers look for ports: one of them would take those of a broker that was killed.
+export KAFKA_PORT_WANTED=${KAFKA_PORT_WANTED:-29092}
 open_run_dir
 trap '"$ROOT/scripts/down.sh" >/dev/null 2>&1 || true' EXIT
 "$ROOT/scripts/apache-kafka.sh" start

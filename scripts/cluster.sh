@@ -3,6 +3,7 @@
 #
 # It has an installation of its own: copies of Debian's programs and links to its libraries, plus the extension. Postgres finds
 # its files relative to its program, so this needs no root, several checkouts do not meet, and the system's stays as it was.
+# PG_SETTINGS has more lines of settings (the tests' own).
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 open_run_dir
@@ -11,9 +12,10 @@ make_prefix() {
   local system version
   system=$PG_BIN/pg_config
   [ -x "$system" ] || die "$system is not there: run make demo, or install postgresql-$PG_MAJOR"
-  version=$("$system" --version)
+  # An extension that was installed into the system since belongs into the copy too.
+  version="$("$system" --version), libraries $(find -L "$("$system" --pkglibdir)" -maxdepth 1 -name '*.so' ! -name 'redshift_streaming*' | sort | cksum | cut -d' ' -f1)"
   [ "$(cat "$PREFIX/version" 2>/dev/null)" = "$version" ] && return
-  step "setting up a private copy of $version"
+  step "setting up a private copy of ${version%,*}"
   rm -rf "$PREFIX" "$PREFIX.new"
   local share=$PREFIX.new/share/postgresql/$PG_MAJOR lib=$PREFIX.new/lib/postgresql/$PG_MAJOR
   mkdir -p "$share" "$lib/lib"
@@ -64,6 +66,7 @@ configure() {
     echo "port = $port"
     echo "listen_addresses = '127.0.0.1'"
     echo "unix_socket_directories = '$SOCKETS'"
+    echo "${PG_SETTINGS:-}"
   } >"$new"
   [ "$EUID" != 0 ] || chown postgres "$new"
   mv "$new" "$DATA/redshift_streaming.conf"
@@ -76,7 +79,9 @@ export AWS_ACCESS_KEY_ID=${AWS_ACCESS_KEY_ID:-emulator} AWS_SECRET_ACCESS_KEY=${
 export AWS_EC2_METADATA_DISABLED=${AWS_EC2_METADATA_DISABLED:-true}
 
 # What a running server must have been started with to be left alone.
-fingerprint() { cat "$PREFIX/version" "$PREFIX/lib/postgresql/$PG_MAJOR/lib/redshift_streaming.so" "$ROOT/pgrx-config/postgresql.conf" | cksum; }
+fingerprint() {
+  { cat "$PREFIX/version" "$PREFIX/lib/postgresql/$PG_MAJOR/lib/redshift_streaming.so" "$ROOT/pgrx-config/postgresql.conf" && echo "${PG_SETTINGS:-}"; } | cksum
+}
 
 start() {
   make_prefix
@@ -96,7 +101,7 @@ start() {
   install -d -m 700 "$SOCKETS"
   [ "$EUID" != 0 ] || chown postgres "$SOCKETS"
   rm -f "$SOCKETS"/.s.PGSQL.*
-  free_port "${PGPORT_WANTED:-54329}" >"$RUN/port"
+  free_port "${PGPORT_WANTED:-24329}" >"$RUN/port"
   configure "$(cat "$RUN/port")"
   local log=$RUN/log/postgres.log
   [ "$EUID" != 0 ] || { touch "$log" && chown postgres "$log"; }

@@ -2,7 +2,7 @@
 # The demo: from nothing to a topic in a table. Leaves cluster and broker running (make psql, make down).
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
-"$ROOT/scripts/up.sh" "${1:-embedded}"
+"$ROOT/scripts/up.sh" "${1:-embedded}" no
 open_run_dir
 load_env
 # Every run tells the story from its beginning, in a database of its own.

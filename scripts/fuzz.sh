@@ -8,7 +8,7 @@ inputs=${1:-1000000} seed=${2:-$(date +%s)} batch=100000
 "$ROOT/scripts/build.sh"
 cd "$ROOT"
 cargo build --release --locked -p super-value --example documents
-export RUN_DIR=${FUZZ_RUN_DIR:-$ROOT/.run/fuzz} PGPORT_WANTED=${PGPORT_WANTED:-54800}
+export RUN_DIR=${FUZZ_RUN_DIR:-$ROOT/.run/fuzz} PGPORT_WANTED=${PGPORT_WANTED:-24700}
 open_run_dir
 trap '"$ROOT/scripts/cluster.sh" stop' EXIT
 "$ROOT/scripts/cluster.sh" start

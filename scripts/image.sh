@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Builds the container image redshift_streaming:VERSION with Docker, or with buildah where there is no Docker daemon.
+# BUILDAH_OPTIONS=--pull-never: from images rust:.. and postgres:.. that are there.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 "$ROOT/scripts/prepare.sh" image

@@ -50,6 +50,6 @@ case ${1:-} in
   fetch) fetch ;;
   start) start ;;
   stop) stop ;;
-  samples) "$("$ROOT/scripts/venv.sh")" "$ROOT/tests/kinesis/samples.py" "$(cat "$RUN/kinesis.endpoint")" ;;
+  samples) node "$ROOT/tests/kinesis/samples.mjs" "$(cat "$RUN/kinesis.endpoint")" ;;
   *) die "usage: kinesis.sh fetch|start|stop|samples" ;;
 esac

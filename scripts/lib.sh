@@ -67,9 +67,17 @@ open_run_dir() {
   [ ${#SOCKETS} -le 85 ] || SOCKETS=/tmp/redshift_streaming-$(printf %s "$RUN" | cksum | cut -d' ' -f1)
 }
 
-port_is_free() { ! (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
+# Does somebody listen there?
+port_answers() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 
-# The first free port from $1 on.
+# No socket has it, not even as the near end of a connection (06 is TIME_WAIT, which keeps nobody out).
+port_is_free() {
+  local hex
+  hex=$(printf ':%04X' "$1")
+  ! grep -qsE "^ *[0-9]+: [0-9A-F]+$hex [0-9A-F:]+ 0[^6]" /proc/net/tcp /proc/net/tcp6
+}
+
+# The first free port from $1 on. Begin below 32768: from there on the kernel gives ports to whoever connects to something.
 free_port() {
   local port=$1
   until port_is_free "$port"; do port=$((port + 1)); done
@@ -107,7 +115,7 @@ wait_for() {
   done
 }
 
-# Rewrites .run/env, the shell lines that people and scripts source to find the cluster and the broker.
+# Rewrites .run/env, the shell lines that people and scripts source to find the cluster, the broker and the emulator.
 write_env() {
   local kafka
   kafka=$(cat "$RUN/broker" 2>/dev/null || true)
@@ -119,6 +127,7 @@ write_env() {
     echo "PGPASSWORD=$(cat "$RUN/password" 2>/dev/null || true)"
     echo "PGDATABASE=demo"
     echo "KAFKA_BOOTSTRAP=$([ -z "$kafka" ] || cat "$RUN/$kafka.bootstrap" 2>/dev/null || true)"
+    echo "KINESIS_ENDPOINT=$(cat "$RUN/kinesis.endpoint" 2>/dev/null || true)"
   } >"$RUN/env.new"
   mv "$RUN/env.new" "$RUN/env"
 }

@@ -31,6 +31,7 @@ for_test() {
   want python3 "end-to-end tests"
   want python3-venv "end-to-end tests"
   want shellcheck "checks these scripts"
+  want "postgresql-$PG_MAJOR-cron" "refreshes on a schedule"
   for_apache
   for_kinesis
 }

@@ -8,13 +8,16 @@ set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
 suites=("$@")
-[ ${#suites[@]} -gt 0 ] || suites=(lint crates wrappers pg_regress isolation e2e_embedded e2e_apache e2e_kinesis docs)
+[ ${#suites[@]} -gt 0 ] || suites=(lint crates wrappers pg_regress isolation e2e_embedded e2e_apache e2e_kinesis chaos docs)
 
 # .run itself first: it may have to be a link.
 (open_run_dir)
 RUN_DIR=${TEST_RUN_DIR:-$ROOT/.run/test}
 open_run_dir
-export PGPORT_WANTED=${PGPORT_WANTED:-54400}
+export PGPORT_WANTED=${PGPORT_WANTED:-24400}
+# Schedules are tested with the real pg_cron, whose jobs run in processes of the server's own: no password, no pg_hba.
+export PG_SETTINGS="shared_preload_libraries = 'redshift_streaming, pg_cron'
+cron.use_background_workers = on"
 
 wanted() { [[ " ${suites[*]} " =~ $1 ]]; }
 
@@ -81,6 +84,12 @@ count_e2e_kinesis() { count_e2e "$1"; }
 need_e2e_embedded() { need_extension; need_cluster; need_embedded; }
 need_e2e_apache() { need_extension; need_cluster; need_apache; }
 need_e2e_kinesis() { need_extension; need_cluster; need_kinesis; }
+
+# On an Apache Kafka and a cluster of its own. Longer by hand: make chaos ROUNDS=300.
+suite_chaos() { CHAOS_RUN_DIR=$RUN/chaos "$ROOT/scripts/chaos.sh" 30; }
+count_chaos() { sed -n '$s/^rounds=\([0-9]*\) lost=0 twice=0$/\1 0 0/p' "$1" | grep . || echo 0 1 0; }
+detail_chaos() { grep '^seed ' "$1"; }
+need_chaos() { need_extension; }
 
 suite_docs() { "$(python)" "$ROOT/tests/docs/run.py"; }
 count_docs() { tail -n 1 "$1" | awk '{ print $1, $3, $5 }'; }
@@ -155,6 +164,7 @@ for suite in "${suites[@]}"; do
   if [ "$f" = 0 ] && { [ "$status" != 0 ] || [ "$p" = 0 ]; }; then f=1; fi
   passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
   detail="$p passed, $f failed, $s skipped, $(($(date +%s) - began)) s"
+  if has "detail_$suite"; then detail+=", $("detail_$suite" "$log" || true)"; fi
   if [ "$f" = 0 ]; then report "$suite" ok "$detail"
   else cat "$log"; report "$suite" FAILED "$detail ($log)"
   fi

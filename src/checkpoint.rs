@@ -41,10 +41,19 @@ pub fn plan(
     checkpoints: &[Checkpoint],
     watermarks: &[Watermarks],
 ) -> Plan {
-    let name = view.name();
     if checkpoints.is_empty() {
-        error::no_checkpoint(&name).raise();
+        error::no_checkpoint(&view.name()).raise();
     }
+    plan_some(view, topic, checkpoints, watermarks)
+}
+
+/// The same for some partitions, of which all may be new: those that have watermarks here.
+pub fn plan_some(
+    view: &MaterializedView,
+    topic: &TopicDescription,
+    checkpoints: &[Checkpoint],
+    watermarks: &[Watermarks],
+) -> Plan {
     let mut plan = Plan {
         partitions: Vec::with_capacity(watermarks.len()),
         lost: Vec::new(),

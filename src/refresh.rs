@@ -12,6 +12,7 @@ use crate::catalog::materialized_view::MaterializedView;
 use crate::catalog::{checkpoint, event, refresh_history};
 use crate::checkpoint::{Plan, plan};
 use crate::pg::error_context::with_context;
+use crate::pg::progress::{Phase, Reporting};
 use crate::pg::query::Query;
 use crate::pg::relation::{self, LockMode, Oid};
 use crate::pg::{background, execute, guard, report, shared, spi, time};
@@ -34,6 +35,8 @@ pub struct Run<'a> {
     pub started: i64,
     /// Who asked for it.
     pub caller: Oid,
+    /// What it shows of itself.
+    pub reporting: Reporting,
 }
 
 /// What a refresh did, for the message to the user.
@@ -45,6 +48,7 @@ pub struct Summary {
     skipped: i64,
     lost: usize,
     stopped_early: bool,
+    of_shards: bool,
 }
 
 /// REFRESH MATERIALIZED VIEW.
@@ -98,6 +102,7 @@ fn load_new_records(table: Oid, max_records: u64, max_bytes: u64) {
         },
         started,
         caller,
+        reporting: Reporting::begin(table, started),
     };
     let summary = match Stream::of_table(locked.stream, relation::owner(table)) {
         Stream::Topic(source, topic) => load_topic(&run, &locked, &source, &topic),
@@ -123,12 +128,18 @@ fn load_topic(run: &Run, locked: &Locked, source: &Source, topic: &str) -> Summa
         limits: run.limits,
         refresh_time: run.started,
     };
+    let offsets: u64 = job.ranges.iter().map(|r| (r.end - r.start) as u64).sum();
+    let reporting = &run.reporting;
+    reporting.expect(job.ranges.len(), offsets.min(run.limits.max_records));
+    reporting.phase(Phase::Loading);
     let (rows, outcome) = if job.ranges.is_empty() {
         (0, None)
     } else {
         load(view, locked.definition, job)
     };
     check_still_same_topic(source, &client, view, &description);
+
+    run.reporting.phase(Phase::Storing);
     store(run, plan, outcome, rows)
 }
 
@@ -259,6 +270,7 @@ pub fn finish(
         skipped: sum(|progress| progress.skipped),
         lost: lost.len(),
         stopped_early: outcome.stopped_early,
+        of_shards: !outcome.shards.is_empty(),
     };
     let failures: Vec<Failure> = skipped_records(outcome, run.limits.max_record_bytes)
         .chain(lost)
@@ -345,10 +357,11 @@ fn tell(name: &str, summary: &Summary) {
         ));
         return;
     }
-    let partitions = if summary.partitions == 1 {
-        "partition"
-    } else {
-        "partitions"
+    let partitions = match (summary.of_shards, summary.partitions) {
+        (false, 1) => "partition",
+        (false, _) => "partitions",
+        (true, 1) => "shard",
+        (true, _) => "shards",
     };
     let mut text = format!(
         "materialized view \"{name}\": {} records read from {} {partitions}, {} rows inserted",

@@ -1,5 +1,6 @@
 //! Every setting of the extension, `redshift.<name>`.
 
+use crate::pg::statement_history::QueryHistory;
 use pgrx::guc::{GucContext, GucFlags, GucRegistry, GucSetting};
 use std::ffi::CString;
 use std::time::Duration;
@@ -8,7 +9,8 @@ use crate::pg::shared::MOST_WORKERS;
 
 pub use crate::pg::session_setting::{
     CAST_SUPER_NULL_ON_ERROR, DEFAULT_ARRAY_SEARCH_NULL_HANDLING,
-    ENABLE_CASE_SENSITIVE_SUPER_ATTRIBUTE, NAVIGATE_SUPER_NULL_ON_ERROR, PARSE_SUPER_NULL_ON_ERROR,
+    ENABLE_CASE_SENSITIVE_SUPER_ATTRIBUTE, JSON_PARSE_DEDUP_ATTRIBUTES,
+    NAVIGATE_SUPER_NULL_ON_ERROR, PARSE_SUPER_NULL_ON_ERROR,
 };
 
 static MEMORY_LIMIT_KB: GucSetting<i32> = GucSetting::<i32>::new(64 * 1024);
@@ -27,6 +29,11 @@ static KINESIS_LIMITS: GucSetting<bool> = GucSetting::<bool>::new(true);
 
 static INGEST_WORKERS: GucSetting<i32> = GucSetting::<i32>::new(2);
 static HISTORY_DAYS: GucSetting<i32> = GucSetting::<i32>::new(7);
+
+static QUERY_HISTORY: GucSetting<QueryHistory> =
+    GucSetting::<QueryHistory>::new(QueryHistory::Refreshes);
+static LAG_ALERT_RECORDS: GucSetting<i32> = GucSetting::<i32>::new(0);
+static LAG_ALERT_SECONDS: GucSetting<i32> = GucSetting::<i32>::new(0);
 
 /// What `redshift.commit_window_ms` may be, and a view's option of that name.
 pub const COMMIT_WINDOW_RANGE: (i32, i32) = (0, 3_600_000);
@@ -117,6 +124,34 @@ pub fn define() {
         GucContext::Sighup,
         GucFlags::default(),
     );
+    GucRegistry::define_enum_guc(
+        c"redshift.query_history",
+        c"Which statements sys_query_history shows.",
+        c"Refreshes, or all that clients send. Literals of statements that may hold a secret are not kept.",
+        &QUERY_HISTORY,
+        GucContext::Suset,
+        GucFlags::default(),
+    );
+    GucRegistry::define_int_guc(
+        c"redshift.lag_alert_records",
+        c"An event is sent when a view is more than so many records behind its topic, and when it is back.",
+        c"0 turns it off.",
+        &LAG_ALERT_RECORDS,
+        0,
+        i32::MAX,
+        GucContext::Sighup,
+        GucFlags::default(),
+    );
+    GucRegistry::define_int_guc(
+        c"redshift.lag_alert_seconds",
+        c"An event is sent when the last record that a view has is older than this while others wait, and when it is back.",
+        c"0 turns it off.",
+        &LAG_ALERT_SECONDS,
+        0,
+        i32::MAX / 1000,
+        GucContext::Sighup,
+        GucFlags::UNIT_S,
+    );
     GucRegistry::define_int_guc(
         c"redshift.batch_size",
         c"How much auto refresh loads in one transaction at most.",
@@ -198,6 +233,21 @@ pub fn ingest_workers() -> usize {
 /// `redshift.history_days`.
 pub fn history_days() -> i32 {
     HISTORY_DAYS.get()
+}
+
+/// `redshift.query_history`: are all statements recorded, or refreshes only?
+pub fn records_all_statements() -> bool {
+    QUERY_HISTORY.get() == QueryHistory::All
+}
+
+/// `redshift.lag_alert_records` and `redshift.lag_alert_seconds`, if any of them is set.
+pub fn lag_limits() -> Option<(Option<i32>, Option<i32>)> {
+    let limit = |value: i32| (value > 0).then_some(value);
+    let limits = (
+        limit(LAG_ALERT_RECORDS.get()),
+        limit(LAG_ALERT_SECONDS.get()),
+    );
+    (limits != (None, None)).then_some(limits)
 }
 
 /// `redshift.commit_window_ms`.

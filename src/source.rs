@@ -38,6 +38,14 @@ impl Stream {
         }
     }
 
+    /// The external schema's name.
+    pub fn server_name(&self) -> &str {
+        match self {
+            Stream::Topic(source, _) => &source.server_name,
+            Stream::Kinesis(source, _) => &source.server_name,
+        }
+    }
+
     /// What error messages call it.
     pub fn label(&self) -> String {
         match self {

@@ -1,5 +1,5 @@
--- What the workers are doing. Unlogged: after a crash nothing of it holds any more.
-CREATE UNLOGGED TABLE redshift.auto_refresh_state (
+-- What the workers are doing. Logged, because a standby cannot read unlogged tables; rows of a worker that is gone do not count.
+CREATE TABLE redshift.auto_refresh_state (
     mv_id bigint NOT NULL,
     -- Number of the worker: a view can be divided among several.
     worker integer NOT NULL,

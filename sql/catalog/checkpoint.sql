@@ -19,6 +19,12 @@ CREATE TABLE redshift.checkpoint (
     pending_rows bigint NOT NULL DEFAULT 0,
     pending_time_min timestamp,
     pending_time_max timestamp,
+    -- Over all time: redshift.metrics() and redshift.stream_lag read them.
+    total_scanned bigint NOT NULL DEFAULT 0,
+    total_filtered bigint NOT NULL DEFAULT 0,
+    total_skipped bigint NOT NULL DEFAULT 0,
+    total_bytes bigint NOT NULL DEFAULT 0,
+    last_record_time timestamp,
     PRIMARY KEY (mv_id, partition_id)
 ) WITH (fillfactor = 50);
 COMMENT ON TABLE redshift.checkpoint IS 'Where each streaming materialized view resumes; written in the transaction that loads the rows';

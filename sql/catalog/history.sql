@@ -41,6 +41,7 @@ CREATE TABLE redshift.scan_ledger (
     PRIMARY KEY (query_id, partition_id)
 );
 CREATE INDEX ON redshift.scan_ledger (mv_id, partition_id, query_id);
+CREATE INDEX ON redshift.scan_ledger (logged_at);
 COMMENT ON TABLE redshift.scan_ledger IS 'What each refresh read of each partition: from first_position up to, and without, end_position. Of a shard: after first_position up to end_position';
 COMMENT ON COLUMN redshift.scan_ledger.moved IS 'Nothing was read: redshift.set_position moved the view from first_position to end_position';
 

@@ -55,7 +55,8 @@ CREATE FUNCTION redshift.forget_dropped() RETURNS event_trigger LANGUAGE plpgsql
 BEGIN
     -- While the extension itself is dropped its tables go one by one.
     IF to_regclass('redshift.materialized_view') IS NULL OR to_regclass('redshift.checkpoint') IS NULL
-        OR to_regclass('redshift.auto_refresh_state') IS NULL THEN
+        OR to_regclass('redshift.auto_refresh_state') IS NULL OR to_regclass('redshift.refresh_total') IS NULL
+        OR to_regclass('redshift.lag_alert') IS NULL THEN
         RETURN;
     END IF;
     WITH dropped AS (
@@ -64,7 +65,11 @@ BEGIN
         WHERE o.classid = 'pg_class'::regclass AND o.objsubid = 0 AND v.mv = o.objid
         RETURNING v.mv_id),
     state AS (
-        DELETE FROM redshift.auto_refresh_state AS s USING dropped WHERE s.mv_id = dropped.mv_id)
+        DELETE FROM redshift.auto_refresh_state AS s USING dropped WHERE s.mv_id = dropped.mv_id),
+    total AS (
+        DELETE FROM redshift.refresh_total AS t USING dropped WHERE t.mv_id = dropped.mv_id),
+    alert AS (
+        DELETE FROM redshift.lag_alert AS a USING dropped WHERE a.mv_id = dropped.mv_id)
     DELETE FROM redshift.checkpoint AS c USING dropped WHERE c.mv_id = dropped.mv_id;
 END $$;
 CREATE EVENT TRIGGER redshift_streaming_drop ON sql_drop EXECUTE FUNCTION redshift.forget_dropped();

@@ -74,13 +74,13 @@ CREATE FUNCTION is_valid_json_array(text) RETURNS boolean
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'is_valid_json_array_wrapper';
 COMMENT ON FUNCTION is_valid_json_array(text) IS 'whether the text is a JSON array';
 
--- What the translator writes for JSON_PARSE where parse_super_null_on_error may be on.
+-- What the translator writes for JSON_PARSE, which goes by the session's settings.
 CREATE FUNCTION redshift.json_parse(varbyte) RETURNS super
     LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'json_parse_lax_wrapper';
-COMMENT ON FUNCTION redshift.json_parse(varbyte) IS 'json_parse; NULL for what is no JSON while parse_super_null_on_error is on';
+COMMENT ON FUNCTION redshift.json_parse(varbyte) IS 'json_parse by the settings: NULL for what is no JSON while parse_super_null_on_error is on; equal names are an error unless json_parse_dedup_attributes is on';
 CREATE FUNCTION redshift.json_parse(bytea) RETURNS super
     LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'json_parse_lax_wrapper';
-COMMENT ON FUNCTION redshift.json_parse(bytea) IS 'json_parse; NULL for what is no JSON while parse_super_null_on_error is on';
+COMMENT ON FUNCTION redshift.json_parse(bytea) IS 'json_parse by the settings: NULL for what is no JSON while parse_super_null_on_error is on; equal names are an error unless json_parse_dedup_attributes is on';
 CREATE FUNCTION redshift.json_parse(text) RETURNS super
     LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'json_parse_lax_wrapper';
-COMMENT ON FUNCTION redshift.json_parse(text) IS 'json_parse; NULL for what is no JSON while parse_super_null_on_error is on';
+COMMENT ON FUNCTION redshift.json_parse(text) IS 'json_parse by the settings: NULL for what is no JSON while parse_super_null_on_error is on; equal names are an error unless json_parse_dedup_attributes is on';

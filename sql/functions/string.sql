@@ -40,6 +40,10 @@ COMMENT ON FUNCTION nvl(anycompatible, anycompatible, anycompatible, anycompatib
 CREATE FUNCTION nvl(anycompatible, anycompatible, anycompatible, anycompatible, anycompatible) RETURNS anycompatible
     LANGUAGE sql IMMUTABLE PARALLEL SAFE AS 'SELECT COALESCE($1, $2, $3, $4, $5)';
 COMMENT ON FUNCTION nvl(anycompatible, anycompatible, anycompatible, anycompatible, anycompatible) IS 'the first argument that is not NULL';
+CREATE FUNCTION nvl(anycompatible, anycompatible, anycompatible, anycompatible, anycompatible, VARIADIC anycompatiblearray) RETURNS anycompatible
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE AS 'SELECT COALESCE($1, $2, $3, $4, $5,
+        (SELECT v FROM pg_catalog.unnest($6) WITH ORDINALITY AS u (v, n) WHERE v IS NOT NULL ORDER BY n LIMIT 1))';
+COMMENT ON FUNCTION nvl(anycompatible, anycompatible, anycompatible, anycompatible, anycompatible, VARIADIC anycompatiblearray) IS 'the first argument that is not NULL; all arguments are evaluated';
 CREATE FUNCTION nvl2(anyelement, anycompatible, anycompatible) RETURNS anycompatible
     LANGUAGE sql IMMUTABLE PARALLEL SAFE AS 'SELECT CASE WHEN $1 IS NOT NULL THEN $2 ELSE $3 END';
 COMMENT ON FUNCTION nvl2(anyelement, anycompatible, anycompatible) IS 'the second argument where the first is not NULL, else the third';

@@ -2,9 +2,9 @@
 -- What is given something else than it works on is NULL; what is not strict takes SQL's NULL for JSON's null.
 
 -- Text
-CREATE FUNCTION json_serialize(super) RETURNS varchar
+CREATE FUNCTION "json_serialize"(super) RETURNS varchar
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'json_serialize_wrapper';
-COMMENT ON FUNCTION json_serialize(super) IS 'the JSON text, without a blank; an error above 65535 bytes';
+COMMENT ON FUNCTION "json_serialize"(super) IS 'the JSON text, without a blank; an error above 65535 bytes';
 CREATE FUNCTION json_serialize_to_varbyte(super) RETURNS varbyte
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'json_serialize_to_varbyte_wrapper';
 COMMENT ON FUNCTION json_serialize_to_varbyte(super) IS 'the JSON text as bytes';

@@ -6,6 +6,7 @@ SELECT a.pid,
        c.relname AS mv_name,
        CASE WHEN v.origin IS DISTINCT FROM (SELECT redshift.origin()) THEN 'restored'
             WHEN v.paused THEN 'paused'
+            WHEN pg_catalog.pg_is_in_recovery() THEN 'in recovery'
             WHEN a.pid IS NULL THEN 'waiting for a worker'
             ELSE s.state END AS state,
        s.since,

@@ -2,7 +2,7 @@
 //! document's bytes.
 
 use pgrx::prelude::*;
-use super_value::{Kind, Value, cast, text};
+use super_value::{JsonErrorKind, Kind, Value, cast, text};
 
 use crate::pg::datum::{Bytes, Varlena};
 use crate::pg::report::{Report, sqlstate};
@@ -15,12 +15,27 @@ fn json_parse(document: Bytes<'_>) -> Varlena {
     json_text::parse(document.as_slice(), None)
 }
 
-/// As [`json_parse`], but with `parse_super_null_on_error` on what is no JSON is NULL.
+/// As [`json_parse`], by the session's settings: with `parse_super_null_on_error` on what is no JSON is NULL, with `json_parse_dedup_attributes` off two
+/// attributes of one name are no JSON.
 #[pg_extern]
 fn json_parse_lax(document: Bytes<'_>) -> Option<Varlena> {
     let document = document.as_slice();
-    let refused = settings::PARSE_SUPER_NULL_ON_ERROR.get() && !json_text::can_parse(document);
-    (!refused).then(|| json_text::parse(document, None))
+    let lax = settings::PARSE_SUPER_NULL_ON_ERROR.get();
+    if settings::JSON_PARSE_DEDUP_ATTRIBUTES.get() {
+        let refused = lax && !json_text::can_parse(document);
+        return (!refused).then(|| json_text::parse(document, None));
+    }
+    match json_text::parse_unique(document) {
+        Ok(parsed) => Some(parsed),
+        Err(_) if lax => None,
+        Err(error) => json_text::refuse(
+            error,
+            document.len(),
+            (error.kind == JsonErrorKind::EqualNames).then_some(
+                "SET json_parse_dedup_attributes = on lets the last one count, as json_parse does.",
+            ),
+        ),
+    }
 }
 
 /// Whether [`json_parse`] would succeed; an empty document is no JSON.

@@ -1,11 +1,14 @@
 //! Procedures on a streaming materialized view: bounded refreshes, positions, adoption.
 
+use crate::access::Access;
 use crate::catalog::materialized_view;
 use crate::pg::relation::{self, Oid};
 use crate::pg::{shared, spi};
-use crate::source::Stream;
+use crate::source::{Stream, Watermarks};
 use crate::view::{definition, owned, position};
 use crate::{error, kinesis, refresh, settings};
+use std::collections::HashMap;
+use stream::Client;
 use stream::kinesis::Position;
 
 /// `redshift.refresh`: as REFRESH MATERIALIZED VIEW, reading at most so many records and about so many bytes.
@@ -62,32 +65,36 @@ pub struct Lag {
     pub seconds: Option<f64>,
 }
 
-/// How far each view that the current user may read is behind its topic or stream, for redshift.stream_lag.
-pub fn high_watermarks() -> Vec<Lag> {
+/// A client, and what its brokers have answered.
+struct Asked {
+    access: Access,
+    client: Client,
+    topics: HashMap<String, Vec<Watermarks>>,
+}
+
+/// How far each view that the current user may read is behind its topic or stream, for redshift.stream_lag: of one external schema, or of all.
+/// One client for each server and owner, and each topic is asked for once.
+pub fn high_watermarks(external_schema: Option<&str>) -> Vec<Lag> {
     let views = spi::rows(
         "SELECT DISTINCT mv::oid, definition::oid FROM redshift.visible_definition",
         &[],
         |row| (row.expect::<Oid>(1), row.expect::<Oid>(2)),
     );
+    let mut asked: Vec<Asked> = Vec::new();
     let mut found = Vec::new();
     for (view, definition) in views {
         // As a view reads its tables: with the owner's credentials, whoever asks.
         let owner = relation::owner(view);
-        match definition::stream_of(definition).map(|table| Stream::of_table(table, owner)) {
-            None => {}
-            Some(Stream::Topic(source, topic)) => {
-                let client = source.connect(settings::memory_limit_bytes());
-                let asked = client.describe_topic(&topic, settings::connect_timeout());
-                let description = source.answer(&client, asked);
-                let watermarks = source.watermarks(&client, &topic, &description.partitions);
-                found.extend(watermarks.iter().map(|w| Lag {
-                    view,
-                    partition: w.partition.to_string(),
-                    high_watermark: Some(w.latest),
-                    seconds: None,
-                }));
-            }
-            Some(Stream::Kinesis(source, stream)) => {
+        let stream = definition::stream_of(definition);
+        let Some(stream) = stream.map(|stream| Stream::of_table(stream, owner)) else {
+            continue;
+        };
+        if external_schema.is_some_and(|schema| schema != stream.server_name()) {
+            continue;
+        }
+        let (source, topic) = match stream {
+            Stream::Topic(source, topic) => (source, topic),
+            Stream::Kinesis(source, stream) => {
                 let lags = kinesis::status::lag(&source, &stream, visible_positions(view));
                 found.extend(lags.into_iter().map(|(shard, seconds)| Lag {
                     view,
@@ -95,8 +102,30 @@ pub fn high_watermarks() -> Vec<Lag> {
                     high_watermark: None,
                     seconds,
                 }));
+                continue;
             }
-        }
+        };
+        let of_access = |asked: &Asked| asked.access == *source.access();
+        let place = asked.iter().position(of_access).unwrap_or_else(|| {
+            asked.push(Asked {
+                access: source.access().clone(),
+                client: source.connect(settings::memory_limit_bytes()),
+                topics: HashMap::new(),
+            });
+            asked.len() - 1
+        });
+        let Asked { client, topics, .. } = &mut asked[place];
+        let watermarks = topics.entry(topic.clone()).or_insert_with(|| {
+            let asked = client.describe_topic(&topic, settings::connect_timeout());
+            let description = source.answer(client, asked);
+            source.watermarks(client, &topic, &description.partitions)
+        });
+        found.extend(watermarks.iter().map(|w| Lag {
+            view,
+            partition: w.partition.to_string(),
+            high_watermark: Some(w.latest),
+            seconds: None,
+        }));
     }
     found
 }

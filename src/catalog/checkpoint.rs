@@ -54,6 +54,17 @@ pub fn lock_positions(mv_id: i64, partitions: &[i32]) -> Vec<(i32, Option<i64>)>
     })
 }
 
+/// Locks the positions of some partitions or shards until the transaction ends.
+pub fn lock_named(mv_id: i64, partitions: &[String]) {
+    as_extension_owner(|| {
+        spi::execute(
+            "SELECT 1 FROM redshift.checkpoint
+             WHERE mv_id = $1 AND partition_id = ANY ($2) ORDER BY partition_id COLLATE \"C\" FOR UPDATE",
+            &[mv_id.into(), partitions.to_vec().into()],
+        )
+    });
+}
+
 fn names<P: ToString>(partitions: &[P]) -> Vec<String> {
     partitions.iter().map(P::to_string).collect()
 }
@@ -151,7 +162,10 @@ pub fn advance(mv_id: i64, entries: &[Entry], rows: u64) {
                  pending_scanned = c.pending_scanned + b.scanned, pending_filtered = c.pending_filtered + b.filtered,
                  pending_skipped = c.pending_skipped + b.skipped, pending_bytes = c.pending_bytes + b.bytes,
                  pending_rows = c.pending_rows + b.rows,
-                 pending_time_min = LEAST(c.pending_time_min, b.time_min), pending_time_max = GREATEST(c.pending_time_max, b.time_max)
+                 pending_time_min = LEAST(c.pending_time_min, b.time_min), pending_time_max = GREATEST(c.pending_time_max, b.time_max),
+                 total_scanned = c.total_scanned + b.scanned, total_filtered = c.total_filtered + b.filtered,
+                 total_skipped = c.total_skipped + b.skipped, total_bytes = c.total_bytes + b.bytes,
+                 last_record_time = coalesce(b.time_max, c.last_record_time)
              FROM ROWS FROM (pg_catalog.unnest($2), pg_catalog.unnest($3), pg_catalog.unnest($4), pg_catalog.unnest($5), pg_catalog.unnest($6),
                  pg_catalog.unnest($7), pg_catalog.unnest($8), pg_catalog.unnest($9), pg_catalog.unnest($10), pg_catalog.unnest($11),
                  pg_catalog.unnest($12))

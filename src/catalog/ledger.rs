@@ -142,12 +142,17 @@ impl Reason {
     }
 }
 
-/// Writes a ledger entry.
+/// Writes a ledger entry, and adds it to the totals beside the partition's position.
 pub fn insert(query_id: i64, mv_id: i64, entry: &Entry) {
     let time = |time: Option<i64>| time.map(crate::pg::time::timestamp);
     as_extension_owner(|| {
         spi::execute(
-            "INSERT INTO redshift.scan_ledger (query_id, mv_id, partition_id, first_position, end_position, latest_position,
+            "WITH total AS (
+                 UPDATE redshift.checkpoint
+                 SET total_scanned = total_scanned + $7, total_filtered = total_filtered + $9, total_skipped = total_skipped + $10,
+                     total_bytes = total_bytes + $11, last_record_time = coalesce($13, last_record_time)
+                 WHERE mv_id = $2 AND partition_id = $3)
+             INSERT INTO redshift.scan_ledger (query_id, mv_id, partition_id, first_position, end_position, latest_position,
                  scanned, loaded, filtered, skipped, bytes, record_time_min, record_time_max)
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
             &[

@@ -3,7 +3,9 @@
 pub mod checkpoint;
 pub mod event;
 pub mod journal;
+pub mod lag_alert;
 pub mod ledger;
 pub mod materialized_view;
 pub mod refresh_history;
 pub mod shard_checkpoint;
+pub mod statement_history;

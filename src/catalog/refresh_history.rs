@@ -1,8 +1,9 @@
-//! redshift.refresh_history: one row per refresh that committed.
+//! redshift.refresh_history: one row per refresh that committed. (redshift.refresh_total counts them, for all time.)
 
 use crate::catalog::materialized_view::MaterializedView;
 use crate::pg::relation::{self, Oid};
 use crate::pg::spi::{self, as_extension_owner};
+use crate::pg::statement_history;
 use crate::pg::time::{now_utc, timestamp};
 
 /// A number for a refresh, in ascending order: `query_id` of the SYS_ views.
@@ -28,9 +29,15 @@ pub fn insert(
     refresh_type: &str,
 ) {
     let schema = relation::schema_name(view.table).unwrap_or_default();
+    if refresh_type == "Manual" {
+        statement_history::note_refresh(query_id);
+    }
     as_extension_owner(|| {
         spi::execute(
-            "INSERT INTO redshift.refresh_history (query_id, mv_id, mv_oid, schema_name, mv_name, external_schema_name, stream_name,
+            "WITH total AS (
+                 INSERT INTO redshift.refresh_total AS t VALUES ($2, $13, 'success', 1, $11)
+                 ON CONFLICT (mv_id, refresh_type, status) DO UPDATE SET refreshes = t.refreshes + 1, last_end_time = excluded.last_end_time)
+             INSERT INTO redshift.refresh_history (query_id, mv_id, mv_oid, schema_name, mv_name, external_schema_name, stream_name,
                  user_id, session_id, transaction_id, refresh_type, status, start_time, end_time, rows_inserted)
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, pg_catalog.pg_backend_pid(),
                  pg_catalog.pg_current_xact_id()::pg_catalog.text::pg_catalog.int8, $13, $9, $10, $11, $12)",

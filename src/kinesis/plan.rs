@@ -131,7 +131,11 @@ impl Plan {
     }
 
     /// What is stored of a shard.
-    fn checkpoint(&self, state: &ShardState, before: Option<&ShardCheckpoint>) -> ShardCheckpoint {
+    pub fn checkpoint(
+        &self,
+        state: &ShardState,
+        before: Option<&ShardCheckpoint>,
+    ) -> ShardCheckpoint {
         let is_same = |row: &&ShardCheckpoint| row.stream_created.as_ref() == Some(&self.created);
         let known = before.filter(is_same).and_then(|row| row.caught_up_to);
         ShardCheckpoint {

@@ -4,6 +4,7 @@ use super::plan::{Plan, plan, utc};
 use super::source::Source;
 use crate::catalog::ledger::{self, Entry};
 use crate::catalog::{checkpoint, refresh_history, shard_checkpoint};
+use crate::pg::progress::Phase;
 use crate::refresh::{self, Locked, Run, Summary};
 use crate::scan::job::{Input, Job, Outcome};
 use crate::{error, settings};
@@ -36,6 +37,9 @@ pub fn run(run: &Run, locked: &Locked, source: &Source, stream: &str) -> Summary
             limits: run.limits,
             refresh_time: run.started,
         };
+        run.reporting
+            .expect(plan.shards.len(), run.limits.max_records);
+        run.reporting.phase(Phase::Loading);
         refresh::load(view, locked.definition, job)
     };
     // A stream that was re-created while it was read may have given records of both.
@@ -44,6 +48,7 @@ pub fn run(run: &Run, locked: &Locked, source: &Source, stream: &str) -> Summary
         let [old, new] = [description.created_ms, after.created_ms].map(utc);
         error::stream_recreated(&view.name(), stream, &old, &new).raise();
     }
+    run.reporting.phase(Phase::Storing);
     store(run, plan, outcome, rows)
 }
 

@@ -16,7 +16,8 @@ use super::report::{Report, sqlstate};
 pub enum Operand {
     /// SUPER, possibly seen as jsonb through the implicit cast.
     Super,
-    /// A constant of type super or jsonb that is not null: a literal, in all likelihood.
+    /// A constant of type super or jsonb that is not null: a literal, in all likelihood. Where an operator does not settle its type, so is a parameter of
+    /// a client's statement: `$1` in `COALESCE(data['id'], $1)`.
     JsonLiteral,
     /// Anything else, NULL included.
     Other,
@@ -63,7 +64,8 @@ pub enum Expression {
         /// The array's elements.
         elements: Vec<Operand>,
     },
-    /// `COALESCE`, `CASE`, `GREATEST`, `LEAST`, `ARRAY[..]`, a column of a `UNION`, of type super: whatever has to agree on it.
+    /// `COALESCE`, `CASE`, `GREATEST`, `LEAST`, `ARRAY[..]`, a column of a `UNION` or of `VALUES`, of type super, and the arguments of a polymorphic
+    /// function: whatever has to agree on it.
     Alternatives(Vec<Operand>),
     /// An operator of ours whose result is SUPER: `+`, `-`, `*`, `/`, `%`.
     Arithmetic(Vec<Operand>),
@@ -73,6 +75,13 @@ pub enum Expression {
 
 /// Decides on an expression.
 pub type Judge = fn(&Expression) -> Option<Refusal>;
+
+/// What the walk carries.
+struct Walk {
+    refusal: Option<Refusal>,
+    /// Parameters get the type that the statement gives them.
+    open_parameters: bool,
+}
 
 static mut PREVIOUS: pg_sys::post_parse_analyze_hook_type = None;
 static JUDGE: OnceLock<Judge> = OnceLock::new();
@@ -98,7 +107,11 @@ unsafe extern "C-unwind" fn post_parse_analyze(
         if let Some(previous) = PREVIOUS {
             pg_sys::ffi::pg_guard_ffi_boundary(|| previous(parse_state, query, jumble));
         }
-        let mut refusal: Option<Refusal> = None;
+        let mut state = Walk {
+            refusal: None,
+            // A client's statement; a parameter of a function or of PL/pgSQL has the type that was declared.
+            open_parameters: !parse_state.is_null() && (*parse_state).p_coerce_param_hook.is_some(),
+        };
         let mut query = query;
         // These hold a query of their own that the hook is not called for.
         while (*query).commandType == pg_sys::CmdType::CMD_UTILITY {
@@ -117,8 +130,8 @@ unsafe extern "C-unwind" fn post_parse_analyze(
                 return;
             }
         }
-        walk(query.cast(), (&raw mut refusal).cast());
-        if let Some(refusal) = refusal {
+        walk(query.cast(), (&raw mut state).cast());
+        if let Some(refusal) = state.refusal {
             Report::new(sqlstate::DATATYPE_MISMATCH, refusal.message)
                 .hint(refusal.hint)
                 .raise();
@@ -134,18 +147,20 @@ unsafe extern "C-unwind" fn walk(node: *mut pg_sys::Node, context: *mut c_void) 
     }
     // SAFETY: a node of the tree that Postgres walks; `context` is the local of `post_parse_analyze`.
     unsafe {
-        let refusal = expression(node).and_then(|expression| JUDGE.get()?(&expression));
+        let state = context.cast::<Walk>();
+        let open = (*state).open_parameters;
+        let refusal = expression(node, open).and_then(|expression| JUDGE.get()?(&expression));
         if refusal.is_some() {
-            *context.cast::<Option<Refusal>>() = refusal;
+            (*state).refusal = refusal;
             return true;
         }
         if (*node).type_ == NodeTag::T_Query {
             let query = node.cast::<pg_sys::Query>();
             let refusal = JUDGE
                 .get()
-                .and_then(|judge| columns(query).iter().find_map(judge));
+                .and_then(|judge| columns(query, open).iter().find_map(judge));
             if refusal.is_some() {
-                *context.cast::<Option<Refusal>>() = refusal;
+                (*state).refusal = refusal;
                 return true;
             }
             return polyfill::walk_query(query, walk, context, false);
@@ -154,50 +169,113 @@ unsafe extern "C-unwind" fn walk(node: *mut pg_sys::Node, context: *mut c_void) 
     }
 }
 
-/// The columns of type super of a UNION, INTERSECT or EXCEPT, each with what its branches put there.
+/// The columns of type super of a UNION, INTERSECT or EXCEPT, and of VALUES, each with what its branches or rows put there. What INSERT takes from
+/// VALUES is of the columns' types, each for itself.
 ///
 /// # Safety
 /// `query` is an analysed query.
-unsafe fn columns(query: *mut pg_sys::Query) -> Vec<Expression> {
+unsafe fn columns(query: *mut pg_sys::Query, open: bool) -> Vec<Expression> {
     // SAFETY: as promised; each cast follows the node's tag. The branches are the subqueries of the range table.
     unsafe {
-        if (*query).setOperations.is_null()
-            || (*(*query).setOperations).type_ != NodeTag::T_SetOperationStmt
-        {
-            return Vec::new();
-        }
-        let operation = &*(*query).setOperations.cast::<pg_sys::SetOperationStmt>();
-        let types = PgList::<pg_sys::Oid>::from_pg(operation.colTypes);
         let entries = PgList::<pg_sys::RangeTblEntry>::from_pg((*query).rtable);
-        let branches: Vec<*mut pg_sys::List> = entries
-            .iter_ptr()
-            .filter(|&entry| {
-                (*entry).rtekind == pg_sys::RTEKind::RTE_SUBQUERY && !(*entry).subquery.is_null()
-            })
-            .map(|entry| (*(*entry).subquery).targetList)
-            .collect();
-        let column = |index: usize| {
-            let targets = branches.iter().filter_map(|&targets| {
-                PgList::<pg_sys::TargetEntry>::from_pg(targets).get_ptr(index)
-            });
-            Expression::Alternatives(
+        let mut columns = Vec::new();
+        for entry in entries.iter_ptr() {
+            if (*entry).rtekind == pg_sys::RTEKind::RTE_VALUES
+                && (*query).commandType != pg_sys::CmdType::CMD_INSERT
+            {
+                let rows = PgList::<pg_sys::List>::from_pg((*entry).values_lists);
+                columns.extend(super_columns((*entry).coltypes, |index| {
+                    let row = |row| PgList::<pg_sys::Node>::from_pg(row).get_ptr(index);
+                    let nodes = rows.iter_ptr().filter_map(row);
+                    nodes.map(|node| operand(node, open)).collect()
+                }));
+            }
+        }
+        let operation = (*query).setOperations;
+        if !operation.is_null() && (*operation).type_ == NodeTag::T_SetOperationStmt {
+            let branches: Vec<*mut pg_sys::List> = entries
+                .iter_ptr()
+                .filter(|&entry| {
+                    (*entry).rtekind == pg_sys::RTEKind::RTE_SUBQUERY
+                        && !(*entry).subquery.is_null()
+                })
+                .map(|entry| (*(*entry).subquery).targetList)
+                .collect();
+            let types = (*operation.cast::<pg_sys::SetOperationStmt>()).colTypes;
+            columns.extend(super_columns(types, |index| {
+                let targets = branches.iter().filter_map(|&targets| {
+                    PgList::<pg_sys::TargetEntry>::from_pg(targets).get_ptr(index)
+                });
                 targets
-                    .map(|target| operand((*target).expr.cast()))
-                    .collect(),
-            )
-        };
-        types
-            .iter_oid()
-            .enumerate()
-            .filter(|&(_, oid)| is_super(oid))
-            .map(|(index, _)| column(index))
-            .collect()
+                    .map(|target| operand((*target).expr.cast(), open))
+                    .collect()
+            }));
+        }
+        columns
     }
 }
 
+/// What `of` finds in each column that is super by this list of types.
+///
+/// # Safety
+/// A list of OIDs.
+unsafe fn super_columns(
+    types: *mut pg_sys::List,
+    of: impl Fn(usize) -> Vec<Operand>,
+) -> Vec<Expression> {
+    // SAFETY: the caller's promise.
+    unsafe { PgList::<pg_sys::Oid>::from_pg(types) }
+        .iter_oid()
+        .enumerate()
+        .filter(|&(_, oid)| is_super(oid))
+        .map(|(index, _)| Expression::Alternatives(of(index)))
+        .collect()
+}
+
+/// The arguments of a polymorphic function that had to agree on a type.
+///
+/// # Safety
+/// The arguments of a call of `function` in an analysed tree.
+unsafe fn agreeing(
+    function: pg_sys::Oid,
+    args: *mut pg_sys::List,
+    open: bool,
+) -> Option<Expression> {
+    // SAFETY: as promised; the signature is a copy.
+    unsafe {
+        let found = operands(args, open);
+        found.contains(&Operand::JsonLiteral).then_some(())?;
+        let (mut types, mut count) = (std::ptr::null_mut(), 0);
+        pg_sys::get_func_signature(function, &mut types, &mut count);
+        let declared = (0..count as usize).map(|i| *types.add(i));
+        let nodes = PgList::<pg_sys::Node>::from_pg(args);
+        let agreeing = declared.zip(nodes.iter_ptr()).zip(found);
+        Some(Expression::Alternatives(
+            agreeing
+                .filter(|((declared, _), _)| POLYMORPHIC.contains(declared))
+                .map(|((_, node), found)| {
+                    let element = pg_sys::get_element_type(pg_sys::exprType(node));
+                    if is_super(element) {
+                        Operand::Super
+                    } else {
+                        found
+                    }
+                })
+                .collect(),
+        ))
+    }
+}
+
+const POLYMORPHIC: [pg_sys::Oid; 4] = [
+    pg_sys::ANYCOMPATIBLEOID,
+    pg_sys::ANYCOMPATIBLEARRAYOID,
+    pg_sys::ANYELEMENTOID,
+    pg_sys::ANYARRAYOID,
+];
+
 /// # Safety
 /// `node` is a node of an analysed tree.
-unsafe fn expression(node: *mut pg_sys::Node) -> Option<Expression> {
+unsafe fn expression(node: *mut pg_sys::Node, open: bool) -> Option<Expression> {
     // SAFETY: each cast follows the node's tag.
     unsafe {
         match (*node).type_ {
@@ -205,10 +283,10 @@ unsafe fn expression(node: *mut pg_sys::Node) -> Option<Expression> {
                 let expression = &*node.cast::<pg_sys::OpExpr>();
                 // Ours: what jsonb has by these signs has another result or is known below.
                 if is_super(expression.opresulttype) {
-                    return Some(Expression::Arithmetic(operands(expression.args)));
+                    return Some(Expression::Arithmetic(operands(expression.args, false)));
                 }
                 let operator = jsonb_operator(expression.opfuncid)?;
-                let [left, right] = operands(expression.args)[..] else {
+                let [left, right] = operands(expression.args, false)[..] else {
                     return None;
                 };
                 Some(Expression::Binary {
@@ -223,26 +301,26 @@ unsafe fn expression(node: *mut pg_sys::Node) -> Option<Expression> {
                 let args = PgList::<pg_sys::Node>::from_pg(expression.args);
                 let (scalar, array) = (args.get_ptr(0)?, uncast(args.get_ptr(1)?));
                 ((*array).type_ == NodeTag::T_ArrayExpr).then_some(())?;
-                let elements = operands((*array.cast::<pg_sys::ArrayExpr>()).elements);
+                let elements = operands((*array.cast::<pg_sys::ArrayExpr>()).elements, open);
                 Some(Expression::AnyOf {
-                    scalar: operand(scalar),
+                    scalar: operand(scalar, open),
                     elements,
                 })
             }
             NodeTag::T_CoalesceExpr => {
                 let expression = &*node.cast::<pg_sys::CoalesceExpr>();
                 is_super(expression.coalescetype)
-                    .then(|| Expression::Alternatives(operands(expression.args)))
+                    .then(|| Expression::Alternatives(operands(expression.args, open)))
             }
             NodeTag::T_MinMaxExpr => {
                 let expression = &*node.cast::<pg_sys::MinMaxExpr>();
                 is_super(expression.minmaxtype)
-                    .then(|| Expression::Alternatives(operands(expression.args)))
+                    .then(|| Expression::Alternatives(operands(expression.args, open)))
             }
             NodeTag::T_ArrayExpr => {
                 let expression = &*node.cast::<pg_sys::ArrayExpr>();
                 is_super(expression.element_typeid)
-                    .then(|| Expression::Alternatives(operands(expression.elements)))
+                    .then(|| Expression::Alternatives(operands(expression.elements, open)))
             }
             NodeTag::T_CaseExpr => {
                 let expression = &*node.cast::<pg_sys::CaseExpr>();
@@ -250,21 +328,18 @@ unsafe fn expression(node: *mut pg_sys::Node) -> Option<Expression> {
                 let arms = PgList::<pg_sys::CaseWhen>::from_pg(expression.args);
                 let mut arms: Vec<Operand> = arms
                     .iter_ptr()
-                    .map(|arm| operand((*arm).result.cast()))
+                    .map(|arm| operand((*arm).result.cast(), open))
                     .collect();
                 if !expression.defresult.is_null() {
-                    arms.push(operand(expression.defresult.cast()));
+                    arms.push(operand(expression.defresult.cast(), open));
                 }
                 Some(Expression::Alternatives(arms))
             }
             NodeTag::T_FuncExpr => {
                 let expression = &*node.cast::<pg_sys::FuncExpr>();
-                // Such as NVL: of a polymorphic function whose result is SUPER, other arguments became SUPER too.
-                if is_super(expression.funcresulttype)
-                    && [pg_sys::ANYCOMPATIBLEOID, pg_sys::ANYELEMENTOID]
-                        .contains(&pg_sys::get_func_rettype(expression.funcid))
-                {
-                    return Some(Expression::Alternatives(operands(expression.args)));
+                // Such as NVL.
+                if let Some(agreeing) = agreeing(expression.funcid, expression.args, open) {
+                    return Some(agreeing);
                 }
                 let prints = [
                     pg_sys::F_CONCAT,
@@ -273,7 +348,21 @@ unsafe fn expression(node: *mut pg_sys::Node) -> Option<Expression> {
                 ];
                 prints
                     .contains(&expression.funcid.to_u32())
-                    .then(|| Expression::Printed(operands(expression.args)))
+                    .then(|| Expression::Printed(operands(expression.args, false)))
+            }
+            // Such as lag(path, 1, '5').
+            NodeTag::T_WindowFunc => {
+                let expression = &*node.cast::<pg_sys::WindowFunc>();
+                agreeing(expression.winfnoid, expression.args, open)
+            }
+            // rank('5') WITHIN GROUP (ORDER BY path)
+            NodeTag::T_Aggref => {
+                let expression = &*node.cast::<pg_sys::Aggref>();
+                let mut found = operands(expression.aggdirectargs, open);
+                found.contains(&Operand::JsonLiteral).then_some(())?;
+                let targets = PgList::<pg_sys::TargetEntry>::from_pg(expression.args);
+                found.extend(targets.iter_ptr().map(|t| operand((*t).expr.cast(), open)));
+                Some(Expression::Alternatives(found))
             }
             _ => None,
         }
@@ -296,19 +385,21 @@ fn jsonb_operator(function: pg_sys::Oid) -> Option<JsonbOperator> {
 
 /// # Safety
 /// A list of nodes of an analysed tree.
-unsafe fn operands(list: *mut pg_sys::List) -> Vec<Operand> {
+unsafe fn operands(list: *mut pg_sys::List, open: bool) -> Vec<Operand> {
     // SAFETY: the caller's promise.
     unsafe {
         PgList::<pg_sys::Node>::from_pg(list)
             .iter_ptr()
-            .map(|node| operand(node))
+            .map(|node| operand(node, open))
             .collect()
     }
 }
 
+/// `open`: a parameter is no better than a literal.
+///
 /// # Safety
 /// `node` is a node of an analysed tree.
-unsafe fn operand(node: *mut pg_sys::Node) -> Operand {
+unsafe fn operand(node: *mut pg_sys::Node, open: bool) -> Operand {
     // SAFETY: as promised; each cast follows the node's tag.
     unsafe {
         let node = uncast(node);
@@ -323,6 +414,12 @@ unsafe fn operand(node: *mut pg_sys::Node) -> Operand {
             };
         }
         if is_super(node_type) {
+            if open
+                && (*node).type_ == NodeTag::T_Param
+                && (*node.cast::<pg_sys::Param>()).paramkind == pg_sys::ParamKind::PARAM_EXTERN
+            {
+                return Operand::JsonLiteral;
+            }
             Operand::Super
         } else {
             Operand::Other

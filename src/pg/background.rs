@@ -53,24 +53,26 @@ pub(super) fn register_launcher() {
 /// Starts a database's worker (number 0) or one of its ingest workers; `None` if all of max_worker_processes are taken.
 pub fn start_worker(database: Oid, number: usize) -> Option<Handle> {
     let (name, kind) = if number == 0 {
-        (
-            format!(
-                "redshift_streaming worker for database {}",
-                database.to_u32()
-            ),
-            WORKER_KIND,
-        )
+        ("worker".to_owned(), WORKER_KIND)
     } else {
-        (
-            format!(
-                "redshift_streaming ingest worker {number} for database {}",
-                database.to_u32()
-            ),
-            INGEST_KIND,
-        )
+        (format!("ingest worker {number}"), INGEST_KIND)
     };
+    start(database, number, &name, kind, c"redshift_worker_main")
+}
+
+/// Starts the monitor of a database, in the same way.
+pub fn start_monitor(database: Oid) -> Option<Handle> {
+    let kind = c"redshift_streaming monitor";
+    start(database, 0, "monitor", kind, c"redshift_monitor_main")
+}
+
+fn start(database: Oid, number: usize, what: &str, kind: &CStr, function: &CStr) -> Option<Handle> {
+    let name = format!(
+        "redshift_streaming {what} for database {}",
+        database.to_u32()
+    );
     let name = super::relation::c_text(&name);
-    let mut worker = worker(&name, kind, c"redshift_worker_main");
+    let mut worker = worker(&name, kind, function);
     worker.bgw_restart_time = pg_sys::BGW_NEVER_RESTART;
     worker.bgw_main_arg = pg_sys::Datum::from(u64::from(database.to_u32()) | (number as u64) << 32);
     // SAFETY: the struct is copied; the handle lives in TopMemoryContext.
@@ -126,16 +128,39 @@ unsafe extern "C-unwind" fn redshift_worker_main(argument: pg_sys::Datum) {
     // SAFETY: Postgres calls it in a fresh process; the argument is the database's OID and the worker's number.
     unsafe {
         entry(|| {
-            handle_signals();
-            let database = pg_sys::Oid::from(argument.value() as u32);
+            let database = connect(argument);
             let number = argument.value() >> 32;
-            pg_sys::BackgroundWorkerInitializeConnectionByOid(database, pg_sys::InvalidOid, 0);
             introduce(database, number);
             if super::shared::set_worker(database, number) {
                 super::spi::keep_plans();
                 crate::worker::database::run(database, number)
             }
         })
+    }
+}
+
+/// A monitor's main function.
+#[unsafe(no_mangle)]
+unsafe extern "C-unwind" fn redshift_monitor_main(argument: pg_sys::Datum) {
+    // SAFETY: Postgres calls it in a fresh process.
+    unsafe {
+        entry(|| {
+            let database = connect(argument);
+            if super::shared::set_monitor(database) {
+                crate::worker::monitor::run(database)
+            }
+        })
+    }
+}
+
+/// Connects a worker to its database, whose OID is in the argument of its main function.
+unsafe fn connect(argument: pg_sys::Datum) -> Oid {
+    // SAFETY: called once, first of all.
+    unsafe {
+        handle_signals();
+        let database = pg_sys::Oid::from(argument.value() as u32);
+        pg_sys::BackgroundWorkerInitializeConnectionByOid(database, pg_sys::InvalidOid, 0);
+        database
     }
 }
 

@@ -146,7 +146,21 @@ impl<'a> Super<'a> {
     /// As [`Bytes::from_raw`].
     pub(super) unsafe fn from_raw(datum: pg_sys::Datum) -> Self {
         // SAFETY: the caller's promise.
+        Self::from_body(unsafe { Bytes::from_raw(datum) })
+    }
+
+    /// As [`from_raw`](Self::from_raw), for a value of which only a part is read: it is asked for from memory at once, in place of step by step.
+    ///
+    /// # Safety
+    /// As [`Bytes::from_raw`].
+    pub(super) unsafe fn prefetched(datum: pg_sys::Datum) -> Self {
+        // SAFETY: the caller's promise.
         let body = unsafe { Bytes::from_raw(datum) };
+        super_value::prefetch(body.as_slice());
+        Self::from_body(body)
+    }
+
+    fn from_body(body: Bytes<'a>) -> Self {
         Super(Value::from_body(body.0).unwrap_or_else(|| {
             Report::new(sqlstate::DATA_CORRUPTED, "malformed SUPER value").raise()
         }))

@@ -69,20 +69,8 @@ unsafe extern "C-unwind" fn add_path(
     // SAFETY: arguments from the planner.
     unsafe {
         entry(|| {
-            let nothing = std::ptr::null_mut();
             let total = STARTUP_COST + EXPECTED_ROWS * COST_PER_RECORD;
-            let path = pg_sys::create_foreignscan_path(
-                root,
-                relation,
-                std::ptr::null_mut(),
-                (*relation).rows,
-                STARTUP_COST,
-                total,
-                nothing,
-                (*relation).lateral_relids,
-                std::ptr::null_mut(),
-                nothing,
-            );
+            let path = super::polyfill::foreign_scan_path(root, relation, STARTUP_COST, total);
             pg_sys::add_path(relation, path.cast());
         })
     }

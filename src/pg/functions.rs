@@ -2,7 +2,7 @@
 
 use super::guard::entry;
 use super::relation::Oid;
-use super::{extension, fdw, foreign, relation, shared, time};
+use super::{extension, fdw, foreign, relation, shared, time, utility};
 use crate::api::external_schema;
 use crate::api::foreign_options::{self, OptionsOf};
 use crate::api::materialized_view;
@@ -54,13 +54,19 @@ impl Call {
 function! {
     /// `redshift.refresh(mv regclass, max_records bigint, max_bytes bigint)`
     redshift_refresh, pg_finfo_redshift_refresh,
-    |call| materialized_view::refresh(call.expect(0, "mv"), call.get(1), call.get(2))
+    |call| {
+        utility::check_allowed(c"redshift.refresh");
+        materialized_view::refresh(call.expect(0, "mv"), call.get(1), call.get(2))
+    }
 }
 
 function! {
     /// `redshift.adopt(mv regclass)`
     redshift_adopt, pg_finfo_redshift_adopt,
-    |call| materialized_view::adopt(call.expect(0, "mv"))
+    |call| {
+        utility::check_allowed(c"redshift.adopt");
+        materialized_view::adopt(call.expect(0, "mv"))
+    }
 }
 
 function! {
@@ -78,11 +84,14 @@ function! {
 function! {
     /// `redshift.set_position(mv regclass, partition_id text, position text)`
     redshift_set_position, pg_finfo_redshift_set_position,
-    |call| materialized_view::set_position(
-        call.expect(0, "mv"),
-        call.get::<String>(1).as_deref(),
-        &call.expect::<String>(2, "position"),
-    )
+    |call| {
+        utility::check_allowed(c"redshift.set_position");
+        materialized_view::set_position(
+            call.expect(0, "mv"),
+            call.get::<String>(1).as_deref(),
+            &call.expect::<String>(2, "position"),
+        )
+    }
 }
 
 function! {
@@ -113,7 +122,13 @@ function! {
 function! {
     /// `redshift.check_preloaded()`
     check_preloaded_wrapper, pg_finfo_check_preloaded_wrapper,
-    |_call| if !extension::is_preloaded() { error::not_preloaded().raise() }
+    |_call| {
+        if !extension::is_preloaded() {
+            error::not_preloaded().raise()
+        }
+        // When it commits there is something to look after in this database.
+        shared::nudge_at_commit();
+    }
 }
 
 #[unsafe(no_mangle)]
@@ -168,20 +183,26 @@ fn source_status(
     TableIterator::new(rows.into_iter().map(row))
 }
 
-/// `redshift.high_watermarks()`
+/// `redshift.high_watermarks(external_schema text)`
 #[pg_extern]
-fn high_watermarks() -> TableIterator<
+fn high_watermarks(
+    external_schema: Option<&str>,
+) -> TableIterator<
     'static,
     (
         name!(mv, Oid),
         name!(partition_id, String),
         name!(high_watermark, Option<i64>),
-        name!(lag_seconds, Option<f64>),
+        name!(waiting_seconds, Option<f64>),
     ),
 > {
     let row =
         |lag: materialized_view::Lag| (lag.view, lag.partition, lag.high_watermark, lag.seconds);
-    TableIterator::new(materialized_view::high_watermarks().into_iter().map(row))
+    TableIterator::new(
+        materialized_view::high_watermarks(external_schema)
+            .into_iter()
+            .map(row),
+    )
 }
 
 /// `redshift.missing_workers()`
@@ -196,4 +217,16 @@ fn missing_workers() -> i32 {
 #[pg_extern]
 fn journal_lost() -> i64 {
     shared::lost_failures()
+}
+
+/// `redshift.statements_lost()`
+#[pg_extern]
+fn statements_lost() -> i64 {
+    super::statement_ring::lost()
+}
+
+/// `redshift.last_query_id()`
+#[pg_extern]
+fn last_query_id() -> Option<i64> {
+    super::statement_history::last_query_id()
 }

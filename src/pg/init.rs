@@ -13,6 +13,7 @@ pub extern "C-unwind" fn _PG_init() {
     super::statement_clock::install();
     if super::extension::is_loading_at_start() {
         super::shared::request();
+        super::statement_history::install();
         super::background::register_launcher();
     }
 }

@@ -7,6 +7,7 @@ use std::collections::HashSet;
 
 thread_local! {
     static CHANGES: Cell<u64> = const { Cell::new(0) };
+    static SOURCES_CHANGED: Cell<bool> = const { Cell::new(false) };
     static WATCHED: RefCell<Option<HashSet<Oid>>> = const { RefCell::new(None) };
 }
 
@@ -37,6 +38,31 @@ pub fn watch(relation: Oid) {
             pg_sys::CacheRegisterSyscacheCallback(schemas, Some(schema_changed), nothing);
         }
     }
+}
+
+/// From now on changes of foreign servers, foreign tables and user mappings are noticed. Called once a process.
+pub fn watch_sources() {
+    use pg_sys::SysCacheIdentifier::{FOREIGNSERVEROID, FOREIGNTABLEREL, USERMAPPINGOID};
+    for cache in [FOREIGNSERVEROID, FOREIGNTABLEREL, USERMAPPINGOID] {
+        // SAFETY: there is room for a few callbacks a process.
+        unsafe {
+            let nothing = pg_sys::Datum::from(0);
+            pg_sys::CacheRegisterSyscacheCallback(cache as i32, Some(source_changed), nothing);
+        }
+    }
+}
+
+/// Has one of them changed since this was last asked?
+pub fn take_source_change() -> bool {
+    SOURCES_CHANGED.take()
+}
+
+unsafe extern "C-unwind" fn source_changed(
+    _argument: pg_sys::Datum,
+    _cache: std::ffi::c_int,
+    _hash: u32,
+) {
+    SOURCES_CHANGED.set(true);
 }
 
 /// Called by Postgres wherever it accepts invalidations; InvalidOid stands for all relations.

@@ -1,7 +1,7 @@
 //! May the rows of an INSERT land in batches? The question that COPY asks itself (CopyFrom of copyfrom.c), of a plan that is ready to run.
 //!
 //! In batches a row reaches the table later than it would by itself. So batches are for INSERTs in which nobody can tell: no trigger comes before a
-//! row, and no function may look into the table while rows are on their way. Everything else is landed by Postgres's own ModifyTable.
+//! row (partitions may have such: those are served singly), and no function may look into the table while rows are on their way. Everything else is landed by Postgres's own ModifyTable.
 
 use super::node::{is_a, pointers};
 use pgrx::pg_sys;
@@ -11,8 +11,8 @@ use pgrx::pg_sys;
 pub(super) enum Obstacle {
     /// A function that may read the table, or count on being called when the row before is there.
     VolatileFunction,
-    /// Rows go to its partitions.
-    Partitioned,
+    /// Rows of several tables would have to be captured in the order in which they came.
+    TransitionTable,
     /// A trigger may change or drop a row, and look at the rows before it.
     RowTriggerBefore,
     /// Policies may look into the table.
@@ -28,7 +28,9 @@ impl Obstacle {
     pub fn reason(self) -> &'static str {
         match self {
             Obstacle::VolatileFunction => "the definition or a default has a volatile function",
-            Obstacle::Partitioned => "the table is partitioned",
+            Obstacle::TransitionTable => {
+                "the table is partitioned, and a trigger has a transition table"
+            }
             Obstacle::RowTriggerBefore => "the table has a BEFORE INSERT row trigger",
             Obstacle::RowSecurity => "row security applies to the table's owner",
             Obstacle::AccessMethod => "the table's access method is not heap",
@@ -61,8 +63,9 @@ pub(super) unsafe fn obstacle_in_plan(descriptor: *const pg_sys::QueryDesc) -> O
         let node = &*state.cast::<pg_sys::ModifyTableState>();
         let target = &*node.resultRelInfo;
         let relation = &*target.ri_RelationDesc;
-        if (*relation.rd_rel).relkind as u8 != pg_sys::RELKIND_RELATION {
-            return Some(Obstacle::Partitioned);
+        let is_partitioned = (*relation.rd_rel).relkind as u8 == pg_sys::RELKIND_PARTITIONED_TABLE;
+        if is_partitioned && !node.mt_transition_capture.is_null() {
+            return Some(Obstacle::TransitionTable);
         }
         let triggers = target.ri_TrigDesc.as_ref();
         if triggers.is_some_and(|t| t.trig_insert_before_row || t.trig_insert_instead_row) {
@@ -71,7 +74,7 @@ pub(super) unsafe fn obstacle_in_plan(descriptor: *const pg_sys::QueryDesc) -> O
         if !target.ri_WithCheckOptions.is_null() {
             return Some(Obstacle::RowSecurity);
         }
-        if relation.rd_tableam != pg_sys::GetHeapamTableAmRoutine() {
+        if !is_partitioned && relation.rd_tableam != pg_sys::GetHeapamTableAmRoutine() {
             return Some(Obstacle::AccessMethod);
         }
         let plain = node.operation == pg_sys::CmdType::CMD_INSERT

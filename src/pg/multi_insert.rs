@@ -1,7 +1,8 @@
 //! Landing rows in batches: ModifyTable's work for a plain INSERT, with the batches of COPY (CopyMultiInsertBufferFlush of copyfrom.c) in it.
 //!
 //! A batch fills its pages under one lock and one WAL record each, and keeps the page it fills pinned from one batch to the next. Constraints,
-//! generated columns, indexes, triggers and transition tables are served row by row by the functions that ModifyTable calls, in its order.
+//! generated columns, indexes, triggers and transition tables are served row by row by the functions that ModifyTable calls, in its order. A batch has
+//! rows of one table: when the next row goes to another partition, it is landed first.
 //!
 //! C code raises errors straight through the frames of this file: nothing in them has a destructor, nothing is borrowed, nothing panics.
 
@@ -46,6 +47,25 @@ mod unguarded {
             estate: *mut pg_sys::EState,
             raise: bool,
         ) -> bool;
+        pub fn ExecBRInsertTriggers(
+            estate: *mut pg_sys::EState,
+            target: *mut pg_sys::ResultRelInfo,
+            slot: *mut pg_sys::TupleTableSlot,
+        ) -> bool;
+        pub fn ExecFindPartition(
+            node: *mut pg_sys::ModifyTableState,
+            root: *mut pg_sys::ResultRelInfo,
+            routing: *mut pg_sys::PartitionTupleRouting,
+            row: *mut pg_sys::TupleTableSlot,
+            estate: *mut pg_sys::EState,
+        ) -> *mut pg_sys::ResultRelInfo;
+        pub fn execute_attr_map_slot(
+            map: *mut pg_sys::AttrMap,
+            row: *mut pg_sys::TupleTableSlot,
+            result: *mut pg_sys::TupleTableSlot,
+        ) -> *mut pg_sys::TupleTableSlot;
+        pub fn ExecDropSingleTupleTableSlot(slot: *mut pg_sys::TupleTableSlot);
+        pub fn ReleaseBulkInsertStatePin(state: pg_sys::BulkInsertState);
         pub fn MakePerTupleExprContext(estate: *mut pg_sys::EState) -> *mut pg_sys::ExprContext;
         pub fn MemoryContextReset(context: pg_sys::MemoryContext);
         pub fn table_slot_create(
@@ -75,9 +95,10 @@ pub(super) unsafe fn take_over(node: *mut pg_sys::PlanState) {
 
 /// Rows on their way.
 struct Batch {
+    node: *mut pg_sys::ModifyTableState,
     estate: *mut pg_sys::EState,
+    /// Where the rows go: the table, or the partition of the last one.
     target: *mut pg_sys::ResultRelInfo,
-    capture: *mut pg_sys::TransitionCaptureState,
     /// Reset for each row.
     per_row: pg_sys::MemoryContext,
     bulk: pg_sys::BulkInsertState,
@@ -102,15 +123,16 @@ unsafe extern "C-unwind" fn run(state: *mut pg_sys::PlanState) -> *mut pg_sys::T
             unguarded::ExecBSInsertTriggers(estate, target);
             (*node).fireBSTriggers = false;
         }
-        if (*(*(*target).ri_RelationDesc).rd_rel).relhasindex
+        if (*node).mt_partition_tuple_routing.is_null()
+            && (*(*(*target).ri_RelationDesc).rd_rel).relhasindex
             && (*target).ri_IndexRelationDescs.is_null()
         {
             unguarded::ExecOpenIndices(target, false);
         }
         let mut batch = Batch {
+            node,
             estate,
             target,
-            capture: (*node).mt_transition_capture,
             per_row: (*unguarded::MakePerTupleExprContext(estate)).ecxt_per_tuple_memory,
             bulk: unguarded::GetBulkInsertState(),
             slots: [std::ptr::null_mut(); MAX_ROWS],
@@ -119,27 +141,20 @@ unsafe extern "C-unwind" fn run(state: *mut pg_sys::PlanState) -> *mut pg_sys::T
             bytes: 0,
         };
         let below = (*state).lefttree;
-        let Some(next) = (*below).ExecProcNode else {
-            return std::ptr::null_mut();
-        };
-        let mut next = next;
-        loop {
+        // The first call changes the function for the others.
+        while let Some(next) = (*below).ExecProcNode {
             unguarded::MemoryContextReset(batch.per_row);
             let row = next(below);
             if row.is_null() || (*row).tts_flags & pg_sys::TTS_FLAG_EMPTY as u16 != 0 {
                 break;
             }
             batch.add(row);
-            // The first call sets the function for the others.
-            next = match (*below).ExecProcNode {
-                Some(next) => next,
-                None => break,
-            };
         }
         batch.flush();
+        batch.drop_slots();
         unguarded::FreeBulkInsertState(batch.bulk);
         scan::work_on(None);
-        unguarded::ExecASInsertTriggers(estate, target, batch.capture);
+        unguarded::ExecASInsertTriggers(estate, target, (*node).mt_transition_capture);
         (*node).mt_done = true;
         std::ptr::null_mut()
     }
@@ -148,46 +163,131 @@ unsafe extern "C-unwind" fn run(state: *mut pg_sys::PlanState) -> *mut pg_sys::T
 impl Batch {
     /// ExecInsert up to the table: takes a copy of the row and checks it.
     unsafe fn add(&mut self, row: *mut pg_sys::TupleTableSlot) {
-        // SAFETY: `used` is less than MAX_ROWS between calls; the slots are the table's own.
+        // SAFETY: `used` is less than MAX_ROWS between calls; the slots are the target's own.
         unsafe {
-            let relation = (*self.target).ri_RelationDesc;
-            let place = self.slots.as_mut_ptr().add(self.used);
-            if (*place).is_null() {
-                *place =
-                    unguarded::table_slot_create(relation, &raw mut (*self.estate).es_tupleTable);
-            }
-            let slot = *place;
+            let row = self.route(row);
+            let (target, estate) = (self.target, self.estate);
+            let relation = (*target).ri_RelationDesc;
+            let slot = self.free_slot();
             if let Some(copy) = (*(*slot).tts_ops).copyslot {
                 copy(slot, row);
             }
+            let triggers = (*target).ri_TrigDesc;
+            let singly = !triggers.is_null() && (*triggers).trig_insert_before_row;
+            if singly && !unguarded::ExecBRInsertTriggers(estate, target, slot) {
+                clear(slot);
+                return;
+            }
             (*slot).tts_tableOid = (*relation).rd_id;
             let constraints = (*(*relation).rd_att).constr;
-            if !constraints.is_null() {
-                if (*constraints).has_generated_stored {
-                    let command = pg_sys::CmdType::CMD_INSERT;
-                    unguarded::ExecComputeStoredGenerated(self.target, self.estate, slot, command);
-                }
-                unguarded::ExecConstraints(self.target, slot, self.estate);
+            if !constraints.is_null() && (*constraints).has_generated_stored {
+                let command = pg_sys::CmdType::CMD_INSERT;
+                unguarded::ExecComputeStoredGenerated(target, estate, slot, command);
             }
-            if (*(*relation).rd_rel).relispartition {
-                unguarded::ExecPartitionCheck(self.target, slot, self.estate, true);
+            if !(*target).ri_FdwRoutine.is_null() {
+                self.insert_foreign(slot, row);
+                return;
+            }
+            if !constraints.is_null() {
+                unguarded::ExecConstraints(target, slot, estate);
+            }
+            let routed = !(*target).ri_RootResultRelInfo.is_null();
+            if (*(*relation).rd_rel).relispartition && (singly || !routed) {
+                unguarded::ExecPartitionCheck(target, slot, estate, true);
             }
             *self.records.as_mut_ptr().add(self.used) = scan::current_record();
-            let tuple = (*slot.cast::<pg_sys::HeapTupleTableSlot>()).tuple;
-            let length = if tuple.is_null() {
-                0
-            } else {
-                (*tuple).t_len as usize
-            };
+            let length = length_of(slot);
             if length > LONG_ROW && self.used > 0 {
                 self.flush_before_last();
             }
             self.used += 1;
             self.bytes += length;
-            if self.used == MAX_ROWS || self.bytes > MAX_BYTES || length > LONG_ROW {
+            if singly || self.used == MAX_ROWS || self.bytes > MAX_BYTES || length > LONG_ROW {
                 self.flush();
             }
         }
+    }
+
+    /// ExecPrepareTupleRouting: turns to the partition of the row, and gives the row the partition's form.
+    unsafe fn route(&mut self, row: *mut pg_sys::TupleTableSlot) -> *mut pg_sys::TupleTableSlot {
+        // SAFETY: the executor has set the routing up for the node's table.
+        unsafe {
+            let (node, estate) = (self.node, self.estate);
+            let routing = (*node).mt_partition_tuple_routing;
+            if routing.is_null() {
+                return row;
+            }
+            let root = (*node).resultRelInfo;
+            let target = unguarded::ExecFindPartition(node, root, routing, row, estate);
+            if target != self.target {
+                let record = scan::current_record();
+                self.flush();
+                scan::work_on(record);
+                self.drop_slots();
+                unguarded::ReleaseBulkInsertStatePin(self.bulk);
+                self.target = target;
+            }
+            let map = polyfill::map_to_partition(target, estate);
+            if map.is_null() {
+                return row;
+            }
+            unguarded::execute_attr_map_slot((*map).attrMap, row, (*target).ri_PartitionTupleSlot)
+        }
+    }
+
+    /// The slot for the next row.
+    unsafe fn free_slot(&mut self) -> *mut pg_sys::TupleTableSlot {
+        // SAFETY: `used` is less than MAX_ROWS.
+        unsafe {
+            let place = self.slots.as_mut_ptr().add(self.used);
+            if (*place).is_null() {
+                let relation = (*self.target).ri_RelationDesc;
+                *place = unguarded::table_slot_create(relation, std::ptr::null_mut());
+            }
+            *place
+        }
+    }
+
+    /// Slots are of one table's form.
+    unsafe fn drop_slots(&mut self) {
+        // SAFETY: those that were made are before those that were not.
+        unsafe {
+            let mut place = self.slots.as_mut_ptr();
+            let end = place.add(MAX_ROWS);
+            while place < end && !(*place).is_null() {
+                unguarded::ExecDropSingleTupleTableSlot(*place);
+                *place = std::ptr::null_mut();
+                place = place.add(1);
+            }
+        }
+    }
+
+    /// A row of a partition that is a foreign table.
+    unsafe fn insert_foreign(
+        &mut self,
+        slot: *mut pg_sys::TupleTableSlot,
+        row: *mut pg_sys::TupleTableSlot,
+    ) {
+        // SAFETY: ExecFindPartition has begun the insert; a wrapper that cannot insert is refused there.
+        unsafe {
+            let (target, estate) = (self.target, self.estate);
+            let Some(insert) = (*(*target).ri_FdwRoutine).ExecForeignInsert else {
+                return;
+            };
+            let inserted = insert(estate, target, slot, row);
+            if !inserted.is_null() {
+                (*inserted).tts_tableOid = (*(*target).ri_RelationDesc).rd_id;
+                (*estate).es_processed += 1;
+                let nothing = std::ptr::null_mut();
+                unguarded::ExecARInsertTriggers(estate, target, inserted, nothing, self.capture());
+            }
+            clear(slot);
+        }
+    }
+
+    unsafe fn capture(&self) -> *mut pg_sys::TransitionCaptureState {
+        // SAFETY: a started node.
+        unsafe { (*self.node).mt_transition_capture }
     }
 
     /// Lands all rows but the one at `used`, which becomes the first.
@@ -234,15 +334,39 @@ impl Batch {
                     } else {
                         std::ptr::null_mut()
                     };
-                    unguarded::ExecARInsertTriggers(estate, target, slot, recheck, self.capture);
+                    let capture = self.capture();
+                    unguarded::ExecARInsertTriggers(estate, target, slot, recheck, capture);
                     unguarded::list_free(recheck);
                 }
-                if let Some(clear) = (*(*slot).tts_ops).clear {
-                    clear(slot);
-                }
+                clear(slot);
             }
             (*estate).es_processed += self.used as u64;
             (self.used, self.bytes) = (0, 0);
+        }
+    }
+}
+
+/// The length of a slot's row. Of another access method's nothing is known: it is as good as long.
+unsafe fn length_of(slot: *mut pg_sys::TupleTableSlot) -> usize {
+    // SAFETY: a slot of that kind is a HeapTupleTableSlot.
+    unsafe {
+        if !std::ptr::eq((*slot).tts_ops, &raw const pg_sys::TTSOpsBufferHeapTuple) {
+            return LONG_ROW + 1;
+        }
+        let tuple = (*slot.cast::<pg_sys::HeapTupleTableSlot>()).tuple;
+        if tuple.is_null() {
+            return 0;
+        }
+        (*tuple).t_len as usize
+    }
+}
+
+/// ExecClearTuple.
+unsafe fn clear(slot: *mut pg_sys::TupleTableSlot) {
+    // SAFETY: a slot of ours.
+    unsafe {
+        if let Some(clear) = (*(*slot).tts_ops).clear {
+            clear(slot);
         }
     }
 }

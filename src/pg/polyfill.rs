@@ -111,6 +111,11 @@ mod unguarded {
             arbiters: *mut pg_sys::List,
             #[cfg(not(any(feature = "pg14", feature = "pg15")))] only_summarizing: bool,
         ) -> *mut pg_sys::List;
+        #[cfg(not(any(feature = "pg14", feature = "pg15")))]
+        pub fn ExecGetRootToChildMap(
+            target: *mut pg_sys::ResultRelInfo,
+            estate: *mut pg_sys::EState,
+        ) -> *mut pg_sys::TupleConversionMap;
     }
 }
 
@@ -137,6 +142,27 @@ pub(super) unsafe fn insert_index_tuples(
             #[cfg(not(any(feature = "pg14", feature = "pg15")))]
             false,
         )
+    }
+}
+
+/// How a row of the partitioned table becomes one of the partition; null if it is one already.
+///
+/// # Safety
+/// `partition` is what ExecFindPartition gave. Raises by longjmp.
+pub(super) unsafe fn map_to_partition(
+    partition: *mut pg_sys::ResultRelInfo,
+    estate: *mut pg_sys::EState,
+) -> *mut pg_sys::TupleConversionMap {
+    #[cfg(any(feature = "pg14", feature = "pg15"))]
+    // SAFETY: the caller's promise.
+    unsafe {
+        let _ = estate;
+        (*partition).ri_RootToPartitionMap
+    }
+    #[cfg(not(any(feature = "pg14", feature = "pg15")))]
+    // SAFETY: the caller's promise.
+    unsafe {
+        unguarded::ExecGetRootToChildMap(partition, estate)
     }
 }
 
@@ -277,5 +303,56 @@ pub(super) unsafe fn end_scan(scan: pg_sys::TableScanDesc) {
         if let Some(end) = (*(*(*scan).rs_rd).rd_tableam).scan_end {
             super::guard::preserving(|| end(scan));
         }
+    }
+}
+
+/// What Postgres knows of the backend of that number, from 1. (`pgstat_fetch_stat_local_beentry` until 15.)
+///
+/// # Safety
+/// The result is this process's copy, which the end of the transaction frees.
+pub(super) unsafe fn backend_status(number: i32) -> *const pg_sys::PgBackendStatus {
+    // SAFETY: the number is within those of pgstat_fetch_stat_numbackends.
+    unsafe {
+        #[cfg(any(feature = "pg14", feature = "pg15"))]
+        let local = pg_sys::pgstat_fetch_stat_local_beentry(number);
+        #[cfg(not(any(feature = "pg14", feature = "pg15")))]
+        let local = pg_sys::pgstat_get_local_beentry_by_index(number);
+        if local.is_null() {
+            std::ptr::null()
+        } else {
+            &raw const (*local).backendStatus
+        }
+    }
+}
+
+/// The plain path of a foreign scan. (`create_foreignscan_path` knows more since 17, and again since 18.)
+///
+/// # Safety
+/// Arguments from the planner.
+pub(super) unsafe fn foreign_scan_path(
+    root: *mut pg_sys::PlannerInfo,
+    relation: *mut pg_sys::RelOptInfo,
+    startup_cost: f64,
+    total_cost: f64,
+) -> *mut pg_sys::ForeignPath {
+    let nothing = std::ptr::null_mut();
+    // SAFETY: the caller's promise.
+    unsafe {
+        pg_sys::create_foreignscan_path(
+            root,
+            relation,
+            std::ptr::null_mut(),
+            (*relation).rows,
+            #[cfg(feature = "pg18")]
+            0,
+            startup_cost,
+            total_cost,
+            nothing,
+            (*relation).lateral_relids,
+            std::ptr::null_mut(),
+            #[cfg(any(feature = "pg17", feature = "pg18"))]
+            nothing,
+            nothing,
+        )
     }
 }

@@ -11,7 +11,7 @@ pub struct SqlState(pub [u8; 5]);
 
 impl SqlState {
     /// MAKE_SQLSTATE of elog.h: six bits a character.
-    fn packed(self) -> c_int {
+    pub(super) fn packed(self) -> c_int {
         self.0
             .iter()
             .enumerate()

@@ -136,6 +136,9 @@ session_settings! {
     /// On: a document that is no JSON gives NULL.
     PARSE_SUPER_NULL_ON_ERROR = false, c"parse_super_null_on_error", c"redshift.parse_super_null_on_error",
         c"Whether JSON_PARSE of what is no JSON gives NULL in place of an error.";
+    /// Off: a document in which an object has two attributes of one name is no JSON; on: the last one counts.
+    JSON_PARSE_DEDUP_ATTRIBUTES = false, c"json_parse_dedup_attributes", c"redshift.json_parse_dedup_attributes",
+        c"Whether JSON_PARSE takes the last of several attributes of one name in place of an error.";
     /// Off: names of attributes in a path are folded to lower case.
     ENABLE_CASE_SENSITIVE_SUPER_ATTRIBUTE = false, c"enable_case_sensitive_super_attribute", c"redshift.enable_case_sensitive_super_attribute",
         c"Whether the case of attribute names in a path of a SUPER value counts.";

@@ -27,6 +27,10 @@ struct Slot {
     nudged: bool,
     /// How often somebody changed a view.
     changes: u64,
+    /// The monitor, 0 if there is none.
+    monitor: i32,
+    /// A monitor found no extension in the database.
+    no_extension: bool,
     /// No worker may start before this moment.
     held_until: i64,
 }
@@ -37,7 +41,10 @@ impl Slot {
     }
 
     fn processes(&self) -> impl Iterator<Item = i32> {
-        self.pids.into_iter().filter(|pid| *pid != 0)
+        self.pids
+            .into_iter()
+            .chain([self.monitor])
+            .filter(|pid| *pid != 0)
     }
 }
 
@@ -90,6 +97,7 @@ static READY: AtomicBool = AtomicBool::new(false);
 /// Asks for the memory; called while shared_preload_libraries are loaded.
 pub(super) fn request() {
     pg_shmem_init!(SHARED);
+    super::statement_ring::request();
     READY.store(true, Ordering::Relaxed);
 }
 
@@ -230,6 +238,62 @@ pub fn set_useful_workers(database: Oid, count: usize) {
     }
 }
 
+/// A monitor introduces itself; taken back when the process ends. False if it is not wanted, as for a worker.
+pub fn set_monitor(database: Oid) -> bool {
+    let now = super::time::now_utc();
+    let taken = with_slot(database, |slot| {
+        let free = slot.monitor == 0 && slot.held_until <= now;
+        if free {
+            slot.monitor = background::pid();
+        }
+        free
+    });
+    if taken == Some(true) {
+        // SAFETY: as for a worker.
+        unsafe { pg_sys::before_shmem_exit(Some(forget_monitor), pg_sys::Datum::from(database)) };
+    }
+    taken == Some(true)
+}
+
+#[pg_guard]
+unsafe extern "C-unwind" fn forget_monitor(_code: i32, database: pg_sys::Datum) {
+    with_slot(pg_sys::Oid::from(database.value() as u32), |slot| {
+        if slot.monitor == background::pid() {
+            slot.monitor = 0;
+        }
+    });
+}
+
+/// The monitor of a database (0 if none runs); `None` where there is no extension to write for.
+pub(super) fn monitor_of(database: Oid) -> Option<i32> {
+    let number = database.to_u32();
+    let shared = SHARED.share();
+    match shared.slots.iter().find(|slot| slot.database == number) {
+        Some(slot) if slot.no_extension => None,
+        Some(slot) => Some(slot.monitor),
+        None => Some(0),
+    }
+}
+
+/// May a monitor start now: is the extension there, or was not looked for yet, and nobody wants the database for himself?
+pub fn may_monitor(database: Oid) -> bool {
+    let now = super::time::now_utc();
+    with_slot(database, |slot| {
+        !slot.no_extension && slot.held_until <= now
+    })
+    .unwrap_or(false)
+}
+
+/// The launcher.
+pub(super) fn launcher() -> i32 {
+    SHARED.share().launcher
+}
+
+/// A monitor has looked whether the extension is there.
+pub fn set_extension(database: Oid, exists: bool) {
+    with_slot(database, |slot| slot.no_extension = !exists);
+}
+
 /// Whether there is something to do in the database.
 pub fn set_wanted(database: Oid, wanted: bool) {
     with_slot(database, |slot| slot.wanted = wanted);
@@ -259,9 +323,10 @@ unsafe extern "C-unwind" fn at_end_of_transaction(
         with_slot(database, |slot| {
             slot.nudged = true;
             slot.changes += 1;
+            slot.no_extension = false;
         });
         wake_workers(database);
-        wake(SHARED.share().launcher);
+        wake(launcher());
     } else if event == XACT_EVENT_ABORT {
         NUDGE.store(false, Ordering::Relaxed);
     }
@@ -315,6 +380,7 @@ pub fn leave_failure(failed: &Failed) {
     if !is_ready() {
         return;
     }
+    super::statement_history::note_refresh(0);
     let mut end = failed.error.len().min(TEXT_BYTES);
     while !failed.error.is_char_boundary(end) {
         end -= 1;

@@ -1,7 +1,8 @@
 //! SQL of our own, run inside the user's transaction.
 //!
 //! Statements take a fresh snapshot and see what this transaction wrote: pgrx's `select` would run read-only and, until the
-//! transaction has an xid, on the old snapshot. So everything here goes through `update`.
+//! transaction has an xid, on the old snapshot. So everything here goes through `update`, which takes an xid; in recovery there
+//! is none to be had, and nothing of ours to be seen.
 
 use super::relation;
 use pgrx::pg_sys;
@@ -64,7 +65,10 @@ pub fn keep_plans() {
 }
 
 fn run<'conn>(client: &mut SpiClient<'conn>, sql: &str, args: &[Arg]) -> SpiTupleTable<'conn> {
+    // SAFETY: reads shared memory.
+    let in_recovery = unsafe { pg_sys::RecoveryInProgress() };
     let done = match kept(client, sql, args) {
+        _ if in_recovery => client.select(sql, None, args),
         Some(statement) => client.update(statement, None, args),
         None => client.update(sql, None, args),
     };

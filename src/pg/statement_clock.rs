@@ -56,13 +56,22 @@ unsafe extern "C-unwind" fn executor_run(
                 context: (*(*query).estate).es_query_cxt,
                 began: None,
             };
-            let _outer = Outer(RUNNING.replace(Some(running)));
+            let outer = RUNNING.replace(Some(running));
+            let _outer = Outer(outer);
             guard::preserving(|| match PREVIOUS {
                 Some(previous) => previous(query, direction, count, execute_once),
                 None => unguarded::standard_ExecutorRun(query, direction, count, execute_once),
             });
+            if outer.is_none() {
+                super::statement_history::has_run(query);
+            }
         });
     }
+}
+
+/// Is a query being run?
+pub(super) fn is_in_query() -> bool {
+    RUNNING.get().is_some()
 }
 
 mod unguarded {

@@ -122,7 +122,7 @@ unsafe extern "C-unwind" fn fetch(
     unsafe {
         let state = &*(*step).d.sbsref.state;
         let is_text: *const bool = state.workspace.cast();
-        let mut value: Option<Value<'_>> = Some(Super::from_raw(*(*step).resvalue).value());
+        let mut value: Option<Value<'_>> = Some(Super::prefetched(*(*step).resvalue).value());
         for i in 0..state.numupper as usize {
             let Some(container) = value else { break };
             let index = *state.upperindex.add(i);

@@ -7,7 +7,9 @@ use super::guard::entry;
 use super::node::{self, Definition, append, copy, definition, is_a, pointers};
 use super::query::Query;
 use super::relation::{self, Oid, text};
+use super::statement_history;
 use super::utility_call::Call;
+use crate::settings;
 use crate::view::{alter, create, owned, registered};
 use pgrx::pg_sys;
 use std::ffi::{CStr, CString, c_char};
@@ -48,8 +50,22 @@ unsafe extern "C-unwind" fn process_utility(
         if concerns_databases((*statement).type_) {
             entry(|| clear_database(statement));
         }
+        if concerns_sources((*statement).type_) {
+            // Workers that sleep look what changed.
+            entry(|| {
+                if pg_sys::IsTransactionState() && relation::extension_exists() {
+                    super::shared::nudge_at_commit();
+                }
+            });
+        }
+        let recorded = context == pg_sys::ProcessUtilityContext::PROCESS_UTILITY_TOPLEVEL
+            && settings::records_all_statements()
+            && entry(|| statement_history::utility_begins(planned, text));
         if !may_concern_us((*statement).type_) || !entry(|| handle(call, planned)) {
             call.hand_to(NEXT, planned, read_only_tree);
+        }
+        if recorded {
+            entry(statement_history::utility_ended);
         }
     }
 }
@@ -81,6 +97,17 @@ fn concerns_databases(tag: pg_sys::NodeTag) -> bool {
     matches!(
         tag,
         T_DropdbStmt | T_CreatedbStmt | T_RenameStmt | T_AlterDatabaseStmt
+    )
+}
+
+fn concerns_sources(tag: pg_sys::NodeTag) -> bool {
+    use pg_sys::NodeTag::*;
+    matches!(
+        tag,
+        T_AlterForeignServerStmt
+            | T_CreateUserMappingStmt
+            | T_AlterUserMappingStmt
+            | T_DropUserMappingStmt
     )
 }
 
@@ -161,7 +188,7 @@ unsafe fn editable<T>(planned: *mut pg_sys::PlannedStmt) -> (*mut pg_sys::Planne
 }
 
 /// Refuses what standard_ProcessUtility refuses before it looks at a statement that writes.
-fn check_allowed(tag: &CStr) {
+pub(super) fn check_allowed(tag: &CStr) {
     // SAFETY: each raises or does nothing.
     unsafe {
         pg_sys::PreventCommandIfReadOnly(tag.as_ptr());

@@ -10,7 +10,7 @@ pub mod stream_scan;
 
 use crate::pg::relation::{self, Oid};
 use crate::pg::tuple::RowWriter;
-use crate::pg::{time, wait};
+use crate::pg::{progress, time, wait};
 use crate::source::{Source, Watermarks};
 use crate::{error, settings};
 use bounds::Bounds;
@@ -26,6 +26,8 @@ use stream::{Client, Next, PartitionRange, ReadOptions, Reader, Record};
 const SMALL_PEEK_BYTES: usize = 4 * 1024 * 1024;
 /// How often a reader is asked when nothing arrives (it looks whether its partitions still exist).
 const READER_CHECKS: Duration = Duration::from_secs(1);
+/// Progress is reported each time that so many records have been read, while there are few at each doubling, and before a wait.
+const PROGRESS_RECORDS: u64 = 1024;
 /// LIMITs up to this are a few records.
 const SMALL_PEEK_RECORDS: u64 = 1000;
 
@@ -242,6 +244,9 @@ impl Scan {
                 }
                 Next::End => return false,
                 Next::Wait => {
+                    if let Some(refresh) = &self.refresh {
+                        progress::loaded(refresh.scanned, refresh.bytes);
+                    }
                     let began = Instant::now();
                     let deadline = *stalled_at.get_or_insert(began + settings::fetch_timeout());
                     open.wait(self.refresh.as_ref(), deadline);
@@ -355,6 +360,11 @@ impl Refresh {
         let value = record.value().map_or(0, <[u8]>::len) as u64;
         self.scanned += 1;
         self.bytes += key + value;
+        if self.scanned.is_multiple_of(PROGRESS_RECORDS)
+            || self.scanned < PROGRESS_RECORDS && self.scanned.is_power_of_two()
+        {
+            progress::loaded(self.scanned, self.bytes);
+        }
         let timestamp = record.timestamp();
         let progress = &mut self.progress[self.current];
         progress.last_offset = Some(offset);

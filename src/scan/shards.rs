@@ -9,7 +9,7 @@ use super::job::{self, Input, Job, Limits, MAX_LISTED_SKIPS, Outcome, Progress, 
 use crate::kinesis::source::Source;
 use crate::pg::relation::Oid;
 use crate::pg::tuple::RowWriter;
-use crate::pg::{time, wait};
+use crate::pg::{progress, time, wait};
 use crate::source::Stream;
 use crate::{error, settings};
 use std::cell::RefCell;
@@ -191,6 +191,9 @@ impl ShardScan {
                     let Open::Read(reader, client) = &*open else {
                         return false;
                     };
+                    if let Some(refresh) = &self.refresh {
+                        progress::loaded(refresh.scanned, refresh.bytes);
+                    }
                     let began = Instant::now();
                     // An answer without records is a sign of life.
                     if silence.is_none_or(|(answers, _)| answers != reader.answers()) {

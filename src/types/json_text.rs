@@ -28,6 +28,24 @@ pub fn parse(document: &[u8], hint: Option<&str>) -> Varlena {
     })
 }
 
+/// As [`parse`], but an object with two attributes of one name is an error, and what is wrong is returned.
+///
+/// # Errors
+/// 53200 if there is no memory for it.
+pub fn parse_unique(document: &[u8]) -> Result<Varlena, JsonError> {
+    let result = PARSER.with_borrow_mut(|parser| {
+        let result = parser.parse_unique(document).map(Varlena::copy);
+        parser.trim();
+        result
+    });
+    match result {
+        Err(error) if error.kind == JsonErrorKind::OutOfMemory => {
+            refuse(error, document.len(), None)
+        }
+        other => other,
+    }
+}
+
 /// Whether [`parse`] would succeed.
 ///
 /// # Errors
@@ -66,8 +84,9 @@ pub fn with_value<T>(document: &[u8], read: impl FnOnce(Value<'_>) -> T) -> Resu
     }
 }
 
+/// Raises the error of a document that is none.
 #[cold]
-fn refuse(error: JsonError, length: usize, hint: Option<&str>) -> ! {
+pub fn refuse(error: JsonError, length: usize, hint: Option<&str>) -> ! {
     let code = match error.kind {
         JsonErrorKind::OutOfMemory => sqlstate::OUT_OF_MEMORY,
         _ => sqlstate::INVALID_TEXT_REPRESENTATION,

@@ -5,6 +5,7 @@ use crate::catalog::materialized_view::{self, MaterializedView};
 use crate::error;
 use crate::pg::node::Definition;
 use crate::pg::relation::{self, Oid};
+use crate::pg::report::{Report, sqlstate};
 use crate::pg::{execute, shared, spi};
 use crate::view::options::parse_switch;
 use pgrx::spi::quote_identifier;
@@ -58,7 +59,7 @@ pub fn set_options(table: Oid, options: &[Definition], reset: bool) {
     let mut view = owned(table);
     for option in options {
         if option.name == "auto_refresh" {
-            set_auto_refresh(view.id, !reset && parse_switch(option));
+            set_auto_refresh(&view, !reset && parse_switch(option));
         } else if reset {
             view.options.reset(&option.name);
         } else {
@@ -70,12 +71,30 @@ pub fn set_options(table: Oid, options: &[Definition], reset: bool) {
 }
 
 /// Turns auto refresh on or off; the worker learns of it when the transaction commits.
-pub fn set_auto_refresh(id: i64, on: bool) {
-    materialized_view::set_auto_refresh(id, on);
+pub fn set_auto_refresh(view: &MaterializedView, on: bool) {
+    materialized_view::set_auto_refresh(view.id, on);
     if on && !shared::is_ready() {
         error::no_workers().warn();
     }
+    if on && !view.auto_refresh {
+        tell_of_others(view);
+    }
     shared::nudge_at_commit();
+}
+
+/// Another view on the same topic is loaded by transactions of its own: said when auto refresh begins.
+fn tell_of_others(view: &MaterializedView) {
+    let topic = &view.stream_name;
+    let others = materialized_view::others_on_topic(view.id, &view.external_schema_name, topic);
+    if !others.is_empty() {
+        let text = format!(
+            "topic \"{topic}\" is loaded by {} as well",
+            others.join(", ")
+        );
+        Report::new(sqlstate::SUCCESSFUL_COMPLETION, text)
+            .detail("The worker fetches the records once for all of them as soon as they are at the same position; each view is loaded by transactions of its own, with their own commits and WAL.")
+            .notice();
+    }
 }
 
 /// A deferrable trigger on INSERT cannot fire: the rows land in a security-restricted operation (trigger.c). Foreign keys of other tables to this one are

@@ -70,23 +70,10 @@ pub fn run(request: Request) {
     let schema = relation::schema_name(stream).unwrap_or_default();
     let id = materialized_view::insert(table, view, &schema, topic, &options.kept);
     checkpoints.store(id);
-    if options.auto_refresh {
-        alter::set_auto_refresh(id, true);
-        tell_of_others(id, &schema, topic);
-    }
-}
-
-/// Another view on the same topic is loaded by transactions of its own: said once, when it is created.
-fn tell_of_others(id: i64, schema: &str, topic: &str) {
-    let others = materialized_view::others_on_topic(id, schema, topic);
-    if !others.is_empty() {
-        let text = format!(
-            "topic \"{topic}\" is loaded by {} as well",
-            others.join(", ")
-        );
-        Report::new(sqlstate::SUCCESSFUL_COMPLETION, text)
-            .detail("The worker fetches the records once for all of them as soon as they are at the same position; each view is loaded by transactions of its own.")
-            .notice();
+    if options.auto_refresh
+        && let Some(view) = materialized_view::find(table)
+    {
+        alter::set_auto_refresh(&view, true);
     }
 }
 

@@ -4,11 +4,13 @@
 //! 0) also starts the others and keeps the journal.
 
 use super::crew::Crew;
-use super::feed::{Batch, Clients, Feed, LONG_BATCH, Opening, Plan, Topic, access_now};
+use super::feed::{Batch, Begun, Clients, Feed, Opening, Plan, Topic};
 use super::ingest::{self, Order, Outcome};
 use super::journal::{self, Journal};
 use super::share::{self, Share};
 use super::state::{self, LOCK_NOT_AVAILABLE, State};
+use super::streams::Streams;
+use super::tempo::LONG_BATCH;
 use super::view::View;
 use crate::access::Access;
 use crate::catalog::{checkpoint, materialized_view};
@@ -26,15 +28,17 @@ const LIST_PAUSE: Duration = Duration::from_secs(30);
 /// The longest sleep.
 const NAP: Duration = Duration::from_secs(1);
 
-struct Worker {
+/// The state of a worker.
+pub struct Worker {
     database: Oid,
     number: usize,
-    wake: WakeSet,
+    pub(super) wake: WakeSet,
     clients: Clients,
-    views: HashMap<i64, View>,
+    pub(super) views: HashMap<i64, View>,
     openings: Vec<Opening>,
     feeds: Vec<Feed>,
-    listed: Option<Instant>,
+    pub(super) streams: Streams,
+    pub(super) listed: Option<Instant>,
     /// The workers as they were when the list was read.
     crew: shared::Crew,
     /// What only the first worker has.
@@ -52,6 +56,7 @@ struct First {
 
 /// Runs until the server stops, or until there is nothing to do.
 pub fn run(database: Oid, number: usize) {
+    invalidation::watch_sources();
     let mut worker = Worker {
         database,
         number,
@@ -60,6 +65,7 @@ pub fn run(database: Oid, number: usize) {
         views: HashMap::new(),
         openings: Vec::new(),
         feeds: Vec::new(),
+        streams: Streams::default(),
         listed: None,
         crew: shared::crew(database),
         first: (number == 0).then(|| First {
@@ -70,15 +76,18 @@ pub fn run(database: Oid, number: usize) {
         }),
     };
     while worker.is_needed() {
+        worker.leave_changed_sources();
         worker.open_feeds();
         worker.follow_topics();
-        let busy = worker.load_batches();
+        worker.follow_streams();
+        let busy = worker.load_batches() | worker.load_streams();
         worker.merge_feeds();
         worker.write_ledgers();
         if !busy {
             worker.sleep();
         }
         worker.clients.clear_wakes();
+        worker.streams.clear_wakes();
     }
 }
 
@@ -164,8 +173,8 @@ impl Worker {
         state::forget_others(self.number, &own, self.crew.running);
         if changed {
             self.leave_moved_feeds();
+            self.leave_moved_streams();
         }
-        self.leave_outdated_clients();
         self.drop_empty_feeds();
     }
 
@@ -183,6 +192,7 @@ impl Worker {
         for feed in feeds {
             feed.members.retain(|id| views.contains_key(id));
         }
+        self.streams.retain(|id| views.contains_key(&id));
         for plan in plans {
             let view = views.entry(plan.mv_id).or_insert_with(|| View::new(*plan));
             if changed {
@@ -219,22 +229,15 @@ impl Worker {
         }
     }
 
-    /// Views whose server or user mapping says something else by now begin anew, with a client of that.
-    fn leave_outdated_clients(&mut self) {
-        let views = self.views.iter().map(|(id, view)| (*id, view.plan.table));
-        let views: Vec<(i64, Oid)> = views.collect();
-        let look = || {
-            let access = |(id, table): &(i64, Oid)| Some((*id, access_now(*table)?));
-            views.iter().filter_map(access).collect::<HashMap<_, _>>()
-        };
-        // Without an answer they stay: whoever opens such a view next is told why.
-        let Ok(now) = transaction(look) else {
-            return;
-        };
-        for feed in &mut self.feeds {
-            let access = feed.access().clone();
-            feed.members
-                .retain(|id| now.get(id).is_none_or(|now| *now == access));
+    /// A server or a user mapping has another address or secret: everything is opened anew, with new clients.
+    fn leave_changed_sources(&mut self) {
+        if invalidation::take_source_change() {
+            self.feeds.clear();
+            self.openings.clear();
+            self.clients.keep(&self.openings, &self.feeds);
+            for view in self.views.values_mut() {
+                view.retry_at = Instant::now();
+            }
         }
     }
 
@@ -246,9 +249,11 @@ impl Worker {
     /// Begins feeds for views without one, and ends openings that the broker has answered.
     fn open_feeds(&mut self) {
         let has_feed = |id: &i64| {
-            self.openings
-                .iter()
-                .any(|opening| opening.plan.mv_id == *id)
+            self.streams.has(*id)
+                || self
+                    .openings
+                    .iter()
+                    .any(|opening| opening.plan.mv_id == *id)
                 || self.feeds.iter().any(|feed| feed.members.contains(id))
         };
         let now = Instant::now();
@@ -260,13 +265,15 @@ impl Worker {
             .collect();
         for plan in waiting {
             match Opening::begin(plan, &mut self.clients, &self.wake) {
-                Ok(opening) => {
+                Ok(Begun::Topic(opening)) => {
                     self.openings.push(opening);
                     self.show_unless_failing(plan.mv_id, State::Starting);
                 }
+                Ok(Begun::Stream(source, stream)) => self.open_stream(plan, source, stream),
                 Err(failure) => self.failed(plan.mv_id, &failure),
             }
         }
+        self.open_streams();
         let mut index = 0;
         while index < self.openings.len() {
             let Some(answer) = self.openings[index].poll(&self.clients) else {
@@ -280,7 +287,7 @@ impl Worker {
             match feed {
                 Ok(mut feed) => {
                     if let Some(view) = self.views.get(&id) {
-                        feed.most_records = view.most_records;
+                        feed.tempo.most_records = view.most_records;
                     }
                     self.feeds.push(feed);
                     self.show_unless_failing(id, State::Running);
@@ -291,7 +298,7 @@ impl Worker {
     }
 
     /// After an error only a batch that is loaded shows that it is over.
-    fn show_unless_failing(&mut self, id: i64, state: State) {
+    pub(super) fn show_unless_failing(&mut self, id: i64, state: State) {
         if self.views.get(&id).is_some_and(|view| view.errors == 0) {
             self.show(id, state, None);
         }
@@ -299,7 +306,6 @@ impl Worker {
 
     /// Looks for new partitions, re-created topics and brokers that are away.
     fn follow_topics(&mut self) {
-        let mut silent = false;
         let mut index = 0;
         while index < self.feeds.len() {
             let access = self.feeds[index].access().clone();
@@ -309,21 +315,13 @@ impl Worker {
             match self.feeds[index].look_at_topic(&self.clients, is_probe) {
                 Topic::Same => {}
                 Topic::Answered => self.show_members(&access, State::Running, None),
-                Topic::Silent(cause) => {
-                    silent = true;
-                    self.show_members(&access, State::Retrying, Some(&cause));
-                }
+                Topic::Silent(cause) => self.show_members(&access, State::Retrying, Some(&cause)),
                 Topic::Changed => {
                     self.feeds.swap_remove(index);
                     continue;
                 }
             }
             index += 1;
-        }
-        if silent {
-            // Perhaps somebody has already mended the server or the user mapping.
-            self.leave_outdated_clients();
-            self.drop_empty_feeds();
         }
     }
 
@@ -343,7 +341,7 @@ impl Worker {
         let mut busy = false;
         let mut index = 0;
         while index < self.feeds.len() {
-            let opens_at = self.feeds[index].opens_at();
+            let opens_at = self.feeds[index].tempo.opens_at();
             if opens_at.is_some_and(|moment| moment > Instant::now()) {
                 index += 1;
                 continue;
@@ -384,11 +382,11 @@ impl Worker {
         }
         self.feeds[index].advance(batch, longest);
         if let [id] = self.feeds[index].members[..] {
-            self.remember_batch(id, self.feeds[index].most_records);
+            self.remember_batch(id, self.feeds[index].tempo.most_records);
         }
     }
 
-    fn remember_batch(&mut self, id: i64, records: usize) {
+    pub(super) fn remember_batch(&mut self, id: i64, records: usize) {
         if let Some(view) = self.views.get_mut(&id) {
             view.most_records = records;
         }
@@ -408,7 +406,11 @@ impl Worker {
             flush,
         };
         match ingest::load(&order, &mut view.known) {
-            Ok(Outcome::Loaded) => self.loaded(index, id, flush),
+            Ok(Outcome::Loaded) => {
+                let partitions = self.feeds[index].positions.keys();
+                let partitions = partitions.map(i32::to_string).collect();
+                self.loaded(id, flush, partitions);
+            }
             Ok(Outcome::Moved) => self.leave(index, id),
             Ok(Outcome::Gone) => {
                 self.leave(index, id);
@@ -421,13 +423,13 @@ impl Worker {
         }
     }
 
-    fn loaded(&mut self, feed: usize, id: i64, flushed: bool) {
+    pub(super) fn loaded(&mut self, id: i64, flushed: bool, partitions: Vec<String>) {
         let Some(view) = self.views.get_mut(&id) else {
             return;
         };
         if flushed || view.unwritten_since.is_none() {
             view.unwritten_since = Some(Instant::now());
-            view.partitions = self.feeds[feed].positions.keys().copied().collect();
+            view.partitions = partitions;
         }
         if view.errors > 0 {
             view.errors = 0;
@@ -473,7 +475,7 @@ impl Worker {
     }
 
     /// An error: the view waits, and begins anew from what is stored.
-    fn failed(&mut self, id: i64, failure: &Failure) {
+    pub(super) fn failed(&mut self, id: i64, failure: &Failure) {
         let Some(view) = self.views.get_mut(&id) else {
             return;
         };
@@ -499,7 +501,7 @@ impl Worker {
     }
 
     /// Writes a view's state if it is another one.
-    fn show(&mut self, id: i64, state: State, error: Option<&str>) {
+    pub(super) fn show(&mut self, id: i64, state: State, error: Option<&str>) {
         let Some(view) = self.views.get_mut(&id) else {
             return;
         };
@@ -512,7 +514,8 @@ impl Worker {
     /// Sleeps until there may be something to do.
     fn sleep(&self) {
         let now = Instant::now();
-        let opens = self.feeds.iter().filter_map(Feed::opens_at);
+        let opens = self.feeds.iter().filter_map(|feed| feed.tempo.opens_at());
+        let opens = opens.chain(self.streams.opens_at());
         let retries = self.views.values().map(|view| view.retry_at);
         let ahead = opens.chain(retries).filter(|moment| *moment > now);
         self.wake.wait(ahead.fold(now + NAP, Instant::min));

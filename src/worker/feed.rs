@@ -5,6 +5,7 @@
 
 use super::ingest::bound_lock_waits;
 use super::share::Slice;
+use super::tempo::{self, Tempo};
 use crate::access::Access;
 use crate::catalog::checkpoint::Checkpoint;
 use crate::catalog::{checkpoint as checkpoints, ledger, materialized_view, refresh_history};
@@ -15,9 +16,8 @@ use crate::pg::time;
 use crate::pg::wait::WakeSet;
 use crate::refresh::{self, Locked};
 use crate::source::{Source, Stream, Watermarks};
-use crate::view::definition;
 use crate::view::pace::Pace;
-use crate::{error, settings};
+use crate::{error, kinesis, settings};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 use stream::{
@@ -31,12 +31,6 @@ const DESCRIBE_PAUSE: Duration = Duration::from_secs(10);
 const PROBE_PAUSE: Duration = Duration::from_secs(1);
 /// How long the broker may take for that before the views are shown as waiting for it.
 const DESCRIBE_TIMEOUT: Duration = Duration::from_secs(3);
-
-/// A batch that takes longer delays the worker's other views: the next ones are smaller.
-pub const LONG_BATCH: Duration = Duration::from_millis(250);
-
-/// Records in the first batches, until it is known how long they take.
-pub const FIRST_BATCH: usize = 100;
 
 /// The clients of the worker, by what they are made of: views share one if brokers and credentials are the same. Each keeps its place.
 #[derive(Default)]
@@ -100,16 +94,6 @@ impl Clients {
     }
 }
 
-/// What a view's client would be made of now; `None` if the view or its topic is gone.
-pub fn access_now(table: Oid) -> Option<Access> {
-    let view = materialized_view::find(table)?;
-    let stream = view.definition.and_then(definition::stream_of)?;
-    match Stream::of_table(stream, relation::owner(table)) {
-        Stream::Topic(source, _) => Some(source.access().clone()),
-        Stream::Kinesis(..) => None,
-    }
-}
-
 /// What of a view a worker follows, and how.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Plan {
@@ -170,6 +154,14 @@ impl<T> Answer<T> {
     }
 }
 
+/// What a view reads.
+pub enum Begun {
+    /// A topic: its feed is being opened.
+    Topic(Opening),
+    /// A stream of Kinesis.
+    Stream(kinesis::source::Source, String),
+}
+
 /// Where a view begins to follow its topic.
 pub struct Start {
     /// Next offset by partition.
@@ -178,22 +170,30 @@ pub struct Start {
 }
 
 impl Opening {
-    /// Asks the broker for the topic's partitions and watermarks.
-    pub fn begin(plan: Plan, clients: &mut Clients, wake: &WakeSet) -> Result<Opening, Failure> {
-        let ((source, topic), stored) = transaction(|| {
+    /// Asks the broker for the topic's partitions and watermarks; gives a stream of Kinesis back.
+    pub fn begin(plan: Plan, clients: &mut Clients, wake: &WakeSet) -> Result<Begun, Failure> {
+        let (stream, stored) = transaction(|| {
             bound_lock_waits();
             let view = materialized_view::find(plan.table).unwrap_or_else(|| {
                 error::not_a_streaming_view(&plan.table.to_u32().to_string()).raise()
             });
             let Locked { stream, .. } = refresh::lock_source(&view);
-            (
-                Source::of_topic(stream, relation::owner(plan.table)),
-                plan.own_checkpoints(checkpoints::read(view.id)),
-            )
+            let owner = relation::owner(plan.table);
+            match Stream::of_table(stream, owner) {
+                Stream::Topic(..) => (
+                    Stream::of_table(stream, owner),
+                    plan.own_checkpoints(checkpoints::read(view.id)),
+                ),
+                kinesis => (kinesis, Vec::new()),
+            }
         })?;
+        let (source, topic) = match stream {
+            Stream::Topic(source, topic) => (source, topic),
+            Stream::Kinesis(source, stream) => return Ok(Begun::Stream(source, stream)),
+        };
         let client = transaction(|| clients.first(&source, wake))?;
         let description = clients.get(client).describe_topic(&topic, DESCRIBE_TIMEOUT);
-        Ok(Opening {
+        Ok(Begun::Topic(Opening {
             plan,
             source,
             topic,
@@ -202,7 +202,7 @@ impl Opening {
             stored,
             earliest: None,
             latest: None,
-        })
+        }))
     }
 
     /// Has the broker answered? Then the view's positions are compared with the topic, as a refresh does, and stored.
@@ -293,7 +293,7 @@ impl Opening {
                     topic_id: topic.topic_id.clone(),
                 });
             }
-            let plan = checkpoint::plan(&view, topic, &stored, watermarks);
+            let plan = checkpoint::plan_some(&view, topic, &stored, watermarks);
             let positions: BTreeMap<i32, i64> = plan
                 .partitions
                 .iter()
@@ -351,9 +351,7 @@ impl Opening {
         Ok(Feed {
             members: vec![self.plan.mv_id],
             slice: self.plan.slice,
-            pace: self.plan.pace,
-            most_records: FIRST_BATCH,
-            not_before: None,
+            tempo: Tempo::new(self.plan.pace, self.plan.slice.of()),
             topic: self.topic,
             client: self.client,
             source: self.source,
@@ -361,7 +359,6 @@ impl Opening {
             topic_id: start.topic_id,
             reader,
             reader_client,
-            last_commit: None,
             described: Instant::now(),
             description: None,
         })
@@ -376,12 +373,8 @@ pub struct Feed {
     pub topic: String,
     /// The partitions that are this worker's.
     pub slice: Slice,
-    /// How the members are loaded.
-    pub pace: Pace,
-    /// At most so many records go into a batch now: fewer when batches take long.
-    pub most_records: usize,
-    /// No batch before this moment, for a view with a rate limit.
-    not_before: Option<Instant>,
+    /// How fast it goes.
+    pub tempo: Tempo,
     source: Source,
     client: usize,
     /// Next offset by partition, as the members have it stored.
@@ -391,8 +384,6 @@ pub struct Feed {
     reader: Reader,
     /// Whose the reader is: the client that was asked for the start, or another one.
     reader_client: usize,
-    /// When a batch was last committed.
-    pub last_commit: Option<Instant>,
     described: Instant,
     description: Option<Pending<TopicDescription>>,
 }
@@ -420,8 +411,7 @@ pub enum Topic {
 impl Batch {
     /// How many records would not have taken too long.
     pub fn smaller(&self, took: Duration) -> usize {
-        let share = LONG_BATCH.as_secs_f64() / took.as_secs_f64();
-        ((self.records.len() as f64 * share) as usize).max(1)
+        tempo::smaller(self.records.len(), took)
     }
 }
 
@@ -433,7 +423,7 @@ impl Feed {
 
     /// What has arrived, within the batch limits; `None` if nothing.
     pub fn take(&mut self) -> Result<Option<Batch>, Failure> {
-        let (max_records, max_bytes) = self.limits();
+        let (max_records, max_bytes) = self.tempo.limits();
         let records = match self.reader.take(max_records, max_bytes) {
             Ok(records) => records,
             Err(error) => {
@@ -459,50 +449,12 @@ impl Feed {
         }))
     }
 
-    /// Records and bytes that may go into the next batch.
-    fn limits(&self) -> (usize, u64) {
-        let (mut records, bytes) = self.pace.batch_limits();
-        if let Some(rate) = self.rate() {
-            // So that the records are spread over the second, ten batches of it are enough.
-            records = records.min((rate / 10.0).ceil() as usize);
-        }
-        (records.min(self.most_records), bytes)
-    }
-
-    /// How many records a second this worker may load; the workers that share a view divide its limit evenly.
-    fn rate(&self) -> Option<f64> {
-        let limit = self.pace.max_records_per_second?;
-        Some(f64::from(limit) / f64::from(self.slice.of()))
-    }
-
-    /// When the next batch may be loaded. The first record after a pause is loaded at once, then there is a commit a window at most.
-    pub fn opens_at(&self) -> Option<Instant> {
-        let window = self
-            .last_commit
-            .map(|last| last + self.pace.commit_window());
-        window.max(self.not_before)
-    }
-
     /// The members have the batch, which took them so long.
     pub fn advance(&mut self, batch: &Batch, took: Duration) {
         for range in &batch.ranges {
             self.positions.insert(range.partition, range.end);
         }
-        let (now, records) = (Instant::now(), batch.records.len());
-        self.last_commit = Some(now);
-        if let Some(rate) = self.rate() {
-            // What was not used in the last moment may be used now, no more: no burst after a pause.
-            let from = self
-                .not_before
-                .filter(|until| now.saturating_duration_since(*until) < Duration::from_millis(200))
-                .unwrap_or(now);
-            self.not_before = Some(from + Duration::from_secs_f64(records as f64 / rate));
-        }
-        if took > LONG_BATCH {
-            self.most_records = batch.smaller(took);
-        } else if took < LONG_BATCH / 4 && records >= self.most_records {
-            self.most_records = self.most_records.saturating_mul(2);
-        }
+        self.tempo.loaded(batch.records.len(), took);
     }
 
     /// Is another feed at the same place?
@@ -510,7 +462,7 @@ impl Feed {
         self.topic == other.topic
             && self.access() == other.access()
             && self.topic_id == other.topic_id
-            && self.pace == other.pace
+            && self.tempo.pace == other.tempo.pace
             && self.slice == other.slice
             && self.positions == other.positions
     }

@@ -33,9 +33,12 @@ pub enum Outcome {
 
 /// A view as it was looked up, kept from batch to batch until something of it changes.
 pub struct Known {
-    view: MaterializedView,
-    stream: Oid,
-    definition: Oid,
+    /// The view.
+    pub view: MaterializedView,
+    /// Its foreign table.
+    pub stream: Oid,
+    /// Its hidden view.
+    pub definition: Oid,
     /// [`invalidation::changes`] when it was looked up.
     changes: u64,
 }
@@ -123,7 +126,7 @@ pub fn load(order: &Order, known: &mut Option<Known>) -> Result<Outcome, Failure
 }
 
 /// Locks the view's table, stream and definition, and looks them up unless what is known still holds; `None` if there is nothing to load any more.
-fn locked(table: Oid, known: &mut Option<Known>) -> Option<&Known> {
+pub fn locked(table: Oid, known: &mut Option<Known>) -> Option<&Known> {
     relation::lock(table, LockMode::RowExclusive);
     if let Some(known) = known {
         relation::lock(known.stream, LockMode::AccessShare);
@@ -155,12 +158,12 @@ fn look_up(table: Oid) -> Option<Known> {
 }
 
 /// Writes the ledger of what was loaded of these partitions since the last time, for a view that has been quiet since.
-pub fn flush(table: Oid, partitions: &[i32]) -> Result<(), Failure> {
+pub fn flush(table: Oid, partitions: &[String]) -> Result<(), Failure> {
     transaction(|| {
         bound_lock_waits();
         relation::lock(table, LockMode::RowExclusive);
         if let Some(view) = materialized_view::find(table) {
-            checkpoint::lock_positions(view.id, partitions);
+            checkpoint::lock_named(view.id, partitions);
             checkpoint::flush(&view, Some(partitions));
         }
     })

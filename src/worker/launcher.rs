@@ -2,7 +2,8 @@
 
 use crate::pg::background::{self, Handle};
 use crate::pg::relation::Oid;
-use crate::pg::shared;
+use crate::pg::{shared, statement_ring};
+use crate::worker::monitor;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
@@ -18,17 +19,66 @@ struct Database {
     started: Instant,
 }
 
+/// The monitors, by database.
+type Monitors = HashMap<Oid, Database>;
+
+/// Starts monitors where one is wanted; how soon to look again.
+fn start_monitors(
+    monitors: &mut Monitors,
+    existing: &[Oid],
+    complained: &mut Option<Instant>,
+) -> Duration {
+    statement_ring::forget_other_databases(existing);
+    monitors.retain(|database, _| existing.contains(database));
+    let mut nap = NAP;
+    for database in existing {
+        let known = monitors.get(database);
+        let runs = known
+            .and_then(|known| known.worker.as_ref())
+            .is_some_and(|worker| !worker.has_ended());
+        if runs || !(monitor::is_wanted() || statement_ring::has_waiting(*database)) {
+            continue;
+        }
+        if !shared::may_monitor(*database) {
+            continue;
+        }
+        if known.is_some_and(|known| known.started.elapsed() < RESTART_PAUSE) {
+            nap = RESTART_PAUSE;
+            continue;
+        }
+        let worker = background::start_monitor(*database);
+        if worker.is_none() {
+            nap = RESTART_PAUSE;
+            complain(complained, "monitoring");
+        }
+        let started = Instant::now();
+        monitors.insert(*database, Database { worker, started });
+    }
+    nap
+}
+
+/// Says that max_worker_processes are too few, from time to time.
+fn complain(last: &mut Option<Instant>, what_for: &str) {
+    if last.is_none_or(|when| when.elapsed() > PROBE_PAUSE) {
+        *last = Some(Instant::now());
+        background::log(&format!(
+            "no background worker is free for {what_for}; raise max_worker_processes"
+        ));
+    }
+}
+
 /// Runs until the server stops.
 pub fn run() {
     shared::set_launcher();
     let mut known: HashMap<Oid, Database> = HashMap::new();
+    let mut monitors = Monitors::new();
     let mut complained: Option<Instant> = None;
     loop {
         background::reload_settings();
         let existing = background::databases();
         shared::forget_other_databases(&existing);
         known.retain(|database, _| existing.contains(database));
-        let mut nap = NAP;
+        let mut nap = start_monitors(&mut monitors, &existing, &mut complained);
         for database in existing {
             // A worker that runs takes the nudge itself.
             if known
@@ -63,12 +113,7 @@ pub fn run() {
             let worker = background::start_worker(database, 0);
             if worker.is_none() {
                 nap = RESTART_PAUSE;
-                if complained.is_none_or(|when| when.elapsed() > PROBE_PAUSE) {
-                    complained = Some(Instant::now());
-                    background::log(
-                        "no background worker is free for auto refresh; raise max_worker_processes",
-                    );
-                }
+                complain(&mut complained, "auto refresh");
                 if wish.nudged {
                     shared::renudge(database);
                 }

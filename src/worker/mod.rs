@@ -4,7 +4,10 @@
 //! launcher (one a cluster)      looks which databases need a worker, and starts it
 //!   worker (one a database)     starts ingest workers (crew), keeps the journal, and does what they do
 //!     ingest workers            each has a share of the views: clients and readers (feed), one transaction a batch and view (ingest)
+//!   monitor                     writes what clients ran, tells of lag; only if a setting asks for it
 //! ```
+//!
+//! A view of Kinesis has a reader of its own (shard_feed), driven by streams.
 //!
 //! A worker recovers from errors in the process: the transaction is aborted, the view waits a little longer each time, the others go on.
 
@@ -14,6 +17,10 @@ pub mod feed;
 pub mod ingest;
 pub mod journal;
 pub mod launcher;
+pub mod monitor;
+pub mod shard_feed;
 pub mod share;
 pub mod state;
+pub mod streams;
+pub mod tempo;
 pub mod view;

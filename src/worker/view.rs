@@ -1,8 +1,9 @@
 //! A view as its worker remembers it: how it is doing, and when it is tried again.
 
-use super::feed::{FIRST_BATCH, Plan};
+use super::feed::Plan;
 use super::ingest::Known;
 use super::state::State;
+use super::tempo::FIRST_BATCH;
 use std::time::{Duration, Instant};
 
 /// The ledger has at most one row in this time, partition and view.
@@ -24,8 +25,8 @@ pub struct View {
     pub retry_at: Instant,
     /// At most so many records go into a batch, as far as is known from the last ones.
     pub most_records: usize,
-    /// The partitions that were loaded.
-    pub partitions: Vec<i32>,
+    /// The partitions or shards that were loaded.
+    pub partitions: Vec<String>,
     /// Since when there is something that the ledger does not have.
     pub unwritten_since: Option<Instant>,
 }

@@ -1,6 +1,6 @@
-"""Kills and stops at random while records arrive, then counts: chaos.py --rounds N [--seed N] (scripts/chaos.sh starts what it needs).
+"""Kills, stops and cuts at random while records arrive, then counts: chaos.py --rounds N [--seed N] (scripts/chaos.sh starts what it needs).
 
-A producer writes numbered records into four partitions. Two views follow the topic by auto refresh, a third is refreshed by a
+A producer writes numbered records into four partitions. The server reaches the broker through a proxy that can cut the network. Two views follow the topic by auto refresh, a third is refreshed by a
 session in a loop, which also rolls back at times and refreshes the first view as well. Each round does one thing of ACTIONS and
 waits until every view has come to the end that the topic has then. At last an independent consumer reads the topic: each of its
 records has to be in each view once, and so has each record that the broker acknowledged to the producer.
@@ -24,9 +24,16 @@ import psycopg
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "e2e"))
 from broker import Kafka  # noqa: E402
+from proxy import Proxy  # noqa: E402
+from server import as_server  # noqa: E402
 
 PARTITIONS = 4
-VIEWS = ("auto_1", "auto_2", "by_hand")
+VIEWS = {
+    "auto_1": "auto_refresh = on",
+    # Two workers divide its partitions.
+    "auto_2": "auto_refresh = on, parallel = 2",
+    "by_hand": "auto_refresh = off",
+}
 # A view that was refused by the broker for long waits up to half a minute before it tries again.
 PATIENCE = 90
 
@@ -45,14 +52,8 @@ class Postgres:
     def connect(self, **settings):
         return psycopg.connect(**(self.connect_arguments | settings))
 
-    def program(self, *command, check=True):
-        """Runs pg_ctl as the server's user."""
-        user = ["setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups"] if os.geteuid() == 0 else []
-        environment = {k: v for k, v in os.environ.items() if not k.startswith("PG") and k != "RUST_BACKTRACE"} | {"LC_ALL": "C.UTF-8"}
-        return subprocess.run([*user, *command], env=environment, cwd="/", check=check, capture_output=True, text=True)
-
     def control(self, *arguments, **keywords):
-        return self.program(self.bin / "pg_ctl", "-D", self.data, *arguments, **keywords)
+        return as_server(self.bin / "pg_ctl", "-D", self.data, *arguments, **keywords)
 
     def postmaster(self):
         return int((self.data / "postmaster.pid").read_text().split()[0])
@@ -81,12 +82,13 @@ class Postgres:
                 time.sleep(0.1)
 
     def worker(self):
-        """The pid of the database's worker, when there is one."""
+        """The pid of one of the database's workers, when there is one."""
         deadline = time.monotonic() + PATIENCE
         while True:
-            found = self.query("SELECT pid FROM pg_stat_activity WHERE backend_type = 'redshift_streaming worker' AND datname = 'chaos'")
+            found = self.query(
+                "SELECT pid FROM pg_stat_activity WHERE backend_type IN ('redshift_streaming worker', 'redshift_streaming ingest') AND datname = 'chaos'")
             if found:
-                return found[0][0]
+                return random.choice(found)[0]
             assert time.monotonic() < deadline, f"no worker within {PATIENCE} s"
             time.sleep(0.05)
 
@@ -102,7 +104,8 @@ class Broker(Kafka):
         return int((pathlib.Path(self.run) / "apache.pid").read_text())
 
     def resume(self):
-        subprocess.run([ROOT / "scripts" / "apache-kafka.sh", "resume"], check=True, capture_output=True)
+        done = subprocess.run([ROOT / "scripts" / "apache-kafka.sh", "resume"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        assert done.returncode == 0, done.stdout
 
 
 class Refresher(threading.Thread):
@@ -142,8 +145,8 @@ class Refresher(threading.Thread):
 
 
 class Chaos:
-    def __init__(self, postgres, broker, rate):
-        self.postgres, self.broker, self.rate = postgres, broker, rate
+    def __init__(self, postgres, broker, proxy, rate):
+        self.postgres, self.broker, self.proxy, self.rate = postgres, broker, proxy, rate
         # Letters and digits: the name means itself in a pattern of topics.
         self.topic = f"chaos{os.getpid()}"
         self.acknowledged = pathlib.Path(broker.run) / "acknowledged"
@@ -180,15 +183,32 @@ class Chaos:
         time.sleep(random.random() * 2)
         self.broker.resume()
 
-    def cut_network(self):
+    def freeze_broker(self):
         with self.broker.frozen():
             time.sleep(0.5 + random.random() * 3)
 
+    def cut_network(self):
+        with self.proxy.cut():
+            time.sleep(random.random() * 3)
+
+    def silence_network(self):
+        with self.proxy.silent():
+            time.sleep(0.5 + random.random() * 3)
+
+    def slow_network(self):
+        with self.proxy.slow(random.random() * 0.5):
+            time.sleep(2)
+
     def cut_network_and_kill_worker(self):
-        with self.broker.frozen():
+        with self.proxy.cut():
             time.sleep(random.random())
             self.kill_worker()
-            time.sleep(random.random() * 2)
+            time.sleep(random.random())
+
+    def silence_network_and_stop(self):
+        with self.proxy.silent():
+            time.sleep(random.random())
+            self.stop_fast()
 
     ACTIONS = {
         "kill -9 the worker": kill_worker,
@@ -198,8 +218,12 @@ class Chaos:
         "stop the server, immediate": stop_immediate,
         "stop the server, fast": stop_fast,
         "kill -9 the broker": kill_broker,
+        "freeze the broker": freeze_broker,
         "cut the network": cut_network,
+        "silence the network": silence_network,
+        "slow the network": slow_network,
         "cut the network, kill -9 the worker": cut_network_and_kill_worker,
+        "silence the network, stop the server": silence_network_and_stop,
     }
 
     # --- the run
@@ -213,11 +237,11 @@ class Chaos:
         run("CREATE EXTENSION redshift_streaming")
         run(
             "CALL redshift.create_external_schema('stream', source => 'kafka', uri => %s, authentication => 'none', topics => %s)",
-            self.broker.bootstrap, self.topic,
+            self.proxy.bootstrap, self.topic,
         )
-        for view in VIEWS:
+        for view, options in VIEWS.items():
             run(
-                f"CREATE MATERIALIZED VIEW {view} WITH (auto_refresh = {'off' if view == 'by_hand' else 'on'}) AS "
+                f"CREATE MATERIALIZED VIEW {view} WITH ({options}) AS "
                 f"SELECT kafka_partition, kafka_offset, kafka_value FROM stream.{self.topic}"
             )
 
@@ -325,7 +349,7 @@ def main():
     environment = dict(line.split("=", 1) for line in (options.run / "env").read_text().splitlines())
     postgres, broker = Postgres(options.run, environment), Broker(options.run)
     log_begins = (options.run / "log" / "postgres.log").stat().st_size
-    chaos = Chaos(postgres, broker, options.rate)
+    chaos = Chaos(postgres, broker, Proxy.of(options.run), options.rate)
     began = time.monotonic()
     chaos.go(options.rounds, options.seed)
     lost, twice, well = chaos.count()

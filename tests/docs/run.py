@@ -14,9 +14,10 @@ HTML comments steer, each for the block behind it (or for the whole page, where 
     <!-- test: shell -->              the sh block runs
     <!-- test: not run: REASON -->    the block is listed with the reason
     <!-- test: kafka CALL -->         (or `apache kafka CALL`) calls a method of tests/e2e/broker.py, such as topic(1, name="payments")
+    <!-- test: kinesis CALL -->       calls a method of tests/e2e/kinesis.py, such as samples()
     <!-- test: sql STATEMENTS -->     statements that readers need not see
 
-`localhost:9092` stands for the broker, `mydb` for the database.
+`localhost:9092` stands for the broker, `localhost:4567` for the Kinesis emulator, `mydb` for the database.
 """
 
 import argparse
@@ -32,6 +33,7 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "e2e"))
 from broker import Kafka  # noqa: E402
+from kinesis import Kinesis  # noqa: E402
 
 RUN = pathlib.Path(os.environ.get("RUN_DIR", ROOT / ".run")).resolve()
 PROGRAM = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "release" / "mock-kafka"
@@ -63,6 +65,8 @@ def read_page(path):
             what = found[3].strip()
             if what.startswith("sql"):
                 blocks.append(Block(line, "sql", what[3:].strip() + "\n"))
+            elif what.startswith("kinesis"):
+                blocks.append(Block(line, "kinesis", what[7:].strip()))
             elif what.startswith(("kafka", "apache kafka")):
                 block = Block(line, "kafka", what.split("kafka", 1)[1].strip())
                 block.marks = ["apache"] if what.startswith("apache") else []
@@ -212,12 +216,22 @@ def compare_output(expected, out, err):
 # --- running -------------------------------------------------------------------------------------------------------------------
 
 
-def run_block(block, session, kafka, environment, database, directory):
+def emulator():
+    """The address of the Kinesis emulator that runs, without http://; one that nobody has if there is none."""
+    file = RUN / "kinesis.endpoint"
+    return file.read_text().strip().removeprefix("http://") if file.exists() else "no-kinesis-emulator"
+
+
+def run_block(block, session, kafka, kinesis, environment, database, directory):
     def local(text):
-        return re.sub(r"\bmydb", database, text.replace("localhost:9092", kafka.bootstrap))
+        return re.sub(r"\bmydb", database, text.replace("localhost:9092", kafka.bootstrap).replace("localhost:4567", emulator()))
 
     def shown(text):
-        return text.replace(kafka.bootstrap, "localhost:9092").replace(database, "mydb")
+        return text.replace(kafka.bootstrap, "localhost:9092").replace(emulator(), "localhost:4567").replace(database, "mydb")
+
+    if block.language == "kinesis":
+        eval(f"kinesis.{block.text}", {"kinesis": kinesis})  # The repository's own pages.
+        return
 
     if block.language == "kafka":
         eval(f"kafka.{block.text}", {"kafka": kafka})  # The repository's own pages.
@@ -258,13 +272,14 @@ def run_page(path, broker, kind, environment, tally, must_fail=False):
     administer(environment, f"DROP DATABASE IF EXISTS {database} WITH (FORCE)")
     administer(environment, f"CREATE DATABASE {database}")
     session = Session(database, environment)
+    kinesis = Kinesis(f"http://{emulator()}")
     try:
         with broker() as kafka, tempfile.TemporaryDirectory() as directory:
             if not empty:
-                run_block(Block(0, "sql", SETUP), session, kafka, environment, database, directory)
+                run_block(Block(0, "sql", SETUP), session, kafka, kinesis, environment, database, directory)
             for block in blocks:
                 label = f"{path.relative_to(ROOT)}:{block.line} ({kind})"
-                runs = block.language in ("sql", "kafka") or block.mark("shell") is not None
+                runs = block.language in ("sql", "kafka", "kinesis") or block.mark("shell") is not None
                 reason = block.mark("not run:")
                 if block.mark("apache") is not None and kind != "apache":
                     reason = "needs Apache Kafka"
@@ -276,7 +291,7 @@ def run_page(path, broker, kind, environment, tally, must_fail=False):
                 if not runs:
                     continue
                 try:
-                    run_block(block, session, kafka, environment, database, directory)
+                    run_block(block, session, kafka, kinesis, environment, database, directory)
                     failure = None
                 except Exception as error:  # pylint: disable=broad-except
                     failure = error
@@ -291,6 +306,7 @@ def run_page(path, broker, kind, environment, tally, must_fail=False):
                         break
     finally:
         session.close()
+        kinesis.clean_up()
         for made in administer(environment, f"SELECT datname FROM pg_database WHERE datname LIKE '{database}%'"):
             administer(environment, f"DROP DATABASE {made} WITH (FORCE)")
         for role in set(administer(environment, "SELECT rolname FROM pg_roles")) - roles:

@@ -22,7 +22,7 @@ class Kafka:
     @property
     def admin(self):
         if self._admin is None:
-            self._admin = AdminClient({"bootstrap.servers": self.bootstrap})
+            self._admin = AdminClient({"bootstrap.servers": self.bootstrap, "log_level": 2})
         return self._admin
 
     # --- topics

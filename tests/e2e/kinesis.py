@@ -4,7 +4,9 @@ import contextlib
 import http.client
 import http.server
 import json
+import pathlib
 import secrets
+import subprocess
 import threading
 import time
 import urllib.parse
@@ -69,6 +71,12 @@ class Kinesis:
         self.client.merge_shards(StreamName=name, ShardToMerge=shard, AdjacentShardToMerge=adjacent)
         self.wait(name)
         return [s["ShardId"] for s in self.shards(name) if s["ShardId"] not in before]
+
+    def samples(self):
+        """The streams of make up."""
+        here = pathlib.Path(__file__).resolve().parents[1]
+        subprocess.run(["node", here / "kinesis" / "samples.mjs", self.endpoint], check=True, capture_output=True)
+        self.made += ["orders", "demo-data-stream", "my-data-stream"]
 
     # --- records
 

@@ -133,6 +133,16 @@ def test_views_that_begin_apart_share_the_topic(stage):
     landed(stage, later, "late")
 
 
+def test_a_second_view_on_a_topic_says_what_it_costs(stage):
+    stage.db.connection.notices.clear()  # the connection is the module's
+    topic = stage.topic()
+    stage.view(topic, options=AUTO)
+    stage.view(topic, "w")
+    assert not [n for n in stage.db.connection.notices if "as well" in n]
+    stage.db.run("ALTER MATERIALIZED VIEW w SET (auto_refresh = on)")
+    assert [n for n in stage.db.connection.notices if "as well" in n] == [f'topic "{topic}" is loaded by v as well']
+
+
 def test_fifty_views(stage):
     topics = [stage.kafka.topic(2) for _ in range(3)]
     stage.map(",".join(topics))

@@ -114,6 +114,13 @@ def test_an_ingest_worker_that_is_ended_comes_back(two_topics):
     wait_until(lambda: workers(two_topics, "b") == [1])
 
 
+def test_a_database_with_two_workers_is_dropped_without_force(cluster, two_topics):
+    wait_until(lambda: workers(two_topics, "b") == [1])
+    two_topics.db.connection.close()
+    cluster.administer(f'DROP DATABASE "{two_topics.db.name}"')
+    cluster.administer(f'CREATE DATABASE "{two_topics.db.name}"')
+
+
 def test_fewer_and_more_workers_after_a_reload(cluster, two_topics):
     wait_until(lambda: workers(two_topics, "b") == [1])
     with setting(cluster, "redshift.ingest_workers", 1):

@@ -42,6 +42,34 @@ TABLES = {
                     "CREATE INDEX ON v USING hash (twice); CREATE TRIGGER a AFTER INSERT ON v FOR EACH ROW EXECUTE FUNCTION note();"
                     "CREATE TRIGGER b AFTER INSERT ON v REFERENCING NEW TABLE AS fresh EXECUTE FUNCTION note_fresh()", None),
 }
+# The same, for a table that is partitioned by price, with a default partition.
+PARTITIONS = {
+    "default partition": ("", None),
+    "runs and single rows": ("CREATE TABLE a PARTITION OF v FOR VALUES FROM (100) TO (800); CREATE TABLE b PARTITION OF v FOR VALUES FROM (800) TO (801);"
+                             "CREATE TABLE c PARTITION OF v FOR VALUES FROM (801) TO (10000)", None),
+    "no partition": ("DROP TABLE v_default; CREATE TABLE a PARTITION OF v FOR VALUES FROM (0) TO (10000)", "23514"),
+    "check of a partition": ("CREATE TABLE a PARTITION OF v (CHECK (id > 0)) FOR VALUES FROM (1000000) TO (1000001)", None),
+    "not null of a partition": ("CREATE TABLE a PARTITION OF v (id NOT NULL) FOR VALUES FROM (1000000) TO (1000001)", "23502"),
+    "unique": ("CREATE UNIQUE INDEX one ON v (price); INSERT INTO v (id, price) VALUES (0, 1000000)", "23505"),
+    "other order of columns": ("CREATE TABLE a (note text DEFAULT 'x', price int, id int, gone int, kafka_offset bigint, kafka_partition bigint); ALTER TABLE a DROP gone;"
+                               "ALTER TABLE v ADD note text; ALTER TABLE v ATTACH PARTITION a FOR VALUES FROM (500) TO (2000); CREATE INDEX ON v (id)", None),
+    "generated and identity": ("ALTER TABLE v ADD twice int GENERATED ALWAYS AS (price * 2) STORED, ADD n bigserial; "
+                               "CREATE TABLE a PARTITION OF v FOR VALUES FROM (500) TO (2000)", None),
+    "two levels": ("CREATE TABLE a PARTITION OF v FOR VALUES FROM (500) TO (2000) PARTITION BY HASH (id); CREATE TABLE a0 PARTITION OF a FOR VALUES WITH (MODULUS 2, REMAINDER 0);"
+                   "CREATE TABLE a1 PARTITION OF a FOR VALUES WITH (MODULUS 2, REMAINDER 1)", None),
+    "after row": ("CREATE TABLE a PARTITION OF v FOR VALUES FROM (500) TO (600); CREATE TRIGGER t AFTER INSERT ON v FOR EACH ROW EXECUTE FUNCTION note();"
+                  "CREATE TRIGGER u AFTER INSERT ON a FOR EACH ROW EXECUTE FUNCTION note()", None),
+    "statement": ("CREATE TABLE a PARTITION OF v FOR VALUES FROM (500) TO (600); CREATE TRIGGER a BEFORE INSERT ON v EXECUTE FUNCTION note_statement();"
+                  "CREATE TRIGGER b AFTER INSERT ON v EXECUTE FUNCTION note_statement(); CREATE TRIGGER c AFTER INSERT ON a EXECUTE FUNCTION note_statement()", None),
+    "a partition's trigger counts the rows before": ("CREATE TABLE a PARTITION OF v FOR VALUES FROM (500) TO (600);"
+                                                     "CREATE TRIGGER t BEFORE INSERT ON a FOR EACH ROW EXECUTE FUNCTION count_them()", None),
+    "a partition's trigger drops rows": ("CREATE TABLE a PARTITION OF v FOR VALUES FROM (500) TO (600); CREATE TRIGGER t BEFORE INSERT ON a FOR EACH ROW EXECUTE FUNCTION odd()", None),
+    "a partition's trigger moves a row": ("CREATE TABLE a PARTITION OF v FOR VALUES FROM (1000000) TO (1000001);"
+                                          "CREATE TRIGGER t BEFORE INSERT ON a FOR EACH ROW EXECUTE FUNCTION move()", "23514"),
+    "foreign partition": ("CREATE TABLE far (LIKE v, unlike int, CHECK (id > 0)); CREATE FOREIGN TABLE a PARTITION OF v FOR VALUES FROM (1000000) TO (1000001) SERVER here OPTIONS (table_name 'far')", None),
+    "foreign partition that fails": ("CREATE TABLE far (LIKE v, unlike int, CHECK (id IS NOT NULL)); CREATE FOREIGN TABLE a PARTITION OF v FOR VALUES FROM (1000000) TO (1000001) "
+                                     "SERVER here OPTIONS (table_name 'far')", "23514"),
+}
 # The records whose errors are only seen when the statement ends have no place any more.
 SEEN_AT_THE_END = {"foreign key", "after row that fails"}
 
@@ -56,11 +84,14 @@ def topic(stage):
 
 
 def build(stage, topic, tables, columns=COLUMNS, options=""):
-    stage.db.run("DROP TABLE IF EXISTS v, parent, product, log CASCADE")
+    stage.db.run("DROP TABLE IF EXISTS v, parent, product, log, far CASCADE")
     stage.db.run("CREATE TABLE log (what text, n bigint)")
     body = "RETURNS trigger LANGUAGE plpgsql AS $$BEGIN {} END$$"
     for name, does in {
         "as_it_is": "RETURN NEW;",
+        "odd": "IF NEW.id % 2 = 0 THEN RETURN NULL; END IF; NEW.id = -NEW.id; RETURN NEW;",
+        "move": "NEW.price := 7; RETURN NEW;",
+        "count_them": f"NEW.id = (SELECT count(*) FROM {stage.work}.v); RETURN NEW;",
         "fail": "RAISE 'not this one';",
         "note": f"INSERT INTO {stage.work}.log VALUES (TG_OP, NEW.id); RETURN NULL;",
         "note_statement": f"INSERT INTO {stage.work}.log SELECT TG_WHEN, count(*) FROM {stage.work}.v; RETURN NULL;",
@@ -115,11 +146,54 @@ def test_both_lanes_do_the_same(stage, topic, case):
         assert len(batches["rows"]) <= 1
 
 
+@pytest.fixture
+def postgres_fdw(stage):
+    """A server that is this database."""
+    stage.db.run("CREATE EXTENSION postgres_fdw SCHEMA public")
+    info = stage.db.connection.info
+    stage.db.run(
+        f"CREATE SERVER here FOREIGN DATA WRAPPER postgres_fdw OPTIONS (host '{info.host}', port '{info.port}', dbname '{info.dbname}', options '-csearch_path={stage.work}')"
+    )
+    stage.db.run("CREATE USER MAPPING FOR PUBLIC SERVER here")
+    yield
+    stage.db.run("DROP EXTENSION postgres_fdw CASCADE")
+
+
+@pytest.mark.parametrize("case", PARTITIONS)
+def test_partitions_in_both_lanes(stage, topic, postgres_fdw, case):
+    tables, sqlstate = PARTITIONS[case]
+    options = "partition_by = 'RANGE (price)'"
+    seen = {}
+    # A volatile default is what makes the second one insert row by row.
+    for default, lane in ((7, "in batches"), ("random()", "one by one: the definition or a default has a volatile function")):
+        build(stage, topic, tables, options=options)
+        stage.db.run(f"ALTER TABLE v ADD unlike int DEFAULT {default}")
+        taken, it = refresh(stage)
+        assert taken == f"rows are inserted {lane}"
+        it["rows"] = [row[:-1] for row in it["rows"]]
+        it["tables"] = stage.db.rows("SELECT tableoid::regclass::text, kafka_offset FROM v ORDER BY kafka_offset")
+        if it["error"]:
+            it["error"][2] = None  # the DETAIL shows the whole row
+        seen[default] = it
+    batches, singly = seen.values()
+    assert batches == singly
+    if sqlstate:
+        assert batches["error"][0] == sqlstate and f'topic "{topic}", partition 0, offset {BAD}' in batches["error"][3]
+    else:
+        assert batches["error"] is None
+    if not sqlstate and "drops" not in case:
+        stage.count_exactly_once(stage.expected)
+
+
 @pytest.mark.parametrize(
     "tables, options, reason",
     [
         ("CREATE TRIGGER b BEFORE INSERT ON v FOR EACH ROW EXECUTE FUNCTION as_it_is()", "", "the table has a BEFORE INSERT row trigger"),
-        ("", "partition_by = 'RANGE (kafka_offset)'", "the table is partitioned"),
+        (
+            "CREATE TRIGGER a AFTER INSERT ON v REFERENCING NEW TABLE AS fresh EXECUTE FUNCTION note_fresh()",
+            "partition_by = 'RANGE (kafka_offset)'",
+            "the table is partitioned, and a trigger has a transition table",
+        ),
         ("ALTER TABLE v ADD r float8 DEFAULT random()", "", "the definition or a default has a volatile function"),
     ],
 )

@@ -41,6 +41,8 @@ pub enum JsonErrorKind {
     DocumentTooLong,
     /// A string of more than [`limits::MAX_STRING_BYTES`] bytes.
     StringTooLong,
+    /// An object in which two attributes have the same name, where that is not wanted.
+    EqualNames,
     /// An array or object of more than [`limits::MAX_CONTAINER_BYTES`] bytes in the stored form.
     ContainerTooLong,
     /// The memory that the document needs is not to be had.
@@ -82,6 +84,7 @@ impl fmt::Display for JsonErrorKind {
                 limits::MAX_DOCUMENT_BYTES
             ),
             StringTooLong => write!(f, "string longer than {} bytes", limits::MAX_STRING_BYTES),
+            EqualNames => write!(f, "two attributes of one name in an object"),
             ContainerTooLong => write!(
                 f,
                 "array or object that needs more than {} bytes",

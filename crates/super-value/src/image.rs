@@ -1,4 +1,5 @@
-//! A tape to the jsonb image, byte for byte what `jsonb_in` makes (`convertToJsonb` in `src/backend/utils/adt/jsonb_util.c`).
+//! A document's index to the jsonb image, byte for byte what `jsonb_in` makes (`convertToJsonb` in `src/backend/utils/adt/jsonb_util.c`): the last of
+//! three steps.
 //!
 //! - A container is a header, a JEntry per child, and the children's bytes; an object's keys come before its values, both in key order.
 //! - Numbers and containers are aligned to four bytes; the zeroes before one count as part of it.
@@ -6,79 +7,159 @@
 //! - Every 32nd JEntry holds the offset of its end in place of its length.
 
 use crate::error::{JsonError, JsonErrorKind};
+use crate::escape;
+use crate::grammar::{Container, INTEGER};
+use crate::index::{self, ESCAPED};
+use crate::keys::{Pair, Place, Source, sort};
 use crate::layout::*;
 use crate::limits::MAX_CONTAINER_BYTES;
 use crate::numeric;
-use crate::tape::{Node, NodeKind};
+use crate::shape::Shapes;
 
-/// Strings up to this long are copied as one block of fixed size.
-const BLOCK: usize = 16;
+/// Zero bytes that must follow a document. Strings and numbers are read in blocks of fixed size.
+pub(crate) const PADDING: usize = 32;
 
-/// Bytes that the image of `nodes` nodes made from `length` bytes of text needs at most, the slack for copying in blocks included.
+/// Strings up to this long are copied as one block.
+const COPIED: usize = 32;
+
+/// Bytes that the image of a text of `length` bytes, in whose index are `count` positions, needs at most, the slack for copying in blocks included.
 ///
-/// Beside the text's own bytes a node takes at most: JEntry 4, padding 3, container header 4 or what [`numeric::max_encoded`] adds.
-pub(crate) const fn max_bytes(nodes: usize, length: usize) -> usize {
-    const PER_NODE: usize = 4 + 3 + numeric::max_encoded(1);
-    VARLENA_HEADER + 8 + nodes * PER_NODE + length + BLOCK
+/// Beside the text's own bytes a value or key takes at most: JEntry 4, padding 3, container header 4 or what [`numeric::max_encoded`] adds.
+pub(crate) const fn max_bytes(count: usize, length: usize) -> usize {
+    const EACH: usize = 4 + 3 + numeric::max_encoded(1);
+    VARLENA_HEADER + 8 + count * EACH + length + COPIED
 }
 
-/// An object's pair while its keys are put in order.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Pair {
-    /// Orders keys as jsonb does: length (16 bits), then the first six bytes. Equal ranks of keys longer than six bytes decide nothing.
-    rank: u64,
-    key: u32,
+/// A document that has been checked.
+#[derive(Clone, Copy)]
+pub(crate) struct Document<'a> {
+    /// The text, then [`PADDING`] zeroes.
+    pub text: &'a [u8],
+    /// Its index, then the sentinels.
+    pub positions: &'a [u32],
+    /// The bytes at the positions, as [`crate::grammar::check`] leaves them.
+    pub bytes: &'a [u8],
+    /// Its arrays and objects.
+    pub containers: &'a [Container],
 }
 
-/// Up to this many pairs an insertion sort is faster than anything cleverer.
-const FEW_PAIRS: usize = 24;
+impl Document<'_> {
+    #[inline(always)]
+    fn position(&self, entry: u32) -> usize {
+        index::place(self.positions[entry as usize])
+    }
 
-/// Writes the image of `tape` to `out` and returns its length. `out` has at least [`max_bytes`] bytes, whatever they hold.
-///
-/// It recurses once per level of nesting, which [`crate::limits::MAX_DEPTH`] bounds, with frames of some 200 bytes.
-pub(crate) fn build(
-    tape: &[Node],
-    text: &[u8],
-    resolved: &[u8],
-    pairs: &mut Vec<Pair>,
-    out: &mut [u8],
-) -> Result<usize, JsonError> {
-    pairs.clear();
-    let mut builder = Builder {
-        tape,
-        text,
-        resolved,
-        pairs,
-        out,
-        at: VARLENA_HEADER,
-    };
-    match tape[0].kind {
-        NodeKind::Array | NodeKind::Object => {
-            builder.value(0)?;
+    #[inline(always)]
+    fn is_escaped(&self, entry: u32) -> bool {
+        self.positions[entry as usize] & ESCAPED != 0
+    }
+
+    /// Where the bytes of the string at `entry` begin and end.
+    #[inline(always)]
+    fn string(&self, entry: u32) -> (usize, usize) {
+        // Between the closing quote and what comes next there is nothing but white space.
+        let mut end = self.position(entry + 1) - 1;
+        while self.text[end] != b'"' {
+            end -= 1;
         }
-        _ => {
-            // A scalar on its own is stored as an array of one element that is marked so.
-            builder.put_u32(FLAG_ARRAY | FLAG_SCALAR | 1);
-            let entry_at = builder.at;
-            builder.at += 4;
-            let entry = builder.value(0)?;
-            builder.out[entry_at..entry_at + 4]
-                .copy_from_slice(&(entry | ENTRY_HAS_OFFSET).to_ne_bytes());
+        (self.position(entry) + 1, end)
+    }
+
+    /// The place after the comma or bracket that follows the value at `place`.
+    #[inline(always)]
+    fn after(&self, place: Place) -> Place {
+        // An opening bracket is an opening brace but for one bit.
+        if self.bytes[place.entry as usize] | 0x20 == b'{' {
+            let container = self.containers[place.container as usize];
+            Place {
+                entry: container.after + 1,
+                container: container.next,
+            }
+        } else {
+            Place {
+                entry: place.entry + 2,
+                ..place
+            }
         }
     }
-    let length = builder.at;
-    out[..VARLENA_HEADER].copy_from_slice(&varlena_header(length));
+}
+
+/// Buffers that are used again, and what is known of objects.
+#[derive(Debug, Default)]
+pub(crate) struct Memory {
+    places: Vec<Place>,
+    pairs: Vec<Pair>,
+    resolved: Vec<u8>,
+    shapes: Shapes,
+    /// Where the first object that was found to have equal keys is in the text.
+    equal_keys: Option<usize>,
+}
+
+impl Memory {
+    pub(crate) const fn new() -> Self {
+        Memory {
+            places: Vec::new(),
+            pairs: Vec::new(),
+            resolved: Vec::new(),
+            shapes: Shapes::new(),
+            equal_keys: None,
+        }
+    }
+
+    /// Where an object with equal keys is in the text of the last document, if one is.
+    pub(crate) fn equal_keys(&self) -> Option<usize> {
+        self.equal_keys
+    }
+
+    /// Gives back the buffers.
+    pub(crate) fn trim(&mut self) {
+        *self = Memory {
+            shapes: std::mem::take(&mut self.shapes),
+            ..Memory::default()
+        };
+    }
+}
+
+/// Writes the image of `document` to `out` and returns its length. `out` has at least [`max_bytes`] bytes, whatever they hold.
+///
+/// It recurses once per level of nesting, which [`crate::limits::MAX_DEPTH`] bounds, with frames of some 300 bytes.
+pub(crate) fn build(
+    document: Document<'_>,
+    memory: &mut Memory,
+    out: &mut [u8],
+) -> Result<usize, JsonError> {
+    memory.places.clear();
+    memory.equal_keys = None;
+    // A pair has at least four positions.
+    let reserved = memory.places.try_reserve(document.positions.len() / 4 + 1);
+    reserved.map_err(|_| JsonError::new(JsonErrorKind::OutOfMemory, 0))?;
+    let mut builder = Builder {
+        document,
+        memory,
+        out,
+    };
+    let first = Place::default();
+    let from = VARLENA_HEADER;
+    let length = if document.containers.is_empty() {
+        // A scalar on its own is stored as an array of one element that is marked so.
+        builder.put_u32(from, FLAG_ARRAY | FLAG_SCALAR | 1);
+        let (entry, end) = builder.value(first, from + 8)?;
+        builder.put_u32(from + 4, entry | ENTRY_HAS_OFFSET);
+        end
+    } else {
+        // A document with containers is one itself.
+        builder.value(first, from)?.1
+    };
+    builder.out[..VARLENA_HEADER].copy_from_slice(&varlena_header(length));
     Ok(length)
 }
 
+/// Where it is in the image goes from method to method: a field would be written to memory and read back at every step.
 struct Builder<'a> {
-    tape: &'a [Node],
-    text: &'a [u8],
-    resolved: &'a [u8],
-    /// A stack: the pairs of each open object follow those of the object around it.
-    pairs: &'a mut Vec<Pair>,
+    document: Document<'a>,
+    /// `places` is a stack: the values of each open object, in key order, follow those of the object around it.
+    memory: &'a mut Memory,
     out: &'a mut [u8],
-    at: usize,
 }
 
 /// The JEntries of a container while its children are written.
@@ -87,249 +168,294 @@ struct Entries {
     index: usize,
     /// Bytes of the children so far.
     total: usize,
-    /// The container's place in the text, for the error.
-    position: usize,
 }
 
 impl Builder<'_> {
-    /// Writes the value at `index`; its JEntry, with a length.
+    /// Writes a value: its JEntry, with a length, and where it ends.
     #[inline(always)]
-    fn value(&mut self, index: usize) -> Result<u32, JsonError> {
-        let node = self.tape[index];
-        Ok(match node.kind {
-            NodeKind::String | NodeKind::ResolvedString => {
-                self.string(node);
-                ENTRY_STRING | node.length
-            }
-            NodeKind::Number | NodeKind::NumberWithExponent => self.number(node)?,
-            NodeKind::Null => ENTRY_NULL,
-            NodeKind::False => ENTRY_FALSE,
-            NodeKind::True => ENTRY_TRUE,
-            NodeKind::Array => self.array(index, node)?,
-            NodeKind::Object => self.object(index, node)?,
+    fn value(&mut self, place: Place, at: usize) -> Result<(u32, usize), JsonError> {
+        Ok(match self.document.bytes[place.entry as usize] {
+            b'"' => self.string(place.entry, at),
+            INTEGER => return self.integer(place.entry, at),
+            b'{' => return self.object(place, at),
+            b'[' => return self.array(place, at),
+            b'n' => (ENTRY_NULL, at),
+            b'f' => (ENTRY_FALSE, at),
+            b't' => (ENTRY_TRUE, at),
+            _ => return self.number(place.entry, at),
         })
     }
 
     #[inline(always)]
-    fn string(&mut self, node: Node) {
-        let (start, length) = (node.start as usize, node.length as usize);
-        let at = self.at;
-        self.at += length;
-        if length <= BLOCK
-            && node.kind == NodeKind::String
-            && let Some(from) = self.text[start..].first_chunk::<BLOCK>()
+    fn string(&mut self, entry: u32, at: usize) -> (u32, usize) {
+        let (start, end) = self.document.string(entry);
+        if self.document.is_escaped(entry) {
+            return self.escaped_string(start, end, at);
+        }
+        let length = end - start;
+        if length <= COPIED
+            && let Some(from) = self.document.text[start..].first_chunk::<COPIED>()
+            && let Some(to) = self.out[at..].first_chunk_mut()
         {
             // What is copied too much is overwritten by what comes next.
-            self.out[at..at + BLOCK].copy_from_slice(from);
+            *to = *from;
         } else {
-            self.out[at..at + length].copy_from_slice(string_bytes(self.text, self.resolved, node));
+            self.out[at..at + length].copy_from_slice(&self.document.text[start..end]);
         }
+        (ENTRY_STRING | length as u32, at + length)
+    }
+
+    #[cold]
+    fn escaped_string(&mut self, start: usize, end: usize, at: usize) -> (u32, usize) {
+        let room = &mut self.out[at..at + (end - start)];
+        let length = escape::resolve(&self.document.text[start..end], room);
+        (ENTRY_STRING | length as u32, at + length)
     }
 
     #[inline(always)]
-    fn number(&mut self, node: Node) -> Result<u32, JsonError> {
-        let start = node.start as usize;
-        let from = self.at;
-        self.align();
-        let integer_digits = if node.kind == NodeKind::Number {
-            node.next as usize
-        } else {
-            0
+    fn integer(&mut self, entry: u32, at: usize) -> Result<(u32, usize), JsonError> {
+        let start = self.document.position(entry);
+        // As with strings, but that no quote ends it.
+        let mut end = self.document.position(entry + 1);
+        while !self.document.text[end - 1].is_ascii_digit() {
+            end -= 1;
+        }
+        let to = self.align(at);
+        let end = numeric::encode_integer(self.document.text, start, end, self.out, to)
+            .ok_or(JsonError::new(JsonErrorKind::NumberOutOfRange, start))?;
+        Ok((ENTRY_NUMERIC | (end - at) as u32, end))
+    }
+
+    #[inline(always)]
+    fn number(&mut self, entry: u32, at: usize) -> Result<(u32, usize), JsonError> {
+        let start = self.document.position(entry);
+        let to = self.align(at);
+        let end = numeric::encode(self.document.text, start, self.out, to)
+            .ok_or(JsonError::new(JsonErrorKind::NumberOutOfRange, start))?;
+        Ok((ENTRY_NUMERIC | (end - at) as u32, end))
+    }
+
+    fn array(&mut self, place: Place, from: usize) -> Result<(u32, usize), JsonError> {
+        let count = self.document.containers[place.container as usize].count;
+        let header = self.align(from);
+        self.put_u32(header, FLAG_ARRAY | count);
+        let mut entries = Entries::new(header + 4);
+        let mut at = header + 4 + 4 * count as usize;
+        let mut child = Place {
+            entry: place.entry + 1,
+            container: place.container + 1,
         };
-        self.at = numeric::encode(
-            self.text,
-            start,
-            node.length as usize,
-            integer_digits,
-            self.out,
-            self.at,
-        )
-        .ok_or(JsonError::new(JsonErrorKind::NumberOutOfRange, start))?;
-        Ok(ENTRY_NUMERIC | (self.at - from) as u32)
-    }
-
-    fn array(&mut self, index: usize, node: Node) -> Result<u32, JsonError> {
-        let from = self.at;
-        self.align();
-        self.put_u32(FLAG_ARRAY | node.length);
-        let mut entries = self.entries(node, node.length as usize);
-        let mut child = index + 1;
-        for _ in 0..node.length {
-            let entry = self.value(child)?;
-            self.put_entry(&mut entries, entry)?;
-            child = self.after(child);
-        }
-        Ok(ENTRY_CONTAINER | (self.at - from) as u32)
-    }
-
-    fn object(&mut self, index: usize, node: Node) -> Result<u32, JsonError> {
-        let first = self.pairs.len();
-        self.sort_keys(index, node, first)?;
-        let last = self.pairs.len();
-
-        let from = self.at;
-        self.align();
-        self.put_u32(FLAG_OBJECT | (last - first) as u32);
-        let mut entries = self.entries(node, 2 * (last - first));
-        for pair in first..last {
-            let key = self.tape[self.pairs[pair].key as usize];
-            self.string(key);
-            self.put_entry(&mut entries, ENTRY_STRING | key.length)?;
-        }
-        for pair in first..last {
-            let entry = self.value(self.pairs[pair].key as usize + 1)?;
-            self.put_entry(&mut entries, entry)?;
-        }
-        self.pairs.truncate(first);
-        Ok(ENTRY_CONTAINER | (self.at - from) as u32)
-    }
-
-    /// Pushes the pairs of the object at `index` in key order, the last one of equal keys only.
-    fn sort_keys(&mut self, index: usize, node: Node, first: usize) -> Result<(), JsonError> {
-        let count = node.length as usize;
-        self.pairs
-            .try_reserve(count)
-            .map_err(|_| JsonError::new(JsonErrorKind::OutOfMemory, node.start as usize))?;
-        let mut key = index + 1;
         for _ in 0..count {
-            self.pairs.push(Pair {
-                rank: self.rank(self.tape[key]),
-                key: key as u32,
-            });
-            key = self.after(key + 1);
+            let entry;
+            (entry, at) = self.value(child, at)?;
+            self.put_entry(&mut entries, entry);
+            child = self.document.after(child);
         }
-
-        let (tape, text, resolved) = (self.tape, self.text, self.resolved);
-        let bytes = |pair: &Pair| string_bytes(text, resolved, tape[pair.key as usize]);
-        // Equal ranks leave the lengths equal but for those of 64 kB and more.
-        let key_order = |a: &Pair, b: &Pair| {
-            let longer = || bytes(a).len().cmp(&bytes(b).len());
-            a.rank
-                .cmp(&b.rank)
-                .then_with(longer)
-                .then_with(|| bytes(a).cmp(bytes(b)))
-        };
-        let pairs = &mut self.pairs[first..];
-        if count <= FEW_PAIRS {
-            for unsorted in 1..count {
-                let pair = pairs[unsorted];
-                let mut to = unsorted;
-                // Equal keys stay in document order.
-                while to > 0 && key_order(&pairs[to - 1], &pair).is_gt() {
-                    pairs[to] = pairs[to - 1];
-                    to -= 1;
-                }
-                pairs[to] = pair;
-            }
-        } else {
-            pairs.sort_unstable_by(|a, b| key_order(a, b).then(a.key.cmp(&b.key)));
-        }
-
-        let equal = |a: &Pair, b: &Pair| a.rank == b.rank && bytes(a) == bytes(b);
-        if pairs.windows(2).any(|two| equal(&two[0], &two[1])) {
-            let mut kept = 0;
-            for pair in 1..count {
-                if !equal(&pairs[kept], &pairs[pair]) {
-                    kept += 1;
-                }
-                pairs[kept] = pairs[pair];
-            }
-            self.pairs.truncate(first + kept + 1);
-        }
-        Ok(())
+        self.container(place, from, at)
     }
 
-    #[inline(always)]
-    fn rank(&self, key: Node) -> u64 {
-        let length = key.length as usize;
-        let source = if key.kind == NodeKind::String {
-            self.text
-        } else {
-            self.resolved
-        };
-        let start = key.start as usize;
-        let first = match source[start..].first_chunk::<8>() {
-            Some(first) => u64::from_be_bytes(*first),
+    fn object(&mut self, place: Place, from: usize) -> Result<(u32, usize), JsonError> {
+        let count = self.document.containers[place.container as usize].count as usize;
+        let header = self.align(from);
+        if count == 0 {
+            self.put_u32(header, FLAG_OBJECT);
+            return Ok((ENTRY_CONTAINER | (header + 4 - from) as u32, header + 4));
+        }
+        let first = self.memory.places.len();
+        let (start, end) = self.document.string(place.entry + 1);
+        let slot = Shapes::place(count, Pair::rank(self.document.text, start, end - start));
+        let (mut entries, mut at) = match self.known_keys(place, slot, count, header) {
+            Some(written) => written,
             None => {
-                // The last resolved strings have nothing after them.
-                let mut first = [0; 8];
-                let rest = &source[start..];
-                first[..rest.len()].copy_from_slice(rest);
-                u64::from_be_bytes(first)
+                self.memory.places.truncate(first);
+                self.sorted_keys(place, slot, count, header)?
             }
         };
-        let own = if length < 8 {
-            first & !(u64::MAX >> (8 * length))
-        } else {
-            first
+        for i in first..self.memory.places.len() {
+            let entry;
+            (entry, at) = self.value(self.memory.places[i], at)?;
+            self.put_entry(&mut entries, entry);
+        }
+        self.memory.places.truncate(first);
+        self.container(place, from, at)
+    }
+
+    /// The JEntry of the container that stands from `from` to `end`, and its end.
+    #[inline(always)]
+    fn container(&self, place: Place, from: usize, end: usize) -> Result<(u32, usize), JsonError> {
+        if end - from > MAX_CONTAINER_BYTES {
+            let position = self.document.position(place.entry);
+            return Err(JsonError::new(JsonErrorKind::ContainerTooLong, position));
+        }
+        Ok((ENTRY_CONTAINER | (end - from) as u32, end))
+    }
+
+    /// Writes header and keys of an object whose shape is known, and finds its values; nothing if it is not.
+    #[inline(always)]
+    fn known_keys(
+        &mut self,
+        place: Place,
+        slot: usize,
+        count: usize,
+        header: usize,
+    ) -> Option<(Entries, usize)> {
+        let document = self.document;
+        let shape = self.memory.shapes.get(slot, count)?;
+        let first = self.memory.places.len();
+        self.memory.places.resize(first + count, Place::default());
+        let places = &mut self.memory.places[first..];
+        let mut key = Place {
+            entry: place.entry + 1,
+            container: place.container + 1,
         };
-        (length.min(0xFFFF) as u64) << 48 | own >> 16
-    }
-
-    /// The node after the value at `index`.
-    #[inline(always)]
-    fn after(&self, index: usize) -> usize {
-        let node = self.tape[index];
-        if matches!(node.kind, NodeKind::Array | NodeKind::Object) {
-            node.next as usize
-        } else {
-            index + 1
+        for known in &shape.keys {
+            if !shape.is_key(known, document.text, document.position(key.entry) + 1) {
+                return None;
+            }
+            let value = Place {
+                entry: key.entry + 2,
+                ..key
+            };
+            places[known.rank as usize] = value;
+            key = document.after(value);
         }
-    }
-
-    /// Leaves room for the JEntries of `count` children.
-    #[inline(always)]
-    fn entries(&mut self, node: Node, count: usize) -> Entries {
-        let at = self.at;
-        self.at += 4 * count;
-        Entries {
+        let flags = FLAG_OBJECT | count as u32;
+        self.out[header..header + 4].copy_from_slice(&flags.to_ne_bytes());
+        let at = header + 4 + shape.entries.len();
+        self.out[header + 4..at].copy_from_slice(&shape.entries);
+        let keys = at + 4 * count;
+        let total = shape.bytes.len();
+        self.out[keys..keys + total].copy_from_slice(&shape.bytes);
+        let entries = Entries {
             at,
-            index: 0,
-            total: 0,
-            position: node.start as usize,
-        }
+            index: count,
+            total,
+        };
+        Some((entries, keys + total))
     }
 
-    #[inline(always)]
-    fn put_entry(&mut self, entries: &mut Entries, entry: u32) -> Result<(), JsonError> {
-        entries.total += (entry & ENTRY_LENGTH_MASK) as usize;
-        if entries.total > MAX_CONTAINER_BYTES {
-            return Err(JsonError::new(
-                JsonErrorKind::ContainerTooLong,
-                entries.position,
-            ));
+    /// Writes header and keys of any object, and finds its values: of equal keys those of the last one.
+    #[inline(never)]
+    fn sorted_keys(
+        &mut self,
+        place: Place,
+        slot: usize,
+        count: usize,
+        header: usize,
+    ) -> Result<(Entries, usize), JsonError> {
+        let mut pairs = std::mem::take(&mut self.memory.pairs);
+        let mut resolved = std::mem::take(&mut self.memory.resolved);
+        let result = self.sort(place, slot, count, header, &mut pairs, &mut resolved);
+        self.memory.pairs = pairs;
+        self.memory.resolved = resolved;
+        result
+    }
+
+    fn sort(
+        &mut self,
+        place: Place,
+        slot: usize,
+        count: usize,
+        header: usize,
+        pairs: &mut Vec<Pair>,
+        resolved: &mut Vec<u8>,
+    ) -> Result<(Entries, usize), JsonError> {
+        let out_of_memory = JsonError::new(
+            JsonErrorKind::OutOfMemory,
+            self.document.position(place.entry),
+        );
+        pairs.clear();
+        resolved.clear();
+        pairs.try_reserve(count).map_err(|_| out_of_memory)?;
+        let mut candidate = 0u64;
+        let mut key = Place {
+            entry: place.entry + 1,
+            container: place.container + 1,
+        };
+        for document_order in 0..count as u32 {
+            let (start, end) = self.document.string(key.entry);
+            let value = Place {
+                entry: key.entry + 2,
+                ..key
+            };
+            let pair = if !self.document.is_escaped(key.entry) {
+                Pair::new(self.document.text, Source::Text, start, end - start)
+            } else {
+                let from = resolved.len();
+                let room = end - start;
+                resolved.try_reserve(room).map_err(|_| out_of_memory)?;
+                resolved.resize(from + room, 0);
+                let length =
+                    escape::resolve(&self.document.text[start..end], &mut resolved[from..]);
+                resolved.truncate(from + length);
+                Pair::new(resolved, Source::Resolved, from, length)
+            };
+            candidate = (candidate.rotate_left(5) ^ pair.rank).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+            pairs.push(pair.of(document_order, value));
+            key = self.document.after(value);
         }
+        sort(pairs, self.document.text, resolved);
+        let kept = pairs.len();
+        if kept < count {
+            let position = self.document.position(place.entry);
+            self.memory.equal_keys.get_or_insert(position);
+        } else if resolved.is_empty() {
+            let text = self.document.text;
+            let sorted = pairs
+                .iter()
+                .map(|pair| (pair.document_order as usize, pair.bytes(text, &[])));
+            self.memory.shapes.learn(slot, candidate, count, sorted);
+        }
+
+        self.put_u32(header, FLAG_OBJECT | kept as u32);
+        let mut entries = Entries::new(header + 4);
+        let mut at = header + 4 + 8 * kept;
+        for pair in pairs.iter() {
+            let bytes = pair.bytes(self.document.text, resolved);
+            self.out[at..at + bytes.len()].copy_from_slice(bytes);
+            at += bytes.len();
+            self.put_entry(&mut entries, ENTRY_STRING | bytes.len() as u32);
+        }
+        self.memory
+            .places
+            .extend(pairs.iter().map(|pair| pair.value));
+        Ok((entries, at))
+    }
+
+    /// The total cannot pass what a JEntry holds before [`Builder::container`] finds it too long: it is no longer than the image.
+    #[inline(always)]
+    fn put_entry(&mut self, entries: &mut Entries, entry: u32) {
+        entries.total += (entry & ENTRY_LENGTH_MASK) as usize;
         let entry = if entries.index.is_multiple_of(OFFSET_STRIDE) {
             entry & ENTRY_TYPE_MASK | entries.total as u32 | ENTRY_HAS_OFFSET
         } else {
             entry
         };
-        self.out[entries.at..entries.at + 4].copy_from_slice(&entry.to_ne_bytes());
+        self.put_u32(entries.at, entry);
         entries.at += 4;
         entries.index += 1;
-        Ok(())
     }
 
     #[inline(always)]
-    fn put_u32(&mut self, word: u32) {
-        self.out[self.at..self.at + 4].copy_from_slice(&word.to_ne_bytes());
-        self.at += 4;
+    fn put_u32(&mut self, at: usize, word: u32) {
+        self.out[at..at + 4].copy_from_slice(&word.to_ne_bytes());
     }
 
+    /// The next place that is aligned, the bytes before it zero.
     #[inline(always)]
-    fn align(&mut self) {
+    fn align(&mut self, at: usize) -> usize {
         // At most three zeroes; the fourth is overwritten by what comes next.
-        self.out[self.at..self.at + 4].fill(0);
-        self.at = self.at.next_multiple_of(4);
+        self.put_u32(at, 0);
+        at.next_multiple_of(4)
     }
 }
 
-#[inline(always)]
-fn string_bytes<'a>(text: &'a [u8], resolved: &'a [u8], node: Node) -> &'a [u8] {
-    let source = if node.kind == NodeKind::String {
-        text
-    } else {
-        resolved
-    };
-    &source[node.start as usize..][..node.length as usize]
+impl Entries {
+    fn new(at: usize) -> Self {
+        Entries {
+            at,
+            index: 0,
+            total: 0,
+        }
+    }
 }

@@ -4,29 +4,36 @@
 //! crate builds that image straight from the bytes of a record:
 //!
 //! ```text
-//! bytes --(tape)--> nodes in document order --(image)--> jsonb image: keys sorted, duplicates dropped, numbers as numeric
+//! bytes --(index)--> where something begins --(grammar)--> it is a document, its containers --(image)--> jsonb image: keys sorted, duplicates
+//!                                                                                                       dropped, numbers as numeric
 //! ```
 //!
-//! [`Parser`] strings the two steps together and remembers the last document. [`Value`] reads an image and cuts parts out of it, [`compose`] makes new
+//! [`Parser`] strings the three steps together and remembers the last document. [`Value`] reads an image and cuts parts out of it, [`compose`] makes new
 //! ones from parts, [`text`] writes JSON; [`array`], [`cast`], [`compare()`] and [`number`] hold what Redshift says of them. What it leaves to others: memory that Postgres owns, error codes, SQL's other types.
 #![deny(unsafe_code)]
 
 pub mod array;
+mod block;
 pub mod cast;
 mod compare;
 pub mod compose;
+mod diagnose;
 mod error;
+mod escape;
+mod grammar;
 mod image;
+mod index;
+mod keys;
 mod layout;
 pub mod limits;
 pub mod number;
 mod numeric;
 mod parser;
-mod scan;
-mod tape;
+mod shape;
 pub mod text;
 mod value;
 
+pub use block::prefetch;
 pub use compare::compare;
 pub use error::{JsonError, JsonErrorKind};
 pub use number::Number;

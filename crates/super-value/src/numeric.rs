@@ -188,28 +188,101 @@ pub(crate) fn fits(text: &[u8]) -> bool {
     Decimal::split(text).shape().is_some()
 }
 
-/// Writes the numeric of the number at `text[start..start + length]` to `out[at..]`; the end of what was written, or `None` on overflow.
+/// How a number's text is made up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Measure {
+    /// Digits before the decimal point.
+    pub integer: usize,
+    /// Digits after it.
+    pub fraction: usize,
+    /// Whether there is an exponent.
+    pub exponent: bool,
+    pub end: usize,
+}
+
+/// Measures the number that begins at `start`, by JSON's grammar; `None` if none does. What may come after it is for the caller to say.
+#[inline(always)]
+pub(crate) fn measure(text: &[u8], start: usize) -> Option<Measure> {
+    let digits = start + usize::from(text.get(start) == Some(&b'-'));
+    let integer = count_digits(text, digits);
+    if integer == 0 || integer > 1 && text[digits] == b'0' {
+        return None;
+    }
+    let mut end = digits + integer;
+    let mut next = text.get(end);
+    let mut fraction = 0;
+    if next == Some(&b'.') {
+        fraction = count_digits(text, end + 1);
+        if fraction == 0 {
+            return None;
+        }
+        end += 1 + fraction;
+        next = text.get(end);
+    }
+    let exponent = matches!(next, Some(b'e' | b'E'));
+    if exponent {
+        let sign = matches!(text.get(end + 1), Some(b'+' | b'-'));
+        let first = end + 1 + usize::from(sign);
+        let digits = count_digits(text, first);
+        if digits == 0 {
+            return None;
+        }
+        end = first + digits;
+    }
+    Some(Measure {
+        integer,
+        fraction,
+        exponent,
+        end,
+    })
+}
+
+/// How many digits stand at `from`.
+#[inline(always)]
+fn count_digits(text: &[u8], from: usize) -> usize {
+    const EACH: u64 = 0x0101_0101_0101_0101;
+    let mut at = from;
+    // Eight at a time: what is above 9, or goes beyond 0x7f when 0x76 is added, is no digit. A carry spoils only what comes after one.
+    while let Some(eight) = text.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
+        let values = u64::from_le_bytes(*eight) ^ (u64::from(b'0') * EACH);
+        let others = (values.wrapping_add(0x76 * EACH) | values) & (0x80 * EACH);
+        if others != 0 {
+            return at - from + others.trailing_zeros() as usize / 8;
+        }
+        at += 8;
+    }
+    let rest = text.get(at..).unwrap_or_default();
+    at - from + rest.iter().take_while(|c| c.is_ascii_digit()).count()
+}
+
+/// Writes the numeric of the number that begins at `start` to `out[at..]`; the end of what was written, or `None` on overflow.
 ///
-/// `integer_digits` is how many digits stand before the decimal point, 0 for a number with an exponent. The text must go on for at least
-/// [`GROUP`] bytes after the number, and `out` for [`max_encoded`] bytes after `at`.
-#[inline]
-pub(crate) fn encode(
-    text: &[u8],
-    start: usize,
-    length: usize,
-    integer_digits: usize,
-    out: &mut [u8],
-    at: usize,
-) -> Option<usize> {
+/// The number follows JSON's grammar, the text goes on for at least 16 bytes after it, and `out` for [`max_encoded`] bytes and 8 more
+/// after `at`.
+#[inline(never)]
+pub(crate) fn encode(text: &[u8], start: usize, out: &mut [u8], at: usize) -> Option<usize> {
+    let number = measure(text, start)?;
+    let (integer_digits, scale, end) = (number.integer, number.fraction, number.end);
     let negative = text[start] == b'-';
     let digits = start + usize::from(negative);
-    let end = start + length;
     let after_integer = digits + integer_digits;
-    let scale = end - (after_integer + 1).min(end);
-    if integer_digits == 0 || integer_digits > 64 || scale > SHORT_SCALE_MAX as usize {
+    if number.exponent || integer_digits > 64 || scale > SHORT_SCALE_MAX as usize {
         return encode_any(&text[start..end], out, at);
     }
 
+    if scale <= 8
+        && integer_digits <= 8
+        && let Some(end) = encode_few(
+            decimal_groups(text, digits, integer_digits, scale),
+            1,
+            scale,
+            negative,
+            out,
+            at,
+        )
+    {
+        return Some(end);
+    }
     let mut to = at + VARLENA_HEADER + 2;
     let first = to;
     let mut weight = integer_digits.div_ceil(GROUP) as i64 - 1;
@@ -250,6 +323,87 @@ pub(crate) fn encode(
     out[at..at + VARLENA_HEADER].copy_from_slice(&varlena_header(to - at));
     out[at + VARLENA_HEADER..first].copy_from_slice(&header.to_ne_bytes());
     Some(to)
+}
+
+/// As [`encode`], of the integer `text[start..end]`.
+#[inline(always)]
+pub(crate) fn encode_integer(
+    text: &[u8],
+    start: usize,
+    end: usize,
+    out: &mut [u8],
+    at: usize,
+) -> Option<usize> {
+    let negative = text[start] == b'-';
+    let digits = start + usize::from(negative);
+    if end - digits <= 4 * GROUPS
+        && let Some(characters) = text[digits..].first_chunk()
+    {
+        let characters = u128::from_le_bytes(*characters) << (8 * (16 + digits - end));
+        let groups = two_groups(characters as u64) | two_groups((characters >> 64) as u64) << 32;
+        if let Some(end) = encode_few(groups, 3, 0, negative, out, at) {
+            return Some(end);
+        }
+    }
+    encode(text, start, out, at)
+}
+
+/// Digits of a numeric that [`encode_few`] takes.
+const GROUPS: usize = 4;
+
+/// Writes the numeric of the digits in `groups`, the first in the lowest 16 bits, of which that has this weight. `None` if this machine cannot.
+#[inline(always)]
+fn encode_few(
+    groups: u64,
+    weight: usize,
+    scale: usize,
+    negative: bool,
+    out: &mut [u8],
+    at: usize,
+) -> Option<usize> {
+    if cfg!(target_endian = "big") {
+        return None;
+    }
+    // Zero digits at either end are not stored.
+    let before = groups.trailing_zeros() as usize / 16;
+    let after = groups.leading_zeros() as usize / 16;
+    let zero = groups == 0;
+    let stored = if zero { 0 } else { GROUPS - before - after };
+    let weight = if zero {
+        0
+    } else {
+        weight as i64 - before as i64
+    };
+    let header = short_header(weight, scale as i64, negative && !zero);
+    let length = VARLENA_HEADER + 2 + 2 * stored;
+    // What is written too much is overwritten by what comes next.
+    let out = out[at..].first_chunk_mut::<{ VARLENA_HEADER + 2 + 2 * GROUPS }>()?;
+    out[..VARLENA_HEADER].copy_from_slice(&varlena_header(length));
+    out[VARLENA_HEADER..VARLENA_HEADER + 2].copy_from_slice(&header.to_ne_bytes());
+    let digits = groups.unbounded_shr(16 * before as u32);
+    out[VARLENA_HEADER + 2..].copy_from_slice(&digits.to_ne_bytes());
+    Some(at + length)
+}
+
+/// For [`encode_few`], the number of at most 8 digits before and 8 after the decimal point that begins at `from`.
+#[inline(always)]
+fn decimal_groups(text: &[u8], from: usize, integer: usize, scale: usize) -> u64 {
+    let eight = |at: usize| {
+        let characters = text[at..].first_chunk();
+        characters.copied().map_or(0, u64::from_le_bytes)
+    };
+    let whole = eight(from) << (8 * (8 - integer));
+    let fraction = eight(from + integer + 1) & u64::MAX.unbounded_shr(64 - 8 * scale as u32);
+    two_groups(whole) | two_groups(fraction) << 32
+}
+
+/// As [`group`], of eight characters to two digits, the first in the lowest 16 bits.
+#[inline(always)]
+fn two_groups(characters: u64) -> u64 {
+    let digits = characters & 0x0f0f_0f0f_0f0f_0f0f;
+    let pairs = (digits.wrapping_mul(10 << 8 | 1) >> 8) & 0x00ff_00ff_00ff_00ff;
+    let groups = (pairs.wrapping_mul(100 << 16 | 1) >> 16) & 0x0000_ffff_0000_ffff;
+    groups & 0xffff | groups >> 16
 }
 
 /// As [`encode`], for every number.
@@ -398,17 +552,18 @@ mod tests {
 
     fn number(text: &str) -> Option<Parts> {
         let mut padded = text.as_bytes().to_vec();
-        padded.extend([0; 8]);
-        let mut out = vec![0xAA; max_encoded(text.len()) + 3];
-        let digits = text.trim_start_matches('-');
-        let integer = if digits.contains(['e', 'E']) {
-            0
-        } else {
-            digits.find('.').unwrap_or(digits.len())
-        };
-        let end = encode(&padded, 0, text.len(), integer, &mut out, 3);
+        padded.extend(b",98765432109876543210");
+        let mut out = vec![0xAA; max_encoded(text.len()) + 3 + 8];
+        assert_eq!(measure(&padded, 0).unwrap().end, text.len());
+        assert_eq!(measure(text.as_bytes(), 0), measure(&padded, 0));
+        let end = encode(&padded, 0, &mut out, 3);
         assert_eq!(end.is_some(), fits(text.as_bytes()), "{text}");
         let fast = out[3..end?].to_vec();
+        if !text.contains(['.', 'e', 'E']) {
+            let mut out = vec![0xAA; max_encoded(text.len()) + 3 + 8];
+            let end = encode_integer(&padded, 0, text.len(), &mut out, 3).unwrap();
+            assert_eq!(out[3..end], fast);
+        }
         let mut out = vec![0xAA; max_encoded(text.len()) + 3];
         let end = encode_any(text.as_bytes(), &mut out, 3).unwrap();
         assert_eq!(fast, out[3..end], "{text}: both ways to encode agree");
@@ -434,6 +589,23 @@ mod tests {
     }
 
     #[test]
+    fn what_is_no_number_has_no_measure() {
+        for text in [
+            "", "-", "-a", "+1", ".5", "1.", "1.e5", "1e", "1e+", "01", "-01", "00",
+        ] {
+            assert_eq!(measure(text.as_bytes(), 0), None, "{text}");
+            let padded = format!("{text}]          ");
+            assert_eq!(measure(padded.as_bytes(), 0), None, "{text}");
+        }
+        for digits in 1..30 {
+            for after in ["", ".", "x", "]", ":", "/", "\u{0}", "\u{e9}", ",12345678"] {
+                let text = "9".repeat(digits) + after;
+                assert_eq!(count_digits(text.as_bytes(), 0), digits, "{text}");
+            }
+        }
+    }
+
+    #[test]
     fn exponents_move_the_point() {
         assert_eq!(number("1e3"), Some((false, 0, 0, vec![1000])));
         assert_eq!(number("1.5e+1"), Some((false, 0, 0, vec![15])));
@@ -444,6 +616,30 @@ mod tests {
         assert_eq!(number("1e70"), Some((false, 17, 0, vec![100])));
         assert_eq!(number("1e300"), Some((false, 75, 0, vec![1])));
         assert_eq!(number("-1e-300"), Some((true, -75, 300, vec![1])));
+    }
+
+    #[test]
+    fn short_numbers_are_encoded_as_long_ones() {
+        for integer in 1..=18usize {
+            for fraction in 0..=10usize {
+                for digits in ["1", "9", "1234567890", "1000000000", "1000000001"] {
+                    for zero in [false, true] {
+                        let digit = |i: usize| digits.as_bytes()[i % digits.len()] as char;
+                        let whole: String = match zero {
+                            true => "0".into(),
+                            false => (0..integer).map(digit).collect(),
+                        };
+                        let decimals: String = (0..fraction).map(|i| digit(i + integer)).collect();
+                        let point = if fraction > 0 { "." } else { "" };
+                        // `number` holds both ways against each other.
+                        for decimals in [decimals, "0".repeat(fraction)] {
+                            assert!(number(&format!("{whole}{point}{decimals}")).is_some());
+                            assert!(number(&format!("-{whole}{point}{decimals}")).is_some());
+                        }
+                    }
+                }
+            }
+        }
     }
 
     #[test]

@@ -25,6 +25,17 @@ SET parse_super_null_on_error = on;
 SELECT redshift.json_parse('x') IS NULL AS text, redshift.json_parse('x'::bytea) IS NULL AS bytea, redshift.json_parse('x'::varchar::varbyte) IS NULL AS varbyte, redshift.json_parse('[1]') AS valid;
 SELECT json_parse('x');
 RESET parse_super_null_on_error;
+-- Two attributes of one name: an error by default, as in Redshift; json_parse itself takes the last
+SELECT json_parse('{"a":1,"b":{"c":1,"c":2}}');
+SELECT redshift.json_parse('{"a":1,"b":{"c":1,"c":2}}'::varchar);
+SELECT redshift.json_parse('{"a":1,"b":{"a":1}}'::varchar);
+SET json_parse_dedup_attributes = on;
+SELECT redshift.json_parse('{"a":1,"b":{"c":1,"c":2}}'::varchar);
+SET json_parse_dedup_attributes = off;
+SET parse_super_null_on_error = on;
+SELECT redshift.json_parse('{"a":1,"a":2}'::varchar) IS NULL AS is_null;
+RESET parse_super_null_on_error;
+RESET json_parse_dedup_attributes;
 -- The alias counts where the name is not set
 SET redshift.parse_super_null_on_error = on;
 SHOW parse_super_null_on_error;

@@ -28,7 +28,7 @@ SELECT checksum('abc') = checksum('abc'::varchar) AS same, checksum('abc') <> ch
 -- Aggregates
 CREATE TEMP TABLE sales (seller int, name varchar, price numeric, at date, data super);
 INSERT INTO sales VALUES (380, 'b', 1.5, '2024-01-01', '"x"'), (1178, '', 2.5, '2024-01-02', '1.50'), (2731, NULL, 4, NULL, 'null'), (380, 'a', NULL, '2024-01-03', '[1]');
-SELECT listagg(seller, ', ' ORDER BY seller), listagg(DISTINCT seller, '|'), listagg(name, ','), listagg(name), listagg(at, ' '), listagg(data, '+'), listagg(name, NULL) FROM sales;
+SELECT listagg(seller, ', ' ORDER BY seller), listagg(DISTINCT seller, '|'), listagg(name, ','), listagg(name), listagg(at, ' ' ORDER BY at), listagg(data, '+'), listagg(name, NULL) FROM sales;
 SELECT listagg(name, ',') IS NULL AS empty FROM sales WHERE false;
 SELECT length(listagg('x' || n, ',')) FROM generate_series(1, 10000) AS n;
 SELECT listagg(repeat('x', 6553), ',') FROM generate_series(1, 10);
@@ -36,3 +36,5 @@ SELECT listagg('x' ORDER BY n), pg_typeof(listagg('x')) FROM generate_series(1, 
 SELECT median(seller), median(price), median(price::float8), median(price) FILTER (WHERE false) AS nothing FROM sales;
 SELECT median(n), median(n::numeric) FROM generate_series(1, 4) AS n;
 SELECT count(DISTINCT seller) AS approximate_count FROM sales;
+-- NVL of more than five
+SELECT nvl(NULL, NULL, NULL, NULL, NULL, NULL, 7, 8) AS n, nvl(NULL, 'b', 'c', 'd', 'e', 'f', 'g') AS t, nvl(NULL::int, NULL, NULL, NULL, NULL, NULL) IS NULL AS nothing;

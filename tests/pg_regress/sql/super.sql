@@ -97,3 +97,37 @@ SELECT relfilenode AS before FROM pg_class WHERE oid = 't'::regclass \gset
 ALTER TABLE t ALTER data TYPE jsonb;
 ALTER TABLE t ALTER data TYPE super;
 SELECT relfilenode = :before AS kept FROM pg_class WHERE oid = 't'::regclass;
+
+-- COPY in every form, domains, composite types, arrays, partitions
+CREATE TEMP TABLE kept (d super, a super[]);
+INSERT INTO kept VALUES (json_parse('{"x":[1,2.50,"é",null,true,{"y":"z"}]}'), ARRAY[json_parse('1'), json_parse('"a,b"'), NULL]), (NULL, '{}');
+CREATE TEMP TABLE taken (LIKE kept);
+SELECT current_setting('data_directory') || '/super_copied' AS file \gset
+COPY kept TO :'file';
+COPY taken FROM :'file';
+COPY kept TO :'file' (FORMAT csv);
+COPY taken FROM :'file' (FORMAT csv);
+COPY kept TO :'file' (FORMAT binary);
+COPY taken FROM :'file' (FORMAT binary);
+SELECT d, a, count(*) FROM taken GROUP BY d, a ORDER BY 1;
+CREATE DOMAIN pg_temp.thing AS super CHECK (is_object(VALUE));
+SELECT v['a'], v::jsonb, json_typeof(v), v = v AS same FROM (SELECT '{"a":1}'::pg_temp.thing) AS t (v);
+SELECT '1'::pg_temp.thing;
+CREATE TYPE pg_temp.pair AS (id int, d super);
+SELECT (v).d['a'], v, v = v AS same, count(*) FROM (SELECT row(1, '{"a":[1]}')::pg_temp.pair FROM generate_series(1, 2)) AS t (v) GROUP BY v;
+CREATE TEMP TABLE parted (d super) PARTITION BY HASH (d);
+CREATE TEMP TABLE parted_0 PARTITION OF parted FOR VALUES WITH (MODULUS 2, REMAINDER 0);
+CREATE TEMP TABLE parted_1 PARTITION OF parted FOR VALUES WITH (MODULUS 2, REMAINDER 1);
+INSERT INTO parted SELECT json_parse(n::varchar) FROM generate_series(1, 100) AS n;
+SELECT count(DISTINCT tableoid) AS partitions, count(*) FILTER (WHERE d = 5) AS fives, count(*) FROM parted;
+CREATE TEMP TABLE keyed AS SELECT n AS id, json_parse('{"k":"' || n || '"}') AS d FROM generate_series(1, 2000) AS n;
+CREATE INDEX ON keyed ((d['k']::varchar));
+ANALYZE keyed;
+EXPLAIN (COSTS OFF) SELECT id FROM keyed WHERE d['k']::varchar = '77';
+SELECT id FROM keyed WHERE d['k']::varchar = '77';
+SET enable_nestloop = off;
+SELECT count(*) FROM keyed AS a JOIN keyed AS b ON a.d['k'] = b.d['k'];
+SET enable_hashjoin = off;
+SELECT count(*) FROM keyed AS a JOIN keyed AS b ON a.d['k'] = b.d['k'];
+RESET enable_hashjoin;
+RESET enable_nestloop;

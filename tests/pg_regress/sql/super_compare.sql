@@ -138,3 +138,41 @@ RESET search_path;
 
 -- Deeply nested values, which a cast from jsonb can bring
 SELECT (repeat('[', 5000) || repeat(']', 5000))::jsonb::super OPERATOR(redshift.=) (repeat('[', 5000) || repeat(']', 5000))::jsonb::super;
+
+-- A client's parameter without a type is a string where an operator says so, and refused where it would be JSON
+PREPARE between_unknown AS SELECT id FROM t WHERE x BETWEEN $1 AND $2 ORDER BY id;
+EXECUTE between_unknown('12345', '12346');
+PREPARE any_unknown AS SELECT id FROM t WHERE x = ANY ($1) ORDER BY id;
+EXECUTE any_unknown('{12345,abc}');
+PREPARE refused AS SELECT id FROM t WHERE x IN ($1, $2);
+PREPARE refused AS SELECT coalesce(x, $1) FROM t;
+PREPARE refused AS SELECT x FROM t UNION SELECT $1;
+PREPARE by_cast AS SELECT id FROM t WHERE x::varchar IN ($1, $2) ORDER BY id;
+EXECUTE by_cast('12345', 'abc');
+PREPARE by_array AS SELECT id FROM t WHERE x IN ($1::varchar, $2) ORDER BY id;
+EXECUTE by_array('12345', 'abc');
+PREPARE parsed AS SELECT coalesce(x, json_parse($1::varchar)) FROM t WHERE id = 10;
+EXECUTE parsed('5');
+DO $$ DECLARE a super := json_parse('5'); b super := 'abc'; found int; BEGIN SELECT count(*) INTO found FROM t WHERE x IN (a, b); RAISE NOTICE 'found %', found; END $$;
+CREATE FUNCTION pg_temp.either(super, super) RETURNS super LANGUAGE sql RETURN coalesce($1, $2);
+SELECT pg_temp.either(NULL, '5');
+-- Polymorphic functions make a literal beside SUPER one
+SELECT lag(x, 1, '5') OVER (ORDER BY id) FROM t;
+SELECT lead(x, 1, x::varchar::super) OVER (ORDER BY id) FROM t WHERE id < 3;
+SELECT array_remove(array_agg(x), '5') FROM t;
+SELECT array_append(ARRAY[x], '5') FROM t;
+SELECT rank('5') WITHIN GROUP (ORDER BY x) FROM t;
+SELECT nvl(x, '5') FROM t;
+-- Rows of VALUES, but not those that INSERT takes: a literal for a column of type super is JSON text
+VALUES (json_parse('"a"')), ('5');
+SELECT v FROM (VALUES (json_parse('"a"')), (json_parse('5'))) AS rows (v);
+INSERT INTO t VALUES (20, '"a"'), (21, '5'), (22, json_parse('{}'));
+SELECT id, x FROM t WHERE id >= 20 ORDER BY id;
+DELETE FROM t WHERE id >= 20;
+-- Rows, DISTINCT FROM, NULLIF
+SELECT id FROM t WHERE row(x) = row('12345') ORDER BY id;
+SELECT id FROM t WHERE (x, id) = ('12345', 1);
+SELECT id FROM t WHERE x IS NOT DISTINCT FROM '12345' ORDER BY id;
+SELECT id, nullif(x, '12345') FROM t WHERE id < 3 ORDER BY id;
+SELECT id, row_number() OVER (PARTITION BY x ORDER BY id) FROM t WHERE id IN (3, 4, 9) ORDER BY id;
+SELECT x, grouping(x), count(*) FROM t WHERE id IN (3, 9, 10) GROUP BY ROLLUP (x) ORDER BY x, 2;

@@ -26,7 +26,7 @@ SELECT redshift.status('pg_class');
 BEGIN;
 UPDATE redshift.materialized_view SET auto_refresh = true;
 SELECT regexp_replace(regexp_replace(redshift.status('"My view"'), '\d{4}-\d\d-\d\d \d\d:\d\d:\d\d', 'TIME', 'g'), '[0-9.?]+ s$', 'N s', 'n') AS status;
-INSERT INTO redshift.auto_refresh_state (mv_id, pid, state, last_error, blocked_by) SELECT mv_id, 0, 'failed', 'the broker is away', 42 FROM redshift.materialized_view;
+INSERT INTO redshift.auto_refresh_state (mv_id, worker, pid, state, last_error, blocked_by) SELECT mv_id, 0, 0, 'failed', 'the broker is away', 42 FROM redshift.materialized_view;
 SELECT regexp_replace(regexp_replace(redshift.status('"My view"'), '\d{4}-\d\d-\d\d \d\d:\d\d:\d\d', 'TIME', 'g'), '[0-9.?]+ s$', 'N s', 'n') AS status;
 ROLLBACK;
 SELECT count(*) FROM sys_mv_state;

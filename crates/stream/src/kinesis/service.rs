@@ -6,8 +6,9 @@ use crate::{Error, runtime};
 use aws_config::BehaviorVersion;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
+use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_kinesis::Client;
-use aws_sdk_kinesis::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_kinesis::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_kinesis::operation::get_records::GetRecordsOutput;
 use aws_sdk_kinesis::types::{Shard, ShardIteratorType, StreamDescriptionSummary};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
@@ -284,6 +285,18 @@ const DENIED: [&str; 10] = [
     "UnrecognizedClientException",
 ];
 
+fn chain<'a>(
+    error: &'a (dyn std::error::Error + 'static),
+) -> impl Iterator<Item = &'a (dyn std::error::Error + 'static)> {
+    std::iter::successors(Some(error), |error| error.source())
+}
+
+/// An error and what is behind it, in words.
+fn causes(error: &(dyn std::error::Error + 'static)) -> String {
+    let words: Vec<String> = chain(error).map(ToString::to_string).collect();
+    words.join(": ")
+}
+
 fn sorted<E>(operation: &str, stream: Option<&str>, error: &SdkError<E, HttpResponse>) -> Failure
 where
     E: ProvideErrorMetadata + std::error::Error + 'static,
@@ -297,7 +310,7 @@ where
         .map(|response| response.status().as_u16());
     let code = error.code().unwrap_or_default();
     let message = match (code, error.message()) {
-        ("", _) => format!("{}", DisplayErrorContext(error)),
+        ("", _) => causes(error),
         (code, None) => code.to_owned(),
         (code, Some(text)) => format!("{code}: {text}"),
     };
@@ -322,16 +335,15 @@ where
             transient: false,
         }),
         // Credentials are looked for before anything is sent.
-        SdkError::DispatchFailure(failure) if !failure.is_io() && !failure.is_timeout() => {
+        _ if chain(error).any(|cause| cause.is::<CredentialsError>()) => {
             Failure::Final(Error::Denied {
                 request,
                 cause: message,
             })
         }
-        SdkError::ConstructionFailure(_) => Failure::Final(Error::Denied {
-            request,
-            cause: message,
-        }),
+        SdkError::ConstructionFailure(_) => {
+            Failure::Final(Error::Config(format!("{request}: {message}")))
+        }
         // Cut, late or garbled on the way.
         _ => Failure::Later(format!("{request}: {message}")),
     }

@@ -1,0 +1,111 @@
+-- redshift.uninstall(): what users have becomes Postgres's own, so that DROP EXTENSION takes no data.
+CREATE FUNCTION redshift.outside_dependents(
+    OUT classid oid, OUT objid oid, OUT objsubid integer, OUT column_type oid
+) RETURNS SETOF record LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp AS $$
+    -- As DROP EXTENSION sees it: members, what goes with them, and what depends on one of those but does not go.
+    WITH RECURSIVE ours AS (
+        SELECT d.classid, d.objid FROM pg_depend AS d
+        WHERE d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e'
+          AND d.refobjid = (SELECT e.oid FROM pg_extension AS e WHERE e.extname = 'redshift_streaming')
+        UNION
+        SELECT d.classid, d.objid FROM pg_depend AS d JOIN ours AS o ON d.refclassid = o.classid AND d.refobjid = o.objid
+        WHERE d.deptype IN ('i', 'a'))
+    SELECT DISTINCT d.classid, d.objid, d.objsubid, CASE WHEN d.refclassid = 'pg_type'::regclass THEN d.refobjid END
+    FROM pg_depend AS d JOIN ours AS o ON d.refclassid = o.classid AND d.refobjid = o.objid
+    WHERE d.deptype = 'n' AND (d.classid, d.objid) NOT IN (SELECT i.classid, i.objid FROM ours AS i)
+$$;
+COMMENT ON FUNCTION redshift.outside_dependents() IS 'What would keep DROP EXTENSION redshift_streaming from working without CASCADE';
+REVOKE ALL ON FUNCTION redshift.outside_dependents() FROM PUBLIC;
+
+CREATE PROCEDURE redshift.uninstall() LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    in_the_way text;
+    changed record;
+    views bigint := 0;
+    columns bigint := 0;
+BEGIN
+    IF NOT pg_has_role((SELECT e.extowner FROM pg_extension AS e WHERE e.extname = 'redshift_streaming'), 'USAGE') THEN
+        RAISE EXCEPTION 'permission denied for procedure redshift.uninstall'
+            USING ERRCODE = 'insufficient_privilege', HINT = 'Only the owner of the extension and superusers may call it.';
+    END IF;
+
+    -- Materialized views become plain tables.
+    FOR changed IN SELECT v.mv FROM redshift.materialized_view AS v JOIN pg_class AS c ON c.oid = v.mv ORDER BY v.mv_id LOOP
+        EXECUTE format('LOCK TABLE %s IN ACCESS EXCLUSIVE MODE', changed.mv);
+        views := views + 1;
+    END LOOP;
+    FOR changed IN SELECT v.definition FROM redshift.materialized_view AS v JOIN pg_class AS c ON c.oid = v.definition LOOP
+        EXECUTE format('DROP VIEW %s', changed.definition);
+    END LOOP;
+    DELETE FROM redshift.checkpoint;
+    DELETE FROM redshift.auto_refresh_state;
+    DELETE FROM redshift.materialized_view;
+
+    -- External schemas hold no data.
+    FOR changed IN
+        SELECT t.ftrelid::regclass AS relation FROM pg_foreign_table AS t JOIN pg_foreign_server AS s ON s.oid = t.ftserver
+            JOIN pg_foreign_data_wrapper AS w ON w.oid = s.srvfdw WHERE w.fdwname = 'redshift_streaming'
+    LOOP
+        EXECUTE format('DROP FOREIGN TABLE %s', changed.relation);
+    END LOOP;
+    FOR changed IN
+        SELECT s.srvname, n.nspname FROM pg_foreign_server AS s JOIN pg_foreign_data_wrapper AS w ON w.oid = s.srvfdw
+            LEFT JOIN pg_namespace AS n ON n.nspname = s.srvname WHERE w.fdwname = 'redshift_streaming'
+    LOOP
+        -- Only user mappings depend on it by now.
+        EXECUTE format('DROP SERVER %I CASCADE', changed.srvname);
+        IF changed.nspname IS NOT NULL THEN
+            BEGIN
+                EXECUTE format('DROP SCHEMA %I', changed.nspname);
+            EXCEPTION WHEN dependent_objects_still_exist THEN
+                NULL; -- The user has put something of his own into it.
+            END;
+        END IF;
+    END LOOP;
+
+    -- What else uses the extension: columns of tables are changed below, and their indexes with them; the rest is the user's to decide on.
+    SELECT string_agg(DISTINCT coalesce(pg_describe_object('pg_class'::regclass, v.oid, 0), pg_describe_object(u.classid, u.objid, u.objsubid)), E'\n')
+    INTO in_the_way
+    FROM (SELECT d.classid, d.objid, d.objsubid FROM redshift.outside_dependents() AS d
+              LEFT JOIN pg_class AS c ON d.classid = 'pg_class'::regclass AND c.oid = d.objid
+              LEFT JOIN pg_index AS i ON i.indexrelid = c.oid
+          WHERE (c.relkind IN ('r', 'p') AND d.objsubid > 0 AND d.column_type IS NOT NULL) IS NOT TRUE
+            AND (i.indexprs IS NULL AND i.indpred IS NULL
+                 AND (SELECT bool_and(o.opcdefault) FROM pg_opclass AS o WHERE o.oid = ANY (i.indclass))) IS NOT TRUE
+          UNION
+          -- Postgres refuses to change a column that a view or a rule reads.
+          SELECT r.classid, r.objid, r.objsubid FROM redshift.outside_dependents() AS d
+              JOIN pg_depend AS r ON r.refclassid = d.classid AND r.refobjid = d.objid AND r.refobjsubid = d.objsubid
+          WHERE d.objsubid > 0 AND r.classid = 'pg_rewrite'::regclass) AS u
+        -- A view is named once, not its columns and its rule.
+        LEFT JOIN pg_rewrite AS w ON u.classid = 'pg_rewrite'::regclass AND w.oid = u.objid
+        LEFT JOIN pg_class AS v ON v.relkind IN ('v', 'm') AND v.oid = coalesce(w.ev_class, CASE WHEN u.classid = 'pg_class'::regclass THEN u.objid END);
+    IF in_the_way IS NOT NULL THEN
+        RAISE EXCEPTION 'some objects use redshift_streaming in other ways than as the type of a table''s column'
+            USING ERRCODE = 'dependent_objects_still_exist', DETAIL = in_the_way,
+                  HINT = 'Nothing was changed. Drop or change them, then call redshift.uninstall again.';
+    END IF;
+
+    -- The stored form of super is that of jsonb, and of varbyte that of bytea: no table is rewritten. Children follow their parents.
+    FOR changed IN
+        SELECT a.attrelid::regclass AS relation, count(*) AS columns,
+               string_agg(format('ALTER COLUMN %1$I TYPE %2$s USING %1$I::%2$s', a.attname,
+                   CASE coalesce(e.typname, t.typname) WHEN 'super' THEN 'pg_catalog.jsonb' ELSE 'pg_catalog.bytea' END
+                   || CASE WHEN e.oid IS NOT NULL THEN '[]' ELSE '' END), ', ' ORDER BY a.attnum) AS commands
+        FROM redshift.outside_dependents() AS d
+            JOIN pg_attribute AS a ON d.classid = 'pg_class'::regclass AND a.attrelid = d.objid AND a.attnum = d.objsubid AND a.atttypid = d.column_type
+            JOIN pg_type AS t ON t.oid = a.atttypid
+            LEFT JOIN pg_type AS e ON e.typarray = t.oid
+        WHERE a.attinhcount = 0 AND NOT a.attisdropped
+        GROUP BY a.attrelid
+    LOOP
+        EXECUTE format('ALTER TABLE %s %s', changed.relation, changed.commands);
+        columns := columns + changed.columns;
+    END LOOP;
+    RAISE NOTICE 'materialized views that are plain tables now: %; columns that are jsonb or bytea now: %', views, columns
+        USING HINT = 'DROP EXTENSION redshift_streaming takes no data now; the history of refreshes goes with it.';
+END $$;
+COMMENT ON PROCEDURE redshift.uninstall() IS 'Turns streaming materialized views into plain tables, super into jsonb and varbyte into bytea, so that DROP EXTENSION takes no data';
+REVOKE ALL ON PROCEDURE redshift.uninstall() FROM PUBLIC;

@@ -1,0 +1,161 @@
+//! Progress of a running refresh, in the backend's entry of Postgres's own progress reporting (backend_progress.c).
+//!
+//! Postgres shows the commands that it knows and passes over others, so ours has a number of its own and a function of ours shows it. The entry goes by
+//! itself when a transaction or a subtransaction is aborted: as the latter happens whenever a definition catches an error, each report writes it whole.
+
+use super::relation::Oid;
+use pgrx::pg_sys;
+use pgrx::prelude::*;
+use std::cell::Cell;
+
+/// Our `st_progress_command`: RS.
+const COMMAND: pg_sys::ProgressCommandType::Type = 0x5253;
+/// `st_progress_param` as we use them.
+const PARAMETERS: usize = 6;
+
+/// What a refresh is doing.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// The broker is asked for partitions and ends.
+    Connecting = 1,
+    /// Records are read and inserted.
+    Loading = 2,
+    /// Positions, ledger and history are written.
+    Storing = 3,
+}
+
+#[derive(Clone, Copy)]
+struct Report {
+    table: Oid,
+    values: [i64; PARAMETERS],
+}
+
+thread_local! {
+    static REPORT: Cell<Option<Report>> = const { Cell::new(None) };
+}
+
+/// A refresh that reports; what it reported goes when the value is dropped, on errors too.
+pub struct Reporting(());
+
+impl Reporting {
+    /// A refresh of `table` begins.
+    pub fn begin(table: Oid, started: i64) -> Reporting {
+        REPORT.set(Some(Report {
+            table,
+            values: [Phase::Connecting as i64, 0, 0, 0, 0, started],
+        }));
+        send();
+        Reporting(())
+    }
+
+    /// It has come to another phase.
+    pub fn phase(&self, phase: Phase) {
+        change(|values| values[0] = phase as i64);
+    }
+
+    /// It reads so many partitions, and so many offsets at most.
+    pub fn expect(&self, partitions: usize, records: u64) {
+        let records = i64::try_from(records).unwrap_or(i64::MAX);
+        change(|values| (values[1], values[2]) = (partitions as i64, records));
+    }
+}
+
+impl Drop for Reporting {
+    fn drop(&mut self) {
+        REPORT.set(None);
+        // SAFETY: writes the backend's own entry.
+        unsafe { pg_sys::pgstat_progress_end_command() }
+    }
+}
+
+/// So many records and bytes have been read. Without a refresh that reports, nothing happens.
+pub fn loaded(records: u64, bytes: u64) {
+    if REPORT.get().is_some() {
+        change(|values| (values[3], values[4]) = (records as i64, bytes as i64));
+    }
+}
+
+fn change(change: impl FnOnce(&mut [i64; PARAMETERS])) {
+    if let Some(mut report) = REPORT.get() {
+        change(&mut report.values);
+        REPORT.set(Some(report));
+        send();
+    }
+}
+
+fn send() {
+    let Some(report) = REPORT.get() else { return };
+    // SAFETY: writes the backend's own entry; the arrays have as many elements as is said.
+    unsafe {
+        let places: [i32; PARAMETERS] = std::array::from_fn(|place| place as i32);
+        pg_sys::pgstat_progress_start_command(COMMAND, report.table);
+        pg_sys::pgstat_progress_update_multi_param(
+            PARAMETERS as i32,
+            places.as_ptr(),
+            report.values.as_ptr(),
+        );
+    }
+}
+
+/// `redshift.running_refreshes()`
+#[pg_extern]
+#[expect(clippy::type_complexity, reason = "a row of eight columns")]
+fn running_refreshes() -> TableIterator<
+    'static,
+    (
+        name!(pid, i32),
+        name!(mv, Oid),
+        name!(phase, &'static str),
+        name!(partitions, i64),
+        name!(records_done, i64),
+        name!(records_total, i64),
+        name!(bytes_done, i64),
+        name!(started_at, TimestampWithTimeZone),
+    ),
+> {
+    let mut found = Vec::new();
+    // SAFETY: the entries are this backend's local copies, as pg_stat_get_progress_info reads them.
+    unsafe {
+        for number in 1..=pg_sys::pgstat_fetch_stat_numbackends() {
+            let entry = super::polyfill::backend_status(number);
+            let Some(entry) = entry.as_ref() else {
+                continue;
+            };
+            if entry.st_progress_command != COMMAND
+                || entry.st_databaseid != pg_sys::MyDatabaseId
+                || !may_see(entry.st_userid)
+            {
+                continue;
+            }
+            let values = entry.st_progress_param;
+            let phase = match values[0] {
+                1 => "connecting",
+                2 => "loading",
+                _ => "storing",
+            };
+            let started = TimestampWithTimeZone::try_from(values[5])
+                .unwrap_or_else(|_| TimestampWithTimeZone::negative_infinity());
+            found.push((
+                entry.st_procpid,
+                entry.st_progress_command_target,
+                phase,
+                values[1],
+                values[3],
+                values[2],
+                values[4],
+                started,
+            ));
+        }
+    }
+    TableIterator::new(found)
+}
+
+/// HAS_PGSTAT_PERMISSIONS of pgstatfuncs.c.
+unsafe fn may_see(owner: Oid) -> bool {
+    // SAFETY: permission checks without side effects.
+    unsafe {
+        let user = pg_sys::GetUserId();
+        pg_sys::has_privs_of_role(user, pg_sys::Oid::from(pg_sys::ROLE_PG_READ_ALL_STATS))
+            || pg_sys::has_privs_of_role(user, owner)
+    }
+}

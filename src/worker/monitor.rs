@@ -1,0 +1,76 @@
+//! The monitor of a database: it writes down what clients ran (`redshift.query_history = 'all'`) and tells when a view falls behind its topic
+//! (`redshift.lag_alert_records`, `redshift.lag_alert_seconds`). It may wait for a broker, so it is a process beside those that load.
+
+use crate::catalog::{lag_alert, statement_history};
+use crate::pg::background::{self, Failure, transaction};
+use crate::pg::relation::{self, Oid};
+use crate::pg::{shared, statement_ring};
+use crate::settings;
+use std::time::{Duration, Instant};
+
+/// How often statements are written when nobody says that there are many.
+const NAP: Duration = Duration::from_secs(1);
+/// How often the lag is looked at.
+const LAG_PAUSE: Duration = Duration::from_secs(5);
+/// How often old statements are removed.
+const FORGET_PAUSE: Duration = Duration::from_secs(600);
+/// How long it stays when nothing is wanted: a session may have the setting on.
+const LINGER: Duration = Duration::from_secs(60);
+/// An error that repeats is logged once in this time.
+const COMPLAINT_PAUSE: Duration = Duration::from_secs(60);
+
+/// Is a monitor wanted in each database?
+pub fn is_wanted() -> bool {
+    settings::records_all_statements() || settings::lag_limits().is_some()
+}
+
+/// Runs until the server stops, or until there is nothing to do.
+pub fn run(database: Oid) {
+    let due = |last: Option<Instant>, pause| last.is_none_or(|when| when.elapsed() >= pause);
+    let mut used = Instant::now();
+    let (mut looked, mut forgot, mut complained) = (None, None, None);
+    loop {
+        background::reload_settings();
+        let exists = transaction(relation::extension_exists).unwrap_or(false);
+        shared::set_extension(database, exists);
+        let (statements, until) = statement_ring::waiting(database);
+        if !exists {
+            statement_ring::written(database, until);
+            return;
+        }
+        let mut results = Vec::new();
+        if !statements.is_empty() {
+            used = Instant::now();
+            let written = transaction(|| statement_history::insert(&statements));
+            if written.is_ok() {
+                statement_ring::written(database, until);
+            }
+            results.push(written);
+        }
+        if due(forgot, FORGET_PAUSE) {
+            forgot = Some(Instant::now());
+            let days = settings::history_days();
+            results.push(transaction(|| {
+                statement_history::forget_older_than(days);
+            }));
+        }
+        if let Some((records, seconds)) = settings::lag_limits()
+            && due(looked, LAG_PAUSE)
+        {
+            looked = Some(Instant::now());
+            results.push(transaction(|| lag_alert::look(records, seconds)));
+        }
+        for Failure { message, .. } in results.into_iter().filter_map(Result::err) {
+            if due(complained, COMPLAINT_PAUSE) {
+                complained = Some(Instant::now());
+                background::log(&format!("monitor: {message}"));
+            }
+        }
+        if is_wanted() {
+            used = Instant::now();
+        } else if used.elapsed() >= LINGER {
+            return;
+        }
+        background::sleep(NAP);
+    }
+}

@@ -1,0 +1,354 @@
+//! A feed of a stream of Kinesis: one reader of its shards, for one view.
+//!
+//! Views of one stream have a reader each; together they keep within the limits of each shard (`stream::kinesis` counts a process's reads).
+
+use super::feed::Plan;
+use super::ingest::{self, Known, Outcome};
+use super::tempo::Tempo;
+use crate::catalog::shard_checkpoint::{self, ShardCheckpoint};
+use crate::catalog::{checkpoint, ledger, materialized_view, refresh_history};
+use crate::kinesis;
+use crate::kinesis::plan::Plan as ShardPlan;
+use crate::kinesis::source::Source;
+use crate::pg::background::{Failure, transaction};
+use crate::pg::wait::WakeSet;
+use crate::pg::{relation, time};
+use crate::refresh;
+use crate::scan::job::{Input, Job, Limits};
+use crate::{error, settings};
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+use stream::kinesis::{
+    Client, Pending, ReadOptions, Reader, Records, ShardState, StreamDescription, Until, now_ms,
+};
+
+/// How often a stream is looked at for shards that nobody told of, and whether it is still the same one.
+const DESCRIBE_PAUSE: Duration = Duration::from_secs(10);
+/// How long the service may take for that, or be silent, before the view is shown as waiting for it.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// How far behind the stored parity of a shard may be that has no new records: it matters only when retention has passed.
+const PARITY_PAUSE_MS: i64 = 60_000;
+
+/// A view whose feed is being opened.
+pub struct ShardOpening {
+    /// The view.
+    pub plan: Plan,
+    source: Source,
+    stream: String,
+    client: Client,
+    description: Pending<StreamDescription>,
+}
+
+impl ShardOpening {
+    /// Asks for the stream's shards.
+    pub fn begin(plan: Plan, source: Source, stream: String, wake: &WakeSet) -> ShardOpening {
+        let client = source.connect(settings::memory_limit_bytes());
+        wake.add(client.wake_fd());
+        let description = client.describe_stream(&stream, settings::connect_timeout());
+        ShardOpening {
+            plan,
+            source,
+            stream,
+            client,
+            description,
+        }
+    }
+
+    /// Everything is polled now.
+    pub fn clear_wake(&self) {
+        self.client.clear_wake();
+    }
+
+    /// Has the service answered?
+    pub fn poll(&mut self) -> Option<Result<StreamDescription, Failure>> {
+        let label = self.source.label();
+        match self.description.poll()? {
+            Ok(description) => Some(Ok(description)),
+            Err(error) => Some(transaction(|| error::service(&label, &error).raise())),
+        }
+    }
+
+    /// Compares the view's positions with the stream, as a refresh does, stores what is new, and reads from there on.
+    pub fn into_feed(self, stream: &StreamDescription) -> Result<ShardFeed, Failure> {
+        let table = self.plan.table;
+        let plan = transaction(|| {
+            ingest::bound_lock_waits();
+            relation::lock(table, relation::LockMode::RowExclusive);
+            let view = materialized_view::find(table)
+                .unwrap_or_else(|| error::not_a_streaming_view(&self.stream).raise());
+            let stored = shard_checkpoint::lock(view.id);
+            // What the worker before could not write.
+            checkpoint::flush_all(&view);
+            let plan = kinesis::plan::plan(&view, stream, stored, now_ms());
+            let states: Vec<ShardState> = plan.shards.iter().map(ShardState::new).collect();
+            plan.store(view.id, &states);
+            if !plan.lost.is_empty() {
+                let query_id = refresh_history::next_query_id();
+                ledger::insert_failures(query_id, view.id, &plan.lost);
+                let status =
+                    "Refresh successfully updated MV incrementally Stream returned no new data";
+                let owner = relation::owner(view.table);
+                refresh_history::insert(query_id, &view, owner, time::now_utc(), status, 0, "Auto");
+            }
+            plan
+        })?;
+        let options = ReadOptions {
+            until: Until::Stopped,
+            page_records: None,
+        };
+        let reader = match self
+            .client
+            .read(&self.stream, plan.shards.clone(), &options)
+        {
+            Ok(reader) => reader,
+            Err(error) => {
+                let label = self.source.label();
+                transaction(|| error::service(&label, &error).raise())?
+            }
+        };
+        Ok(ShardFeed {
+            mv_id: self.plan.mv_id,
+            tempo: Tempo::new(self.plan.pace, 1),
+            stored: reader.shards(),
+            unchanging: plan,
+            known: None,
+            reader,
+            answers: 0,
+            answered: Instant::now(),
+            described: Instant::now(),
+            description: None,
+            created_ms: stream.created_ms,
+            shown: stream.shards.iter().map(|shard| shard.id.clone()).collect(),
+            stream: self.stream,
+            client: self.client,
+            table,
+        })
+    }
+}
+
+/// A reader and its view.
+pub struct ShardFeed {
+    /// The view.
+    pub mv_id: i64,
+    /// How fast it goes.
+    pub tempo: Tempo,
+    table: relation::Oid,
+    stream: String,
+    created_ms: i64,
+    /// The shards that the service has shown.
+    shown: Vec<String>,
+    /// What the view has stored, in the order of the reader's shards.
+    stored: Vec<ShardState>,
+    /// Knows how states are stored.
+    unchanging: ShardPlan,
+    known: Option<Known>,
+    // The reader goes before its client.
+    reader: Reader,
+    client: Client,
+    /// The reader's answers, and since when there are so many.
+    answers: u64,
+    answered: Instant,
+    described: Instant,
+    description: Option<Pending<StreamDescription>>,
+}
+
+/// What there is for the view.
+pub struct ShardBatch {
+    records: Rc<Records>,
+    /// The shards when the records are loaded.
+    reached: Vec<ShardState>,
+}
+
+impl ShardBatch {
+    /// Number of records.
+    pub fn len(&self) -> usize {
+        self.records.len()
+    }
+}
+
+/// What the service says of a feed's stream.
+pub enum Stream {
+    /// It answers.
+    Answers,
+    /// Other shards, or another stream of the same name: open again.
+    Changed,
+    /// It does not answer, for this reason.
+    Silent(String),
+}
+
+impl ShardFeed {
+    /// Everything is polled now.
+    pub fn clear_wake(&self) {
+        self.client.clear_wake();
+    }
+
+    /// The shards that may have something to write into the ledger.
+    pub fn shard_names(&self) -> Vec<String> {
+        self.stored.iter().map(|state| state.id.clone()).collect()
+    }
+
+    /// What has arrived, within the batch limits; `None` if there is nothing to store.
+    pub fn take(&mut self) -> Result<Option<ShardBatch>, Failure> {
+        let (max_records, max_bytes) = self.tempo.limits();
+        let records = match self.reader.take(max_records, max_bytes) {
+            Ok(records) => records,
+            Err(error) => {
+                let what = format!("stream \"{}\"", self.stream);
+                return transaction(|| error::service(&what, &error).raise());
+            }
+        };
+        let reached = self.reader.shards();
+        let has_news = !records.is_empty() || self.news(&reached).next().is_some();
+        Ok(has_news.then(|| ShardBatch {
+            records: Rc::new(records),
+            reached,
+        }))
+    }
+
+    /// The shards of which more must be stored than a position.
+    fn news<'a>(&'a self, reached: &'a [ShardState]) -> impl Iterator<Item = &'a ShardState> {
+        reached.iter().enumerate().filter_map(|(place, now)| {
+            let is_news = self.stored.get(place).is_none_or(|before| {
+                let (then, now_at) = (before.caught_up_to, now.caught_up_to);
+                let is_due = now_at
+                    .is_some_and(|now_at| then.is_none_or(|then| now_at - then >= PARITY_PAUSE_MS));
+                before.is_drained != now.is_drained || is_due
+            });
+            is_news.then_some(now)
+        })
+    }
+
+    /// Loads a batch: one transaction, as a refresh is.
+    pub fn load(&mut self, batch: &ShardBatch, flush: bool) -> Result<Outcome, Failure> {
+        let mut found = self.known.take();
+        let outcome = transaction(|| {
+            ingest::bound_lock_waits();
+            let Some(known) = ingest::locked(self.table, &mut found) else {
+                return Outcome::Gone;
+            };
+            let view = &known.view;
+            let stored = shard_checkpoint::lock(view.id);
+            if !self.is_at(&stored) {
+                return Outcome::Moved;
+            }
+            let job = Job {
+                table: known.stream,
+                topic: self.stream.clone(),
+                input: Input::TakenShards(Rc::clone(&batch.records)),
+                ranges: Vec::new(),
+                limits: Limits {
+                    max_records: u64::MAX,
+                    max_bytes: u64::MAX,
+                    max_record_bytes: view.options.max_record_bytes,
+                },
+                refresh_time: time::now_utc(),
+            };
+            let (rows, mut outcome) = if batch.records.is_empty() {
+                (0, Default::default())
+            } else {
+                let (rows, outcome) = refresh::load(view, known.definition, job);
+                (rows, outcome.unwrap_or_default())
+            };
+            outcome.shards = batch.reached.clone();
+            self.store(view.id, &outcome, rows);
+            refresh::log_skipped(view, &outcome, &self.shard_names());
+            if flush {
+                checkpoint::flush_all(view);
+            }
+            Outcome::Loaded
+        })?;
+        if outcome == Outcome::Loaded {
+            self.known = found;
+            self.stored = self.merged(&batch.reached);
+        }
+        Ok(outcome)
+    }
+
+    /// Is the view where this feed left it?
+    pub fn is_at(&self, stored: &[ShardCheckpoint]) -> bool {
+        let undrained = stored.iter().filter(|row| !row.is_drained);
+        let is_here = |row: &ShardCheckpoint| {
+            let mut states = self.stored.iter();
+            states.any(|state| {
+                state.id == row.shard && state.position == row.position && !state.is_drained
+            })
+        };
+        let open = self.stored.iter().filter(|state| !state.is_drained).count();
+        undrained.clone().count() == open && undrained.clone().all(is_here)
+    }
+
+    /// What is stored after a batch: parity only where it was stored too.
+    fn merged(&self, reached: &[ShardState]) -> Vec<ShardState> {
+        let mut merged = reached.to_vec();
+        for (place, state) in merged.iter_mut().enumerate() {
+            if self.news(reached).any(|news| news.id == state.id) {
+                continue;
+            }
+            if let Some(before) = self.stored.get(place) {
+                state.caught_up_to = before.caught_up_to;
+            }
+        }
+        merged
+    }
+
+    fn store(&self, mv_id: i64, outcome: &crate::scan::job::Outcome, rows: u64) {
+        for state in outcome.shards.iter().skip(self.stored.len()) {
+            // A child that came up: its row is there before it moves.
+            let start = ShardState {
+                position: stream::kinesis::Position::Horizon,
+                ..state.clone()
+            };
+            shard_checkpoint::store(mv_id, &self.unchanging.checkpoint(&start, None));
+        }
+        let entry = |(place, state): (usize, &ShardState)| {
+            let before = self.stored.get(place).map(|state| state.position.clone());
+            let before = before.unwrap_or(stream::kinesis::Position::Horizon);
+            kinesis::refresh::entry(outcome, state, &before)
+        };
+        let entries: Vec<_> = outcome
+            .shards
+            .iter()
+            .enumerate()
+            .filter_map(entry)
+            .collect();
+        if !entries.is_empty() {
+            checkpoint::advance(mv_id, &entries, rows);
+        }
+        for state in self.news(&outcome.shards) {
+            shard_checkpoint::store(mv_id, &self.unchanging.checkpoint(state, None));
+        }
+    }
+
+    /// Looks whether the service answers, and at the stream from time to time, without waiting.
+    pub fn look(&mut self) -> Stream {
+        if self.reader.answers() != self.answers {
+            self.answers = self.reader.answers();
+            self.answered = Instant::now();
+        }
+        if self.description.is_none() && self.described.elapsed() >= DESCRIBE_PAUSE {
+            self.description = Some(self.client.describe_stream(&self.stream, PATIENCE));
+        }
+        if let Some(answer) = self.description.as_mut().and_then(Pending::poll) {
+            self.description = None;
+            self.described = Instant::now();
+            match answer {
+                Ok(stream) if self.is_other(&stream) => return Stream::Changed,
+                Err(stream::Error::UnknownStream { .. }) => return Stream::Changed,
+                Ok(_) => {}
+                Err(error) => return Stream::Silent(error.to_string()),
+            }
+        }
+        match self.client.last_trouble() {
+            Some(trouble) if self.answered.elapsed() > PATIENCE => Stream::Silent(trouble),
+            _ => Stream::Answers,
+        }
+    }
+
+    /// Another stream, or one with shards that the reader does not know.
+    fn is_other(&self, stream: &StreamDescription) -> bool {
+        let states = self.reader.shards();
+        let is_known =
+            |id: &String| self.shown.contains(id) || states.iter().any(|state| state.id == *id);
+        stream.created_ms != self.created_ms || !stream.shards.iter().all(|s| is_known(&s.id))
+    }
+}
