@@ -27,7 +27,8 @@ java_class() { java -cp "$jars/*" "$@"; }
 
 # The settings of this checkout, with the ports that the storage was formatted for.
 configure() {
-  local edits="s|@DATA@|$home/data|g; s|@SECURITY@|$home/security|g; s|@PASSWORD@|$(cat "$home/security/password")|g" name port
+  local edits name port
+  edits="s|@DATA@|$home/data|g; s|@SECURITY@|$home/security|g; s|@PASSWORD@|$(cat "$home/security/password")|g"
   while IFS='=' read -r name port; do edits+="; s|@$name@|$port|g"; done <"$home/ports"
   sed -e "$edits" "$ROOT/tests/kafka/server.properties" >"$home/server.properties"
 }

@@ -98,11 +98,12 @@ pub fn validate(of: OptionsOf, options: &[Definition]) {
             error::superuser_option(name).raise();
         }
         if let Some(allowed) = wrong(name, value.as_deref().unwrap_or_default()) {
-            match (of, value) {
-                (OptionsOf::Mapping, _) | (_, None) => {
-                    error::secret_option_value(name, allowed).raise()
-                }
-                (_, Some(value)) => error::option_value(name, value, allowed).raise(),
+            // A key may have been pasted into the wrong option.
+            let may_be_secret =
+                of == OptionsOf::Mapping || matches!(name.as_str(), "ca" | "client_properties");
+            match value {
+                Some(value) if !may_be_secret => error::option_value(name, value, allowed).raise(),
+                _ => error::secret_option_value(name, allowed).raise(),
             }
         }
     }

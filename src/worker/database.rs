@@ -266,7 +266,7 @@ impl Worker {
         for plan in waiting {
             match Opening::begin(plan, &mut self.clients, &self.wake) {
                 Ok(Begun::Topic(opening)) => {
-                    self.openings.push(opening);
+                    self.openings.push(*opening);
                     self.show_unless_failing(plan.mv_id, State::Starting);
                 }
                 Ok(Begun::Stream(source, stream)) => self.open_stream(plan, source, stream),

@@ -157,7 +157,7 @@ impl<T> Answer<T> {
 /// What a view reads.
 pub enum Begun {
     /// A topic: its feed is being opened.
-    Topic(Opening),
+    Topic(Box<Opening>),
     /// A stream of Kinesis.
     Stream(kinesis::source::Source, String),
 }
@@ -193,7 +193,7 @@ impl Opening {
         };
         let client = transaction(|| clients.first(&source, wake))?;
         let description = clients.get(client).describe_topic(&topic, DESCRIBE_TIMEOUT);
-        Ok(Begun::Topic(Opening {
+        Ok(Begun::Topic(Box::new(Opening {
             plan,
             source,
             topic,
@@ -202,7 +202,7 @@ impl Opening {
             stored,
             earliest: None,
             latest: None,
-        }))
+        })))
     }
 
     /// Has the broker answered? Then the view's positions are compared with the topic, as a refresh does, and stored.

@@ -64,9 +64,22 @@ class Aws:
         with self.unchecked():
             self.client("iam", self.home).put_user_policy(UserName=self.user_name, PolicyName="p", PolicyDocument=policy(*statements))
 
-    def role(self, keys, *statements):
+    def samples(self, listeners):
+        """What the pages of the documentation name, with everything enforced; returns what stands there for what is made here."""
+        reader = self.role(self.streams, name="msk-reader")
+        postgres = self.role(self.home, ("sts:AssumeRole", reader), name="postgres")
+        secret = self.secret(self.home, {"certificate": listeners.text("client.pem"), "privateKey": listeners.text("client.key")})
+        self.allow_user(("sts:AssumeRole", postgres), ("secretsmanager:GetSecretValue", "*"))
+        self.brokers = {"bootstrapBrokerStringSaslIam": listeners.uri("IAM")}
+        self.enforce()
+        return {
+            "AKIAIOSFODNN7EXAMPLE": self.user[0], "wJalrXUtnFEMIK7MDENGbPxRfiCYEXAMPLEKEY": self.user[1],
+            f"arn:aws:secretsmanager:{REGION}:{HOME}:secret:kafka-client": secret,
+        }
+
+    def role(self, keys, *statements, name=None):
         """A role of the account of `keys`."""
-        iam, name = self.client("iam", keys), "r" + secrets.token_hex(4)
+        iam, name = self.client("iam", keys), name or "r" + secrets.token_hex(4)
         trust = json.dumps({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}]})
         arn = iam.create_role(RoleName=name, AssumeRolePolicyDocument=trust)["Role"]["Arn"]
         self.allow_role(keys, arn, *statements)
