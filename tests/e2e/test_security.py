@@ -1,12 +1,14 @@
 """TLS, mTLS and SASL against Apache Kafka: who gets in, who does not and why, and that no secret shows anywhere."""
 
 import secrets
+import time
 
 import psycopg
 import pytest
 from conftest import RUN
 from secure import Listeners, Secure, everything, mapping, refused
-from stage import wait_until
+from psycopg import sql
+from stage import InBackground, Stage, wait_until
 
 pytestmark = pytest.mark.apache_only("the embedded broker has no TLS")
 
@@ -172,6 +174,36 @@ def test_sasl_is_encrypted_unless_told_otherwise(secure, topic):
     secure.refused(server, "08001", "does not speak TLS")
 
 
+# --- the end of a session ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_session_may_end_while_its_client_speaks_tls(secure, topic):
+    """Whatever the client's threads are doing then, the server does not crash: a session that was open all the time still is."""
+    server = secure.server(topic, "TLS")
+    stranger = secure.listeners.text("stranger.pem")
+    witness = secure.stage.connect()
+    for number in range(10):
+        # Reading, and ended from outside.
+        session = secure.stage.connect()
+        thread = InBackground(session, f'SELECT count(*) FROM {server}."{topic}" AS a, {server}."{topic}" AS b')
+        time.sleep(number / 100)
+        secure.db.run("SELECT pg_terminate_backend(%s)", thread.pid)
+    for _ in range(3):
+        # Refused, and gone: the clients still try again when the process ends.
+        session = secure.stage.connect()
+        session.execute("BEGIN")
+        session.execute(sql.SQL("ALTER SERVER {} OPTIONS (SET ca {})").format(sql.Identifier(server), sql.Literal(stranger)))
+        for _ in range(25):
+            session.execute("SAVEPOINT before")
+            with pytest.raises(psycopg.Error, match="not trusted"):
+                session.execute(f'SELECT count(*) FROM {server}."{topic}"')
+            session.execute("ROLLBACK TO before")
+        session.close()
+        time.sleep(0.2)
+    assert witness.execute("SELECT 1").fetchone() == (1,)
+    secure.read(server, topic, secure.stage.expected)
+
+
 # --- whose credentials ----------------------------------------------------------------------------------------------------------
 
 
@@ -304,8 +336,6 @@ def test_no_secret_shows_anywhere(cluster, kafka, role):
     log = RUN / "log" / "postgres.log"
     start = log.stat().st_size
     database.run("CREATE EXTENSION redshift_streaming")
-    from stage import Stage
-
     stage = Stage(database, kafka)
     secure = Secure(stage, listeners)
     topic = kafka.topic()

@@ -270,7 +270,7 @@ impl Refusal {
             "record layer failure",
         ]) {
             Refusal::NoTls
-        } else if has(&["connecting to a SSL listener", "Invalid response size"])
+        } else if has(&["connecting to a SSL listener"])
             || hung_up(text, "in state APIVERSION_QUERY") && !has(&["ssl://"])
         {
             Refusal::TlsRequired

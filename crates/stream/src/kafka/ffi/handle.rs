@@ -1,6 +1,7 @@
 //! The client itself: its configuration, its wake-up pipe, its end.
 
 use super::code::{Code, Failure, Message512, text};
+use super::exit::Alive;
 use super::message::{Queue, Topic};
 use super::request::{AdminOptions, ListedOffset, Metadata, TopicDescription};
 use crate::signals::spawn;
@@ -20,6 +21,8 @@ pub struct Handle {
     pub(super) wake: Wake,
     told: Box<Told>,
     destroyed: Sender<()>,
+    /// Dropped after the client.
+    _alive: Alive,
 }
 
 /// What the callbacks were told.
@@ -104,6 +107,7 @@ impl Handle {
             wake,
             told,
             destroyed,
+            _alive: Alive::new(),
         });
         // SAFETY: a null queue means the main queue, where errors arrive too.
         unsafe { rd::rd_kafka_set_log_queue(handle.raw(), ptr::null_mut()) };

@@ -7,6 +7,7 @@
 #![allow(unsafe_code)]
 
 mod code;
+mod exit;
 mod handle;
 mod message;
 mod request;
