@@ -269,7 +269,7 @@ impl Worker {
                     self.openings.push(*opening);
                     self.show_unless_failing(plan.mv_id, State::Starting);
                 }
-                Ok(Begun::Stream(source, stream)) => self.open_stream(plan, source, stream),
+                Ok(Begun::Stream(source, stream)) => self.open_stream(plan, *source, stream),
                 Err(failure) => self.failed(plan.mv_id, &failure),
             }
         }

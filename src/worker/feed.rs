@@ -159,7 +159,7 @@ pub enum Begun {
     /// A topic: its feed is being opened.
     Topic(Box<Opening>),
     /// A stream of Kinesis.
-    Stream(kinesis::source::Source, String),
+    Stream(Box<kinesis::source::Source>, String),
 }
 
 /// Where a view begins to follow its topic.
@@ -189,7 +189,7 @@ impl Opening {
         })?;
         let (source, topic) = match stream {
             Stream::Topic(source, topic) => (source, topic),
-            Stream::Kinesis(source, stream) => return Ok(Begun::Stream(source, stream)),
+            Stream::Kinesis(source, stream) => return Ok(Begun::Stream(Box::new(source), stream)),
         };
         let client = transaction(|| clients.first(&source, wake))?;
         let description = clients.get(client).describe_topic(&topic, DESCRIBE_TIMEOUT);
