@@ -13,38 +13,45 @@ log=$RUN/log/apache-kafka.log
 jars=$CARGO_TARGET_DIR/kafka-$KAFKA_VERSION
 
 fetch() {
-  [ ! -e "$jars/complete" ] || return 0
+  if [ "$(cat "$jars/complete" 2>/dev/null)" = "$(cksum <"$ROOT/tests/kafka/pom.xml")" ]; then return; fi
   step "fetching Apache Kafka $KAFKA_VERSION from Maven Central"
   rm -rf "$jars"
   mkdir -p "$jars"
   mvn -q -B -f "$ROOT/tests/kafka/pom.xml" -Dkafka.version="$KAFKA_VERSION" -Dkafka.scala="$KAFKA_SCALA" \
     "org.apache.maven.plugins:maven-dependency-plugin:$MAVEN_DEPENDENCY_PLUGIN:copy-dependencies" -DoutputDirectory="$jars" -DincludeScope=runtime >"$RUN/log/maven.log" 2>&1 ||
     { tail -n 20 "$RUN/log/maven.log" >&2; die "Maven could not fetch Apache Kafka"; }
-  touch "$jars/complete"
+  cksum <"$ROOT/tests/kafka/pom.xml" >"$jars/complete"
 }
 
 java_class() { java -cp "$jars/*" "$@"; }
 
 # The settings of this checkout, with the ports that the storage was formatted for.
 configure() {
-  sed -e "s|@PORT@|$(cat "$home/port")|g; s|@CONTROLLER_PORT@|$(cat "$home/controller_port")|g; s|@DATA@|$home/data|g" \
-    -e "s|@PROXIED_PORT@|$(cat "$home/proxied_port")|g; s|@PROXY_PORT@|$(cat "$home/proxy_port")|g" \
-    "$ROOT/tests/kafka/server.properties" >"$home/server.properties"
+  local edits name port
+  edits="s|@DATA@|$home/data|g; s|@SECURITY@|$home/security|g; s|@PASSWORD@|$(cat "$home/security/password")|g"
+  while IFS='=' read -r name port; do edits+="; s|@$name@|$port|g"; done <"$home/ports"
+  sed -e "$edits" "$ROOT/tests/kafka/server.properties" >"$home/server.properties"
 }
 
 format() {
-  if [ -e "$home/formatted" ] && [ -s "$home/proxy_port" ]; then configure; return 0; fi
+  if [ -e "$home/formatted" ] && grep -qs PROXY_PORT "$home/ports"; then configure; return 0; fi
   rm -rf "$home"
   mkdir -p "$home/data"
-  free_port "${KAFKA_PORT_WANTED:-19092}" >"$home/port"
-  free_port $(($(cat "$home/port") + 1)) >"$home/controller_port"
-  # A listener for whoever comes through a proxy (tests/e2e/proxy.py): clients follow what the broker advertises.
-  free_port $(($(cat "$home/controller_port") + 1)) >"$home/proxied_port"
-  free_port $(($(cat "$home/proxied_port") + 1)) >"$home/proxy_port"
+  local port=$((${KAFKA_PORT_WANTED:-19092} - 1)) name password
+  # PROXY_PORT is what the PROXIED listener advertises (tests/e2e/proxy.py), the ports behind it are those of the secure listeners.
+  for name in PORT CONTROLLER_PORT PROXIED_PORT PROXY_PORT TLS_PORT MTLS_PORT SASL_PORT CLEAR_PORT IAM_PORT EXPIRED_PORT; do
+    port=$(free_port $((port + 1)))
+    echo "$name=$port" >>"$home/ports"
+  done
+  "$ROOT/scripts/kafka-security.sh" certificates "$home/security" >"$log" 2>&1 || { cat "$log" >&2; die "no certificates for Kafka"; }
+  password=$(head -c 12 /dev/urandom | od -An -tx1 | tr -d ' \n')
+  echo "$password" >"$home/security/password"
+  touch "$home/security/access-keys"
   configure
-  echo "127.0.0.1:$(cat "$home/port")" >"$home/bootstrap"
+  echo "127.0.0.1:$(sed -n 's/^PORT=//p' "$home/ports")" >"$home/bootstrap"
   java_class kafka.tools.StorageTool format -t "$(head -c 16 /dev/urandom | base64 | tr '+/' '-_' | cut -c1-22)" \
-    -c "$home/server.properties" >"$log" 2>&1 || { cat "$log" >&2; die "Kafka could not format its storage"; }
+    -c "$home/server.properties" --add-scram "SCRAM-SHA-256=[name=reader,password=$password]" \
+    --add-scram "SCRAM-SHA-512=[name=reader,password=$password]" >"$log" 2>&1 || { cat "$log" >&2; die "Kafka could not format its storage"; }
   touch "$home/formatted"
 }
 
@@ -52,7 +59,8 @@ answers() { timeout 30 java -cp "$jars/*" org.apache.kafka.tools.TopicCommand --
 listens() { port_answers "${1##*:}"; }
 
 launch() {
-  setsid java -Xms512m -Xmx1g -XX:+UseG1GC -Dkafka.logs.dir="$RUN/log" -cp "$jars/*" kafka.Kafka "$home/server.properties" >"$log" 2>&1 </dev/null &
+  "$ROOT/scripts/kafka-security.sh" handler "$jars" "$jars/classes" >"$log" 2>&1 || { cat "$log" >&2; die "the validator of tokens does not compile"; }
+  setsid java -Xms512m -Xmx1g -XX:+UseG1GC -Dkafka.logs.dir="$RUN/log" -cp "$jars/*:$jars/classes" kafka.Kafka "$home/server.properties" >"$log" 2>&1 </dev/null &
   echo $! >"$pid_file"
   wait_for 120 started
 }

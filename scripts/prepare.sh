@@ -40,6 +40,7 @@ for_kinesis() {
   command -v npm >/dev/null || want npm "fetches the Kinesis emulator"
 }
 for_apache() {
+  want openssl "certificates for Apache Kafka"
   [ "$(java_major)" -ge 17 ] 2>/dev/null || want openjdk-17-jre-headless "runs Apache Kafka"
   command -v mvn >/dev/null || want maven "fetches Apache Kafka"
 }

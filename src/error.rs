@@ -28,6 +28,7 @@ pub fn source(what: &str, error: &stream::Error) -> Report {
                 None => report.detail(format!("{request}.")),
             }
         }
+        Refused { request, refusal, cause } => refused(what, *refusal).detail(format!("{}: {cause}.", capitalized(request))),
         UnknownTopic { topic } => {
             Report::new(sqlstate::UNDEFINED_OBJECT, format!("{what}: topic \"{topic}\" does not exist"))
                 .detail("The broker knows no topic of this name, or does not show it to this client.")
@@ -56,6 +57,131 @@ pub fn source(what: &str, error: &stream::Error) -> Report {
         }
         other => Report::new(sqlstate::SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION, format!("{what}: {other}")),
     }
+}
+
+/// Broker and client do not come to terms. Each says what is missing where.
+fn refused(what: &str, refusal: stream::Refusal) -> Report {
+    use stream::Refusal::*;
+    const TLS: [u8; 5] = sqlstate::SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION;
+    const AUTHENTICATION: [u8; 5] = sqlstate::INVALID_AUTHORIZATION_SPECIFICATION;
+    let (code, text, hint) = match refusal {
+        UntrustedBroker => (
+            TLS,
+            "the broker's certificate is not trusted",
+            "Give the authority that signed it: ALTER SERVER .. OPTIONS (ADD ca '-----BEGIN CERTIFICATE-----..').",
+        ),
+        BrokerCertificateExpired => (
+            TLS,
+            "the broker's certificate has expired or is not valid yet",
+            "Renew the certificate on the broker, or set this machine's clock.",
+        ),
+        WrongHost => (
+            TLS,
+            "the broker's certificate is not for this host",
+            "Use a name in uri that the certificate has; ALTER SERVER .. OPTIONS (ADD verify_hostname 'off') gives the check up.",
+        ),
+        ClientCertificate => (
+            AUTHENTICATION,
+            "the broker did not accept the client's certificate, or wants one",
+            "It has to be signed by an authority that the broker trusts and not be expired: authentication 'mtls' of the server, certificate and private_key of the user mapping.",
+        ),
+        Login => (
+            sqlstate::INVALID_PASSWORD,
+            "the broker did not accept the user and password",
+            "ALTER USER MAPPING .. OPTIONS (SET user '..', SET password '..') of the user who reads: for a materialized view, its owner.",
+        ),
+        Mechanism => (
+            AUTHENTICATION,
+            "the broker does not offer this SASL mechanism",
+            "Set authentication of the server to one that it offers.",
+        ),
+        NoToken => (
+            sqlstate::INSUFFICIENT_PRIVILEGE,
+            "no credentials of AWS for the broker",
+            "DETAIL says what is missing: credentials of the machine or of the user mapping, or the right to assume a role of iam_role. redshift.aws_region, or region of the server, names the region.",
+        ),
+        Token => (
+            AUTHENTICATION,
+            "the broker did not accept the identity of AWS",
+            "It needs kafka-cluster:Connect on the cluster, and region of the server has to be the cluster's.",
+        ),
+        NoTls => (
+            TLS,
+            "the broker does not speak TLS on this port",
+            "Check the port in uri, or ALTER SERVER .. OPTIONS (ADD tls 'off').",
+        ),
+        TlsRequired => (
+            TLS,
+            "the broker seems to speak TLS on this port",
+            "ALTER SERVER .. OPTIONS (ADD tls 'on').",
+        ),
+        SaslRequired => (
+            AUTHENTICATION,
+            "the broker hung up at the first request, as those do that ask for authentication",
+            "Set authentication of the server to plain, scram-sha-256, scram-sha-512 or iam.",
+        ),
+        OwnCertificate => (
+            sqlstate::INVALID_PARAMETER_VALUE,
+            "the client's certificate and private key cannot be used",
+            "They are a pair in PEM form, certificate and private_key of the user mapping; private_key_password opens an encrypted key.",
+        ),
+        Authority => (
+            sqlstate::INVALID_PARAMETER_VALUE,
+            "the certificates of the authorities cannot be used",
+            "Option ca of the server is PEM text, ca_file a file that the database server can read.",
+        ),
+        Tls => (
+            TLS,
+            "no TLS connection with the broker",
+            "Check the port in uri and the TLS settings of the broker.",
+        ),
+    };
+    Report::new(code, format!("{what}: {text}")).hint(hint)
+}
+
+/// A failure of AWS while a client was prepared.
+pub fn aws(schema: &str, error: &stream::Error) -> Report {
+    let what = format!("external schema \"{schema}\"");
+    let stream::Error::Timeout { request, .. } = error else {
+        return source(&what, error);
+    };
+    Report::new(
+        sqlstate::SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION,
+        format!("{what}: no answer from AWS"),
+    )
+    .detail(format!("{}.", capitalized(request)))
+    .hint("Check the region, redshift.aws_endpoint_url and that AWS can be reached from this host; redshift.connect_timeout_ms is how long we wait.")
+}
+
+/// A secret of AWS Secrets Manager of another form.
+pub fn secret_form(schema: &str, arn: &str, [one, other]: [&str; 2]) -> Report {
+    Report::new(
+        sqlstate::INVALID_PARAMETER_VALUE,
+        format!("external schema \"{schema}\": secret {arn} has not the expected form"),
+    )
+    .hint(format!(
+        "It is a JSON object: {{\"{one}\": \"..\", \"{other}\": \"..\"}}."
+    ))
+}
+
+/// Nobody allowed the user to act as the database server's machine at AWS.
+pub fn no_aws_identity(server: &str, user: &str) -> Report {
+    Report::new(
+        sqlstate::INSUFFICIENT_PRIVILEGE,
+        format!("external schema \"{server}\": user \"{user}\" has no identity at AWS"),
+    )
+    .detail("The identity of the database server's machine is only for servers that a superuser owns, or has given an iam_role.")
+    .hint(format!("Use keys of your own: CREATE USER MAPPING FOR {user} SERVER {server} OPTIONS (access_key_id '..', secret_access_key '..'); or ask a superuser: ALTER SERVER {server} OPTIONS (ADD iam_role '..');"))
+}
+
+/// The user who reads has no credentials for the brokers.
+pub fn credentials_missing(server: &str, user: &str, what: &str, options: &str) -> Report {
+    Report::new(
+        sqlstate::INVALID_AUTHORIZATION_SPECIFICATION,
+        format!("external schema \"{server}\": user \"{user}\" has no {what}"),
+    )
+    .detail("A stream is read with the user mapping of the user who reads (for a materialized view, its owner), else with PUBLIC's.")
+    .hint(format!("CREATE USER MAPPING FOR {user} SERVER {server} OPTIONS ({options});"))
 }
 
 /// A failure of a service of AWS.
@@ -137,17 +263,6 @@ pub fn not_a_stream(topic: &str) -> Report {
     Report::new(
         sqlstate::WRONG_OBJECT_TYPE,
         format!("\"{topic}\" is a topic, not a stream of Kinesis"),
-    )
-}
-
-/// An option that only superusers may set.
-pub fn superuser_option(name: &str) -> Report {
-    Report::new(
-        sqlstate::INSUFFICIENT_PRIVILEGE,
-        format!("only superusers may set option \"{name}\""),
-    )
-    .detail(
-        "Requests signed with the server's identity would go to an address of the user's choice.",
     )
 }
 
@@ -347,6 +462,41 @@ pub fn option_fixed(name: &str) -> Report {
         sqlstate::FEATURE_NOT_SUPPORTED,
         format!("option \"{name}\" can only be given to CREATE MATERIALIZED VIEW"),
     )
+}
+
+/// The same for a value that may be a secret.
+pub fn secret_option_value(name: &str, allowed: &str) -> Report {
+    Report::new(
+        sqlstate::INVALID_PARAMETER_VALUE,
+        format!("invalid value for option \"{name}\""),
+    )
+    .hint(format!("Allowed: {allowed}."))
+}
+
+/// Options that exclude each other.
+pub fn conflicting_options(one: &str, other: &str) -> Report {
+    Report::new(
+        sqlstate::INVALID_PARAMETER_VALUE,
+        format!("options \"{one}\" and \"{other}\" cannot be given together"),
+    )
+}
+
+/// An option that only a superuser may set.
+pub fn superuser_option(name: &str) -> Report {
+    Report::new(
+        sqlstate::INSUFFICIENT_PRIVILEGE,
+        format!("only a superuser may set option \"{name}\""),
+    )
+    .detail("It lets the database server's own machine answer for whoever uses it; ALTER counts as setting all options anew.")
+}
+
+/// `client_properties` that were valid for an earlier release.
+pub fn client_properties(allowed: &str) -> Report {
+    Report::new(
+        sqlstate::INVALID_PARAMETER_VALUE,
+        "invalid value for option \"client_properties\"",
+    )
+    .hint(format!("Properties that can be set: {allowed}."))
 }
 
 /// An unknown option of a server or foreign table.

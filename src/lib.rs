@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! Kafka topic
-//!   source      crates/stream + source.rs     external schema -> client
+//!   source      crates/stream + source.rs     external schema, user mapping (access.rs) -> client
 //!   scan        scan/ (+ pg/fdw.rs)           the foreign table: position -> fixed end; records -> tuple slots
 //!   view        view/                         the definition: checked at creation, planned as the source of INSERT .. SELECT
 //!   land        Postgres's own ModifyTable    constraints, triggers, partitions, row security    \
@@ -16,7 +16,9 @@
 
 #![deny(unsafe_code)]
 
+pub mod access;
 pub mod api;
+pub mod aws;
 pub mod catalog;
 pub mod checkpoint;
 pub mod error;

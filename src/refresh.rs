@@ -104,7 +104,7 @@ fn load_new_records(table: Oid, max_records: u64, max_bytes: u64) {
         caller,
         reporting: Reporting::begin(table, started),
     };
-    let summary = match Stream::of_table(locked.stream) {
+    let summary = match Stream::of_table(locked.stream, relation::owner(table)) {
         Stream::Topic(source, topic) => load_topic(&run, &locked, &source, &topic),
         Stream::Kinesis(source, stream) => kinesis::refresh::run(&run, &locked, &source, &stream),
     };

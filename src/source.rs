@@ -2,15 +2,14 @@
 //!
 //! A request is sent and waited for here, interruptibly; records are waited for in `crate::scan`.
 
+use crate::access::Access;
 use crate::pg::foreign::{self, Server};
 use crate::pg::node::Definition;
 use crate::pg::relation::Oid;
 use crate::pg::wait;
 use crate::{error, kinesis, settings};
 use std::time::{Duration, Instant};
-use stream::{
-    Client, Config, ListedOffset, Next, OffsetSpec, PartitionRange, Pending, ReadOptions,
-};
+use stream::{Client, ListedOffset, Next, OffsetSpec, PartitionRange, Pending, ReadOptions};
 
 /// What a foreign table stands for.
 pub enum Stream {
@@ -21,15 +20,15 @@ pub enum Stream {
 }
 
 impl Stream {
-    /// Of a foreign table.
-    pub fn of_table(table: Oid) -> Stream {
+    /// Of a foreign table, read as `user`.
+    pub fn of_table(table: Oid, user: Oid) -> Stream {
         let (server, options) = foreign::of_table(table);
         if !kinesis::source::Source::is_of(&server) {
             let topic = name_of(&options, "topic");
-            return Stream::Topic(Source::of_server(&server), topic);
+            return Stream::Topic(Source::of_server(&server, user), topic);
         }
         let stream = name_of(&options, "stream");
-        Stream::Kinesis(kinesis::source::Source::of_server(&server), stream)
+        Stream::Kinesis(kinesis::source::Source::of_server(&server, user), stream)
     }
 
     /// Its name.
@@ -68,35 +67,38 @@ pub struct Source {
     /// The server's OID.
     pub server: Oid,
     bootstrap_servers: String,
+    access: Access,
     /// `topics` of CREATE SERVER: comma-separated names in which `*` stands for any characters. All but internal topics if absent.
     pub topics: Option<String>,
 }
 
 impl Source {
-    /// The source of a server.
-    pub fn of_server(server: &Server) -> Source {
-        let uri = option(&server.options, "uri").unwrap_or_else(|| {
+    /// The source of a server, read as `user`.
+    pub fn of_server(server: &Server, user: Oid) -> Source {
+        let of = |name| option(&server.options, name);
+        let uri = of("uri").or_else(|| of("cluster_arn")).unwrap_or_else(|| {
             error::foreign_option_missing(&format!("server \"{}\"", server.name), "uri").raise()
         });
         Source {
             server_name: server.name.clone(),
             server: server.oid,
             bootstrap_servers: uri,
+            access: Access::of(server, user),
             topics: option(&server.options, "topics"),
         }
     }
 
-    /// The source of a topic, and the topic's name; raises if the table is no topic.
-    pub fn of_topic(table: Oid) -> (Source, String) {
-        match Stream::of_table(table) {
+    /// The source of a topic, read as `user`, and the topic's name; raises if the table is no topic.
+    pub fn of_topic(table: Oid, user: Oid) -> (Source, String) {
+        match Stream::of_table(table, user) {
             Stream::Topic(source, topic) => (source, topic),
             Stream::Kinesis(_, stream) => error::not_a_topic(&stream).raise(),
         }
     }
 
-    /// `uri` of CREATE SERVER.
-    pub fn bootstrap_servers(&self) -> &str {
-        &self.bootstrap_servers
+    /// What a client of this source is made of.
+    pub fn access(&self) -> &Access {
+        &self.access
     }
 
     /// What error messages call it.
@@ -109,12 +111,8 @@ impl Source {
 
     /// A new client that buffers at most `memory_bytes`. It connects in the background.
     pub fn connect(&self, memory_bytes: usize) -> Client {
-        let config = Config {
-            bootstrap_servers: self.bootstrap_servers.clone(),
-            memory_bytes,
-            ..Config::default()
-        };
-        Client::new(&config).unwrap_or_else(|error| error::source(&self.label(), &error).raise())
+        Client::new(&self.access.config(memory_bytes))
+            .unwrap_or_else(|error| error::source(&self.label(), &error).raise())
     }
 
     /// Waits for an answer; raises what went wrong.

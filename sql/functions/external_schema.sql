@@ -67,46 +67,76 @@ CREATE PROCEDURE redshift.create_external_schema(
     iam_role text DEFAULT NULL,
     endpoint_url text DEFAULT NULL,
     streams text DEFAULT NULL,
-    preview_columns boolean DEFAULT false
+    preview_columns boolean DEFAULT false,
+    cluster_arn text DEFAULT NULL,
+    secret_arn text DEFAULT NULL,
+    authentication_arn text DEFAULT NULL,
+    external_id text DEFAULT NULL,
+    tls boolean DEFAULT NULL,
+    ca text DEFAULT NULL,
+    ca_file text DEFAULT NULL,
+    verify_hostname boolean DEFAULT NULL,
+    client_properties text DEFAULT NULL
 ) LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     options text;
+    credentials text;
 BEGIN
     IF create_external_schema.name IS NULL OR source IS NULL OR authentication IS NULL OR if_not_exists IS NULL THEN
         RAISE EXCEPTION 'name, source, authentication and if_not_exists must not be null' USING ERRCODE = 'null_value_not_allowed';
     END IF;
-    IF lower(source) NOT IN ('kafka', 'msk', 'kinesis') THEN
+    source := lower(source);
+    authentication := lower(authentication);
+    IF source NOT IN ('kafka', 'msk', 'kinesis') THEN
         RAISE EXCEPTION 'unknown source "%"', source
             USING ERRCODE = 'invalid_parameter_value', HINT = 'Sources of this release: kafka, msk, kinesis.';
     END IF;
-    IF lower(source) = 'kinesis' THEN
-        IF uri IS NOT NULL OR topics IS NOT NULL OR lower(authentication) <> 'none' THEN
-            RAISE EXCEPTION 'uri, topics and authentication are options of Kafka'
-                USING ERRCODE = 'invalid_parameter_value', HINT = 'Kinesis takes region, iam_role, endpoint_url, streams and preview_columns.';
+    IF source = 'kinesis' THEN
+        IF coalesce(uri, topics, cluster_arn, secret_arn, authentication_arn, tls::text, ca, ca_file, verify_hostname::text, client_properties) IS NOT NULL
+           OR authentication <> 'none' THEN
+            RAISE EXCEPTION 'uri, topics, authentication and what belongs to it are options of Kafka'
+                USING ERRCODE = 'invalid_parameter_value',
+                      HINT = 'Kinesis takes region, iam_role, external_id, endpoint_url, streams and preview_columns.';
         END IF;
-        -- Options that are not given are left out.
-        SELECT coalesce('OPTIONS (' || string_agg(format('%I %L', o.name, o.value), ', ') || ')', '') INTO options
-        FROM (VALUES ('region', region), ('iam_role', iam_role), ('endpoint_url', endpoint_url), ('streams', streams),
-                     ('preview_columns', CASE WHEN preview_columns THEN 'true' END)) AS o(name, value)
-        WHERE o.value IS NOT NULL;
-    ELSIF region IS NOT NULL OR endpoint_url IS NOT NULL OR streams IS NOT NULL OR preview_columns THEN
-        RAISE EXCEPTION 'region, endpoint_url, streams and preview_columns are options of Kinesis'
+        authentication := NULL;
+    ELSIF streams IS NOT NULL OR preview_columns THEN
+        RAISE EXCEPTION 'streams and preview_columns are options of Kinesis'
             USING ERRCODE = 'invalid_parameter_value', HINT = 'Kafka takes uri, authentication and topics.';
-    ELSIF uri IS NULL THEN
+    ELSIF uri IS NULL AND cluster_arn IS NULL THEN
         RAISE EXCEPTION 'an external schema needs the uri of the Kafka cluster'
-            USING ERRCODE = 'invalid_parameter_value', HINT = 'uri => ''host:port[,host:port..]''';
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'uri => ''host:port[,host:port..]''; for MSK, cluster_arn does as well.';
     END IF;
     IF if_not_exists AND to_regnamespace(quote_ident(create_external_schema.name)) IS NOT NULL THEN
         RAISE NOTICE 'schema "%" already exists, skipping', create_external_schema.name USING ERRCODE = 'duplicate_schema';
         RETURN;
     END IF;
+    -- Options that are not given are left out.
+    SELECT 'OPTIONS (' || string_agg(format('%I %L', o.name, o.value), ', ') || ')' INTO options
+    FROM (VALUES ('uri', uri), ('cluster_arn', cluster_arn), ('authentication', authentication), ('secret_arn', secret_arn),
+                 ('authentication_arn', authentication_arn), ('topics', topics), ('tls', tls::text), ('ca', ca), ('ca_file', ca_file),
+                 ('verify_hostname', verify_hostname::text), ('client_properties', client_properties), ('region', region), ('iam_role', iam_role),
+                 ('external_id', external_id), ('endpoint_url', endpoint_url), ('streams', streams),
+                 ('preview_columns', CASE WHEN preview_columns THEN 'true' END)) AS o (name, value)
+    WHERE o.value IS NOT NULL;
     EXECUTE format('CREATE SCHEMA %I', create_external_schema.name);
-    options := coalesce(options, format('OPTIONS (uri %L, authentication %L%s)', uri, lower(authentication),
-                                        CASE WHEN topics IS NOT NULL THEN format(', topics %L', topics) END));
-    EXECUTE format('CREATE SERVER %I TYPE %L FOREIGN DATA WRAPPER redshift_streaming %s',
-                   create_external_schema.name, lower(source), options);
+    EXECUTE format('CREATE SERVER %I TYPE %L FOREIGN DATA WRAPPER redshift_streaming %s', create_external_schema.name, source, coalesce(options, ''));
+    credentials := CASE
+        WHEN secret_arn IS NOT NULL OR authentication_arn IS NOT NULL THEN NULL
+        WHEN authentication = 'mtls' THEN 'certificate ''..'', private_key ''..'''
+        WHEN authentication IN ('plain', 'scram-sha-256', 'scram-sha-512') THEN 'user ''..'', password ''..'''
+        WHEN (authentication = 'iam' OR source = 'kinesis') AND iam_role IS NULL AND NOT (SELECT r.rolsuper FROM pg_roles AS r WHERE r.rolname = current_user)
+            THEN 'access_key_id ''..'', secret_access_key ''..'''
+    END;
+    IF credentials IS NOT NULL THEN
+        -- The server is new, so nobody has a user mapping to read it with.
+        PERFORM redshift.bind_external_schema(create_external_schema.name);
+        RAISE NOTICE 'external schema "%" has no relations yet: it is read with credentials', create_external_schema.name
+            USING HINT = format('CREATE USER MAPPING FOR CURRENT_USER SERVER %I OPTIONS (%s); CALL redshift.sync_external_schema(%L);',
+                                create_external_schema.name, credentials, create_external_schema.name);
+        RETURN;
+    END IF;
     CALL redshift.sync_external_schema(create_external_schema.name);
 END $$;
-COMMENT ON PROCEDURE redshift.create_external_schema(text, text, text, text, text, boolean, text, text, text, text, boolean)
-    IS 'Redshift''s CREATE EXTERNAL SCHEMA .. FROM KAFKA or KINESIS: schema, foreign server and a foreign table for each topic or stream';
+COMMENT ON PROCEDURE redshift.create_external_schema(text, text, text, text, text, boolean, text, text, text, text, boolean, text, text, text, text, boolean, text, text, boolean, text)
+    IS 'Redshift''s CREATE EXTERNAL SCHEMA .. FROM KAFKA, MSK or KINESIS: schema, foreign server and a foreign table for each topic or stream';

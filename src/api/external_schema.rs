@@ -1,7 +1,6 @@
 //! External schemas: their options, topics as foreign tables, and whether data is flowing.
 
 use crate::pg::foreign::{self, Server};
-use crate::pg::node::Definition;
 use crate::pg::relation;
 use crate::scan::column::{COLUMNS, KINESIS_COLUMNS};
 use crate::source::Source;
@@ -14,81 +13,6 @@ use stream::Client;
 const MAX_NAME_BYTES: usize = 63;
 /// More relations than this in one schema are a mistake.
 const MAX_TOPICS: usize = 10_000;
-
-/// What may stand in OPTIONS (..) of CREATE SERVER.
-const SERVER_OPTIONS: &str = "uri, authentication, topics; for Kinesis: region, iam_role, endpoint_url, streams, preview_columns";
-
-/// The catalogue that the validator is asked about.
-pub enum OptionsOf {
-    /// CREATE SERVER.
-    Server,
-    /// CREATE FOREIGN TABLE.
-    Table,
-    /// Others, which have no options.
-    Other,
-}
-
-/// Raises an error for options that cannot be.
-pub fn validate(of: OptionsOf, options: &[Definition]) {
-    for Definition { name, value } in options {
-        let value = value.as_deref().unwrap_or_default();
-        match (&of, name.as_str()) {
-            (OptionsOf::Server, "uri") => validate_uri(value),
-            (OptionsOf::Server, "authentication") => validate_authentication(value),
-            (OptionsOf::Server, "endpoint_url") => validate_endpoint_url(value),
-            (OptionsOf::Server, "preview_columns") => {
-                if !matches!(value, "true" | "false") {
-                    error::option_value(name, value, "true, false").raise();
-                }
-            }
-            (OptionsOf::Server, "topics" | "streams" | "region" | "iam_role")
-            | (OptionsOf::Table, "topic" | "stream") => {
-                if value.trim().is_empty() {
-                    error::option_value(name, value, "a name").raise();
-                }
-            }
-            (OptionsOf::Server, _) => error::foreign_option(name, SERVER_OPTIONS).raise(),
-            (OptionsOf::Table, _) => error::foreign_option(name, "topic, stream").raise(),
-            (OptionsOf::Other, _) => error::foreign_option(name, "none").raise(),
-        }
-    }
-}
-
-fn validate_uri(uri: &str) {
-    let is_broker = |broker: &str| match broker.trim().rsplit_once(':') {
-        Some((host, port)) => !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port > 0),
-        None => false,
-    };
-    if !uri.split(',').all(is_broker) {
-        error::option_value("uri", uri, "host:port[,host:port..]").raise();
-    }
-}
-
-fn validate_endpoint_url(url: &str) {
-    if !pg::relation::is_superuser() {
-        error::superuser_option("endpoint_url").raise();
-    }
-    if !(url.starts_with("https://") || url.starts_with("http://")) {
-        error::option_value(
-            "endpoint_url",
-            url,
-            "https://host[:port], http://host[:port]",
-        )
-        .raise();
-    }
-}
-
-fn validate_authentication(value: &str) {
-    match value.to_ascii_lowercase().as_str() {
-        "none" => {}
-        later @ ("iam" | "mtls") => error::option_not_yet(
-            &format!("authentication {later}"),
-            "Use authentication none.",
-        )
-        .raise(),
-        _ => error::option_value("authentication", value, "none").raise(),
-    }
-}
 
 /// The statements of IMPORT FOREIGN SCHEMA: one foreign table for each topic of the server. (Postgres itself applies LIMIT TO and EXCEPT.)
 pub fn import_commands(server: &str) -> Vec<String> {
@@ -124,7 +48,7 @@ pub fn topics(server: &Server) -> Vec<(String, String)> {
 }
 
 fn topic_names(server: &Server) -> Vec<String> {
-    let source = Source::of_server(server);
+    let source = Source::of_server(server, relation::current_user());
     let client = source.connect(settings::memory_limit_bytes());
     let listed = source.answer(&client, client.list_topics(settings::connect_timeout()));
     listed
@@ -138,7 +62,7 @@ fn topic_names(server: &Server) -> Vec<String> {
 }
 
 fn stream_names(server: &Server) -> Vec<String> {
-    let source = kinesis::source::Source::of_server(server);
+    let source = kinesis::source::Source::of_server(server, relation::current_user());
     let client = source.connect(settings::memory_limit_bytes());
     let listed = source.answer(&client, client.list_streams(settings::connect_timeout()));
     let wanted = |stream: &String| {
@@ -190,7 +114,8 @@ fn create_table(server: &Server, topic: &str, name: &str) -> String {
     };
     let of_kinesis = kinesis::source::Source::is_of(server);
     let columns: Vec<String> = if of_kinesis {
-        let has_preview = kinesis::source::Source::of_server(server).preview_columns;
+        let has_preview =
+            kinesis::source::Source::of_server(server, relation::current_user()).preview_columns;
         let name = |name, preview| if has_preview { preview } else { name };
         let columns = KINESIS_COLUMNS.iter();
         columns
@@ -237,14 +162,14 @@ pub fn status(schema: &str) -> Vec<PartitionStatus> {
         |row| row.expect::<String>(1),
     );
     if kinesis::source::Source::is_of(&server) {
-        let source = kinesis::source::Source::of_server(&server);
+        let source = kinesis::source::Source::of_server(&server, relation::current_user());
         let client = source.connect(settings::memory_limit_bytes());
         return mapped
             .iter()
             .flat_map(|stream| kinesis::status::of_stream(&source, &client, stream))
             .collect();
     }
-    let source = Source::of_server(&server);
+    let source = Source::of_server(&server, relation::current_user());
     let client = source.connect(settings::memory_limit_bytes());
     mapped
         .iter()

@@ -1,7 +1,8 @@
 //! Procedures on a streaming materialized view: bounded refreshes, positions, adoption.
 
+use crate::access::Access;
 use crate::catalog::materialized_view;
-use crate::pg::relation::Oid;
+use crate::pg::relation::{self, Oid};
 use crate::pg::{shared, spi};
 use crate::source::{Stream, Watermarks};
 use crate::view::{definition, owned, position};
@@ -64,19 +65,28 @@ pub struct Lag {
     pub seconds: Option<f64>,
 }
 
+/// A client, and what its brokers have answered.
+struct Asked {
+    access: Access,
+    client: Client,
+    topics: HashMap<String, Vec<Watermarks>>,
+}
+
 /// How far each view that the current user may read is behind its topic or stream, for redshift.stream_lag: of one external schema, or of all.
-/// One client for each server, and each topic is asked for once.
+/// One client for each server and owner, and each topic is asked for once.
 pub fn high_watermarks(external_schema: Option<&str>) -> Vec<Lag> {
     let views = spi::rows(
         "SELECT DISTINCT mv::oid, definition::oid FROM redshift.visible_definition",
         &[],
         |row| (row.expect::<Oid>(1), row.expect::<Oid>(2)),
     );
-    let mut clients: HashMap<String, Client> = HashMap::new();
-    let mut topics: HashMap<(String, String), Vec<Watermarks>> = HashMap::new();
+    let mut asked: Vec<Asked> = Vec::new();
     let mut found = Vec::new();
     for (view, definition) in views {
-        let Some(stream) = definition::stream_of(definition).map(Stream::of_table) else {
+        // As a view reads its tables: with the owner's credentials, whoever asks.
+        let owner = relation::owner(view);
+        let stream = definition::stream_of(definition);
+        let Some(stream) = stream.map(|stream| Stream::of_table(stream, owner)) else {
             continue;
         };
         if external_schema.is_some_and(|schema| schema != stream.server_name()) {
@@ -95,17 +105,21 @@ pub fn high_watermarks(external_schema: Option<&str>) -> Vec<Lag> {
                 continue;
             }
         };
-        let servers = source.bootstrap_servers().to_owned();
-        let watermarks = topics
-            .entry((servers.clone(), topic.clone()))
-            .or_insert_with(|| {
-                let client = clients
-                    .entry(servers)
-                    .or_insert_with(|| source.connect(settings::memory_limit_bytes()));
-                let asked = client.describe_topic(&topic, settings::connect_timeout());
-                let description = source.answer(client, asked);
-                source.watermarks(client, &topic, &description.partitions)
+        let of_access = |asked: &Asked| asked.access == *source.access();
+        let place = asked.iter().position(of_access).unwrap_or_else(|| {
+            asked.push(Asked {
+                access: source.access().clone(),
+                client: source.connect(settings::memory_limit_bytes()),
+                topics: HashMap::new(),
             });
+            asked.len() - 1
+        });
+        let Asked { client, topics, .. } = &mut asked[place];
+        let watermarks = topics.entry(topic.clone()).or_insert_with(|| {
+            let asked = client.describe_topic(&topic, settings::connect_timeout());
+            let description = source.answer(client, asked);
+            source.watermarks(client, &topic, &description.partitions)
+        });
         found.extend(watermarks.iter().map(|w| Lag {
             view,
             partition: w.partition.to_string(),

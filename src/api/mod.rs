@@ -4,6 +4,7 @@ pub mod arithmetic;
 pub mod datetime;
 pub mod decompress;
 pub mod external_schema;
+pub mod foreign_options;
 pub mod json;
 pub mod materialized_view;
 pub mod navigate;

@@ -1,11 +1,13 @@
 //! From a foreign server's options to a client of Kinesis, and its answers.
 
+use crate::access::Access;
 use crate::pg::foreign::Server;
 use crate::pg::relation::Oid;
 use crate::pg::wait;
 use crate::source::{Stream, option};
 use crate::{error, settings};
 use std::time::{Duration, Instant};
+use stream::aws::Identity;
 use stream::kinesis::{Client, Config, Pending, StreamDescription};
 
 /// Where an external schema's streams are.
@@ -16,26 +18,26 @@ pub struct Source {
     pub streams: Option<String>,
     /// Columns have the names of Redshift's preview.
     pub preview_columns: bool,
-    region: Option<String>,
+    identity: Identity,
     endpoint_url: Option<String>,
 }
 
 impl Source {
-    /// The source of a server.
-    pub fn of_server(server: &Server) -> Source {
+    /// The source of a server, read as `user`.
+    pub fn of_server(server: &Server, user: Oid) -> Source {
         let of = |name| option(&server.options, name);
         Source {
             server_name: server.name.clone(),
             streams: of("streams"),
             preview_columns: of("preview_columns").is_some_and(|value| value == "true"),
-            region: of("region").or_else(settings::aws_region),
+            identity: Access::of(server, user).identity(),
             endpoint_url: of("endpoint_url").or_else(settings::aws_endpoint_url),
         }
     }
 
-    /// The source of a stream, and the stream's name; raises if the table is a topic.
-    pub fn of_stream(table: Oid) -> (Source, String) {
-        match Stream::of_table(table) {
+    /// The source of a stream, read as `user`, and the stream's name; raises if the table is a topic.
+    pub fn of_stream(table: Oid, user: Oid) -> (Source, String) {
+        match Stream::of_table(table, user) {
             Stream::Kinesis(source, stream) => (source, stream),
             Stream::Topic(_, topic) => error::not_a_stream(&topic).raise(),
         }
@@ -51,20 +53,20 @@ impl Source {
 
     /// What error messages call it.
     pub fn label(&self) -> String {
-        let place = self.endpoint_url.as_ref().or(self.region.as_ref());
+        let place = self.endpoint_url.as_ref().or(self.identity.region.as_ref());
         let place = place.map_or("Kinesis", String::as_str);
         format!("external schema \"{}\" ({place})", self.server_name)
     }
 
     /// Tells clients of different sources apart.
     pub fn place(&self) -> String {
-        format!("{:?} {:?}", self.endpoint_url, self.region)
+        format!("{:?} {:?}", self.endpoint_url, self.identity)
     }
 
     /// A new client that buffers at most `memory_bytes`. Nothing is asked yet.
     pub fn connect(&self, memory_bytes: usize) -> Client {
         let config = Config {
-            region: self.region.clone(),
+            identity: self.identity.clone(),
             endpoint_url: self.endpoint_url.clone(),
             memory_bytes,
             keep_limits: settings::kinesis_limits(),

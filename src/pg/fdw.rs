@@ -309,6 +309,7 @@ unsafe extern "C-unwind" fn begin(node: *mut pg_sys::ForeignScanState, flags: c_
             let state = State {
                 scan: Some(StreamScan::begin(
                     (*relation).rd_id,
+                    super::polyfill::scan_user(node),
                     columns,
                     u64::try_from(limit).unwrap_or(0),
                 )),

@@ -10,6 +10,8 @@ pub struct Server {
     pub oid: Oid,
     /// Its name.
     pub name: String,
+    /// Whose it is.
+    pub owner: Oid,
     /// `TYPE '..'` of CREATE SERVER.
     pub kind: Option<String>,
     /// Its options.
@@ -43,12 +45,36 @@ pub fn find_server(name: &str) -> Option<Server> {
     }
 }
 
+/// The options of a user's mapping to a server, else those of PUBLIC's; None without either.
+pub fn mapping(server: Oid, user: Oid) -> Option<Vec<Definition>> {
+    let exists = |user: Oid| {
+        let none = pg_sys::Datum::from(0);
+        // SAFETY: a look-up by two OIDs, as the cache has it.
+        unsafe {
+            pg_sys::SearchSysCacheExists(
+                pg_sys::SysCacheIdentifier::USERMAPPINGUSERSERVER as i32,
+                user.into(),
+                server.into(),
+                none,
+                none,
+            )
+        }
+    };
+    // PUBLIC's has no user.
+    if !exists(user) && !exists(Oid::INVALID) {
+        return None;
+    }
+    // SAFETY: one of them is there, so this does not raise; it returns a palloc'd copy.
+    unsafe { Some(options((*pg_sys::GetUserMapping(user, server)).options)) }
+}
+
 unsafe fn server(server: *mut pg_sys::ForeignServer) -> Server {
     // SAFETY: a struct of foreign.h with NUL-terminated names.
     unsafe {
         Server {
             oid: (*server).serverid,
             name: text((*server).servername).unwrap_or_default(),
+            owner: (*server).owner,
             kind: text((*server).servertype),
             options: options((*server).options),
         }

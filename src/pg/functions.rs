@@ -3,7 +3,8 @@
 use super::guard::entry;
 use super::relation::Oid;
 use super::{extension, fdw, foreign, relation, shared, time, utility};
-use crate::api::external_schema::{self, OptionsOf};
+use crate::api::external_schema;
+use crate::api::foreign_options::{self, OptionsOf};
 use crate::api::materialized_view;
 use crate::error;
 use pgrx::prelude::*;
@@ -100,10 +101,11 @@ function! {
         let options: Vec<String> = call.get(0).unwrap_or_default();
         let of = match call.expect::<Oid>(1, "catalog") {
             pg_sys::ForeignServerRelationId => OptionsOf::Server,
+            pg_sys::UserMappingRelationId => OptionsOf::Mapping,
             pg_sys::ForeignTableRelationId => OptionsOf::Table,
             _ => OptionsOf::Other,
         };
-        external_schema::validate(of, &foreign::parse_options(&options))
+        foreign_options::validate(of, &foreign::parse_options(&options))
     }
 }
 

@@ -20,6 +20,31 @@ pub(super) unsafe fn owns_relation(relation: pg_sys::Oid, user: pg_sys::Oid) -> 
     }
 }
 
+/// Whose rights a foreign scan has: the owner's of the view that it stands in, or the current user's. (In the range table until 15, in the
+/// plan since.)
+///
+/// # Safety
+/// `node` is a foreign scan of a plan that is being started.
+pub(super) unsafe fn scan_user(node: *mut pg_sys::ForeignScanState) -> pg_sys::Oid {
+    // SAFETY: the caller's promise; the range table holds the scan's relation.
+    unsafe {
+        let plan = (*node).ss.ps.plan.cast::<pg_sys::ForeignScan>();
+        #[cfg(any(feature = "pg14", feature = "pg15"))]
+        let user = {
+            let place = (*plan).scan.scanrelid as i32 - 1;
+            let entries = (*(*node).ss.ps.state).es_range_table;
+            (*pg_sys::list_nth(entries, place).cast::<pg_sys::RangeTblEntry>()).checkAsUser
+        };
+        #[cfg(not(any(feature = "pg14", feature = "pg15")))]
+        let user = (*plan).checkAsUser;
+        if user == pg_sys::InvalidOid {
+            pg_sys::GetUserId()
+        } else {
+            user
+        }
+    }
+}
+
 /// Memory for the `extra` of a setting, which Postgres frees; null if there is none. (`malloc` until 15, `guc_malloc` since.)
 ///
 /// # Safety

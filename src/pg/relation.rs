@@ -132,6 +132,12 @@ pub fn current_user() -> Oid {
     unsafe { pg_sys::GetUserId() }
 }
 
+/// Is that role a superuser?
+pub fn is_superuser_role(role: Oid) -> bool {
+    // SAFETY: reads the catalogue.
+    unsafe { pg_sys::superuser_arg(role) }
+}
+
 /// Is the current user a superuser?
 pub fn is_superuser() -> bool {
     // SAFETY: reads the catalogue.

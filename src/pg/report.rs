@@ -154,6 +154,8 @@ pub mod sqlstate {
     pub const DEPENDENT_OBJECTS_STILL_EXIST: [u8; 5] = *b"2BP01";
     pub const INSUFFICIENT_PRIVILEGE: [u8; 5] = *b"42501";
     pub const CANNOT_COERCE: [u8; 5] = *b"42846";
+    pub const INVALID_AUTHORIZATION_SPECIFICATION: [u8; 5] = *b"28000";
+    pub const INVALID_PASSWORD: [u8; 5] = *b"28P01";
     pub const SYNTAX_ERROR: [u8; 5] = *b"42601";
     pub const INVALID_NAME: [u8; 5] = *b"42602";
     pub const UNDEFINED_OBJECT: [u8; 5] = *b"42704";

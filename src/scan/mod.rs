@@ -82,6 +82,8 @@ pub fn check_allowed_here(table: Oid) {
 /// A scan of a topic.
 pub struct Scan {
     table: Oid,
+    /// Who reads.
+    user: Oid,
     filler: RowFiller,
     /// How many records are enough; 0 for all.
     limit: u64,
@@ -123,8 +125,8 @@ enum Records {
 }
 
 impl Scan {
-    /// Prepares a scan; the broker is asked when the first record is.
-    pub fn begin(table: Oid, columns: Vec<(usize, Column)>, limit: u64) -> Scan {
+    /// Prepares a scan as `user`; the broker is asked when the first record is.
+    pub fn begin(table: Oid, user: Oid, columns: Vec<(usize, Column)>, limit: u64) -> Scan {
         let refresh = job::take(table).map(Refresh::new);
         let refresh_time = refresh
             .as_ref()
@@ -133,6 +135,7 @@ impl Scan {
             });
         Scan {
             table,
+            user,
             filler: RowFiller::new(columns, refresh_time),
             limit,
             returned: 0,
@@ -152,7 +155,7 @@ impl Scan {
         self.open = Some(match &self.refresh {
             Some(refresh) => refresh.job.open(&bounds),
             None => {
-                let (source, topic) = Source::of_topic(self.table);
+                let (source, topic) = Source::of_topic(self.table, self.user);
                 let few = (1..=SMALL_PEEK_RECORDS).contains(&self.limit);
                 let memory = settings::memory_limit_bytes();
                 let client = source.connect(if few {

@@ -68,6 +68,8 @@ fn remember(record: &Record) {
 /// A scan of a stream.
 pub struct ShardScan {
     table: Oid,
+    /// Who reads.
+    user: Oid,
     filler: RowFiller,
     /// How many records are enough; 0 for all.
     limit: u64,
@@ -101,13 +103,14 @@ struct Refresh {
 
 impl ShardScan {
     /// Prepares a scan; the service is asked when the first record is.
-    pub fn begin(table: Oid, columns: Vec<(usize, Column)>, limit: u64) -> ShardScan {
+    pub fn begin(table: Oid, user: Oid, columns: Vec<(usize, Column)>, limit: u64) -> ShardScan {
         let refresh = job::take(table).map(|job| Refresh::new(*job));
         let refresh_time = refresh
             .as_ref()
             .map_or_else(time::statement_start_utc, |refresh| refresh.refresh_time);
         ShardScan {
             table,
+            user,
             filler: RowFiller::new(columns, refresh_time),
             limit,
             returned: 0,
@@ -130,7 +133,7 @@ impl ShardScan {
                 Some(Input::TakenShards(records)) => Open::Taken(records, 0),
                 _ => error::rescan().raise(),
             },
-            None => peek(self.table, self.limit, bounds),
+            None => peek(self.table, self.user, self.limit, bounds),
         });
     }
 
@@ -167,7 +170,7 @@ impl ShardScan {
                 Open::Read(reader, _) => match reader.next() {
                     Ok(next) => next,
                     Err(error) => {
-                        let label = Stream::of_table(self.table).label();
+                        let label = Stream::of_table(self.table, self.user).label();
                         error::service(&label, &error).raise()
                     }
                 },
@@ -199,7 +202,7 @@ impl ShardScan {
                     let deadline = silence.map_or(began, |(_, deadline)| deadline);
                     if began >= deadline {
                         let waiting_for = reader.unfinished().join(", ");
-                        let label = Stream::of_table(self.table).label();
+                        let label = Stream::of_table(self.table, self.user).label();
                         error::shards_stalled(&label, &waiting_for, client.last_trouble()).raise();
                     }
                     wait::readable(client.wake_fd(), deadline);
@@ -313,8 +316,8 @@ impl Refresh {
 }
 
 /// Everything that is in the stream now, within the bounds.
-fn peek(table: Oid, limit: u64, bounds: &Bounds) -> Open {
-    let (source, stream) = Source::of_stream(table);
+fn peek(table: Oid, user: Oid, limit: u64, bounds: &Bounds) -> Open {
+    let (source, stream) = Source::of_stream(table, user);
     let few = (1..=SMALL_PEEK_RECORDS).contains(&limit);
     let memory = settings::memory_limit_bytes();
     let client = source.connect(if few {

@@ -4,7 +4,7 @@ use super::bounds::{BoundColumn, Bounds};
 use super::column::Column;
 use super::shards::ShardScan;
 use super::{Scan, job};
-use crate::pg::relation::Oid;
+use crate::pg::relation::{self, Oid};
 use crate::pg::tuple::RowWriter;
 use crate::source::Stream;
 use std::ffi::CStr;
@@ -18,14 +18,14 @@ pub enum StreamScan {
 }
 
 impl StreamScan {
-    /// Prepares a scan; the source is asked when the first record is.
-    pub fn begin(table: Oid, columns: Vec<(usize, Column)>, limit: u64) -> StreamScan {
-        let of_shards =
-            job::is_of_shards(table) || matches!(Stream::of_table(table), Stream::Kinesis(..));
+    /// Prepares a scan as `user`; the source is asked when the first record is.
+    pub fn begin(table: Oid, user: Oid, columns: Vec<(usize, Column)>, limit: u64) -> StreamScan {
+        let of_shards = job::is_of_shards(table)
+            || matches!(Stream::of_table(table, user), Stream::Kinesis(..));
         if of_shards {
-            StreamScan::Shards(ShardScan::begin(table, columns, limit))
+            StreamScan::Shards(ShardScan::begin(table, user, columns, limit))
         } else {
-            StreamScan::Topic(Scan::begin(table, columns, limit))
+            StreamScan::Topic(Scan::begin(table, user, columns, limit))
         }
     }
 
@@ -89,7 +89,7 @@ impl StreamScan {
 
 /// For EXPLAIN: what the stream is called, its name, and what its parts are.
 pub fn describe(table: Oid) -> (&'static CStr, String, BoundColumn) {
-    match Stream::of_table(table) {
+    match Stream::of_table(table, relation::current_user()) {
         Stream::Topic(_, topic) => (c"Topic", topic, BoundColumn::Partition),
         Stream::Kinesis(_, stream) => (c"Stream", stream, BoundColumn::Shard),
     }

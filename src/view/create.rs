@@ -53,7 +53,7 @@ pub fn run(request: Request) {
         return;
     }
     relation::lock(stream, LockMode::AccessShare);
-    let of = Stream::of_table(stream);
+    let of = Stream::of_table(stream, relation::current_user());
     let topic = of.name();
     let checkpoints = start::Checkpoints::of(&of, options.start.as_deref());
     let columns = request.query.output_columns(&request.column_names);

@@ -5,7 +5,7 @@ use crate::catalog::checkpoint::{self, Checkpoint};
 use crate::catalog::materialized_view::MaterializedView;
 use crate::catalog::shard_checkpoint::{self, ShardCheckpoint};
 use crate::catalog::{ledger, refresh_history};
-use crate::pg::relation::Oid;
+use crate::pg::relation::{self, Oid};
 use crate::pg::shared;
 use crate::source::{Source, Stream};
 use crate::{error, kinesis};
@@ -17,7 +17,7 @@ pub fn set(table: Oid, partition_id: Option<&str>, position: &str) {
         error::refreshing(&view.name()).raise();
     }
     let stream = view.definition.and_then(definition::stream_of);
-    match stream.map(Stream::of_table) {
+    match stream.map(|stream| Stream::of_table(stream, relation::owner(table))) {
         Some(Stream::Kinesis(source, stream)) => {
             set_in_stream(&view, &source, &stream, partition_id, position)
         }

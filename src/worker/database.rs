@@ -12,6 +12,7 @@ use super::state::{self, LOCK_NOT_AVAILABLE, State};
 use super::streams::Streams;
 use super::tempo::LONG_BATCH;
 use super::view::View;
+use crate::access::Access;
 use crate::catalog::{checkpoint, materialized_view};
 use crate::pg::background::{self, Failure, transaction};
 use crate::pg::relation::{self, Oid};
@@ -233,7 +234,7 @@ impl Worker {
         if invalidation::take_source_change() {
             self.feeds.clear();
             self.openings.clear();
-            self.clients.keep(&[]);
+            self.clients.keep(&self.openings, &self.feeds);
             for view in self.views.values_mut() {
                 view.retry_at = Instant::now();
             }
@@ -242,9 +243,7 @@ impl Worker {
 
     fn drop_empty_feeds(&mut self) {
         self.feeds.retain(|feed| !feed.members.is_empty());
-        if self.openings.is_empty() && self.feeds.is_empty() {
-            self.clients.keep(&[]);
-        }
+        self.clients.keep(&self.openings, &self.feeds);
     }
 
     /// Begins feeds for views without one, and ends openings that the broker has answered.
@@ -267,10 +266,10 @@ impl Worker {
         for plan in waiting {
             match Opening::begin(plan, &mut self.clients, &self.wake) {
                 Ok(Begun::Topic(opening)) => {
-                    self.openings.push(opening);
+                    self.openings.push(*opening);
                     self.show_unless_failing(plan.mv_id, State::Starting);
                 }
-                Ok(Begun::Stream(source, stream)) => self.open_stream(plan, source, stream),
+                Ok(Begun::Stream(source, stream)) => self.open_stream(plan, *source, stream),
                 Err(failure) => self.failed(plan.mv_id, &failure),
             }
         }
@@ -309,14 +308,14 @@ impl Worker {
     fn follow_topics(&mut self) {
         let mut index = 0;
         while index < self.feeds.len() {
-            let servers = self.feeds[index].servers().to_owned();
+            let access = self.feeds[index].access().clone();
             let is_probe = self.feeds[..index]
                 .iter()
-                .all(|feed| feed.servers() != servers);
+                .all(|feed| *feed.access() != access);
             match self.feeds[index].look_at_topic(&self.clients, is_probe) {
                 Topic::Same => {}
-                Topic::Answered => self.show_members(&servers, State::Running, None),
-                Topic::Silent(cause) => self.show_members(&servers, State::Retrying, Some(&cause)),
+                Topic::Answered => self.show_members(&access, State::Running, None),
+                Topic::Silent(cause) => self.show_members(&access, State::Retrying, Some(&cause)),
                 Topic::Changed => {
                     self.feeds.swap_remove(index);
                     continue;
@@ -326,10 +325,10 @@ impl Worker {
         }
     }
 
-    /// Shows a state for each view that follows a topic of these servers.
-    fn show_members(&mut self, servers: &str, state: State, error: Option<&str>) {
-        let of_servers = self.feeds.iter().filter(|feed| feed.servers() == servers);
-        let members: Vec<i64> = of_servers
+    /// Shows a state for each view that is read by these brokers and credentials.
+    fn show_members(&mut self, access: &Access, state: State, error: Option<&str>) {
+        let of_access = self.feeds.iter().filter(|feed| feed.access() == access);
+        let members: Vec<i64> = of_access
             .flat_map(|feed| feed.members.iter().copied())
             .collect();
         for id in members {

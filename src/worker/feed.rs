@@ -6,6 +6,7 @@
 use super::ingest::bound_lock_waits;
 use super::share::Slice;
 use super::tempo::{self, Tempo};
+use crate::access::Access;
 use crate::catalog::checkpoint::Checkpoint;
 use crate::catalog::{checkpoint as checkpoints, ledger, materialized_view, refresh_history};
 use crate::checkpoint;
@@ -31,48 +32,65 @@ const PROBE_PAUSE: Duration = Duration::from_secs(1);
 /// How long the broker may take for that before the views are shown as waiting for it.
 const DESCRIBE_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// The clients of the worker, by bootstrap servers.
+/// The clients of the worker, by what they are made of: views share one if brokers and credentials are the same. Each keeps its place.
 #[derive(Default)]
 pub struct Clients {
-    clients: Vec<(String, Client)>,
+    places: Vec<Option<(Access, Client)>>,
 }
 
 impl Clients {
-    /// The clients of a source, and one more if `fresh` is not satisfied by any.
-    fn all(&self, source: &Source) -> impl Iterator<Item = &Client> {
-        let servers = source.bootstrap_servers().to_owned();
-        self.clients
-            .iter()
-            .filter(move |(known, _)| *known == servers)
-            .map(|(_, client)| client)
+    fn get(&self, place: usize) -> &Client {
+        let found = self.places.get(place).and_then(Option::as_ref);
+        &found.expect("a place that is used").1
     }
 
+    /// Where the clients of a source are.
+    fn all(&self, source: &Source) -> impl Iterator<Item = (usize, &Client)> {
+        let access = source.access().clone();
+        let places = self.places.iter().enumerate();
+        places.filter_map(move |(place, known)| {
+            let (known, client) = known.as_ref()?;
+            (*known == access).then_some((place, client))
+        })
+    }
+
+    /// One that no broker has refused: credentials may have changed where they are looked up.
     fn first(&mut self, source: &Source, wake: &WakeSet) -> usize {
-        let place = self
-            .clients
-            .iter()
-            .position(|(known, _)| known == source.bootstrap_servers());
+        let found = self.all(source).find(|(_, client)| !client.is_refused());
+        let place = found.map(|(place, _)| place);
         place.unwrap_or_else(|| self.add(source, wake))
     }
 
     fn add(&mut self, source: &Source, wake: &WakeSet) -> usize {
         let client = source.connect(settings::memory_limit_bytes());
         wake.add(client.wake_fd());
-        self.clients
-            .push((source.bootstrap_servers().to_owned(), client));
-        self.clients.len() - 1
+        let free = self.places.iter().position(Option::is_none);
+        let place = free.unwrap_or(self.places.len());
+        if free.is_none() {
+            self.places.push(None);
+        }
+        self.places[place] = Some((source.access().clone(), client));
+        place
     }
 
     /// After a wake-up; everything is polled then.
     pub fn clear_wakes(&self) {
-        for (_, client) in &self.clients {
+        for (_, client) in self.places.iter().flatten() {
             client.clear_wake();
         }
     }
 
-    /// Ends clients of servers that no feed or opening reads any more.
-    pub fn keep(&mut self, used: &[String]) {
-        self.clients.retain(|(servers, _)| used.contains(servers));
+    /// Ends the clients that no feed or opening has any more.
+    pub fn keep(&mut self, openings: &[Opening], feeds: &[Feed]) {
+        for (place, client) in self.places.iter_mut().enumerate() {
+            let used = openings.iter().any(|opening| opening.client == place)
+                || feeds
+                    .iter()
+                    .any(|feed| feed.client == place || feed.reader_client == place);
+            if !used {
+                *client = None;
+            }
+        }
     }
 }
 
@@ -139,9 +157,9 @@ impl<T> Answer<T> {
 /// What a view reads.
 pub enum Begun {
     /// A topic: its feed is being opened.
-    Topic(Opening),
+    Topic(Box<Opening>),
     /// A stream of Kinesis.
-    Stream(kinesis::source::Source, String),
+    Stream(Box<kinesis::source::Source>, String),
 }
 
 /// Where a view begins to follow its topic.
@@ -160,9 +178,10 @@ impl Opening {
                 error::not_a_streaming_view(&plan.table.to_u32().to_string()).raise()
             });
             let Locked { stream, .. } = refresh::lock_source(&view);
-            match Stream::of_table(stream) {
+            let owner = relation::owner(plan.table);
+            match Stream::of_table(stream, owner) {
                 Stream::Topic(..) => (
-                    Stream::of_table(stream),
+                    Stream::of_table(stream, owner),
                     plan.own_checkpoints(checkpoints::read(view.id)),
                 ),
                 kinesis => (kinesis, Vec::new()),
@@ -170,13 +189,11 @@ impl Opening {
         })?;
         let (source, topic) = match stream {
             Stream::Topic(source, topic) => (source, topic),
-            Stream::Kinesis(source, stream) => return Ok(Begun::Stream(source, stream)),
+            Stream::Kinesis(source, stream) => return Ok(Begun::Stream(Box::new(source), stream)),
         };
         let client = transaction(|| clients.first(&source, wake))?;
-        let description = clients.clients[client]
-            .1
-            .describe_topic(&topic, DESCRIBE_TIMEOUT);
-        Ok(Begun::Topic(Opening {
+        let description = clients.get(client).describe_topic(&topic, DESCRIBE_TIMEOUT);
+        Ok(Begun::Topic(Box::new(Opening {
             plan,
             source,
             topic,
@@ -185,7 +202,7 @@ impl Opening {
             stored,
             earliest: None,
             latest: None,
-        }))
+        })))
     }
 
     /// Has the broker answered? Then the view's positions are compared with the topic, as a refresh does, and stored.
@@ -221,7 +238,7 @@ impl Opening {
         let Some(description) = self.description.poll()?.cloned() else {
             return Ok(None);
         };
-        let client = &clients.clients[self.client].1;
+        let client = clients.get(self.client);
         let (source, topic) = (&self.source, &self.topic);
         let own = self.plan.own(&description.partitions);
         if own.is_empty() {
@@ -317,16 +334,16 @@ impl Opening {
         let read =
             |client: &Client| client.read(&self.topic, ranges.clone(), &ReadOptions::default());
         // A client that reads the topic already refuses; then it takes another one.
-        let reader = clients
+        let found = clients
             .all(&self.source)
-            .find_map(|client| read(client).ok());
-        let reader = match reader {
-            Some(reader) => reader,
+            .find_map(|(place, client)| Some((place, read(client).ok()?)));
+        let (reader_client, reader) = match found {
+            Some(found) => found,
             None => {
-                let client = transaction(|| clients.add(&self.source, wake))?;
+                let place = transaction(|| clients.add(&self.source, wake))?;
                 let label = self.source.label();
-                match read(&clients.clients[client].1) {
-                    Ok(reader) => reader,
+                match read(clients.get(place)) {
+                    Ok(reader) => (place, reader),
                     Err(error) => transaction(|| error::source(&label, &error).raise())?,
                 }
             }
@@ -341,6 +358,7 @@ impl Opening {
             positions: start.positions,
             topic_id: start.topic_id,
             reader,
+            reader_client,
             described: Instant::now(),
             description: None,
         })
@@ -364,6 +382,8 @@ pub struct Feed {
     /// The topic's id.
     pub topic_id: Option<String>,
     reader: Reader,
+    /// Whose the reader is: the client that was asked for the start, or another one.
+    reader_client: usize,
     described: Instant,
     description: Option<Pending<TopicDescription>>,
 }
@@ -396,9 +416,9 @@ impl Batch {
 }
 
 impl Feed {
-    /// The servers that it reads.
-    pub fn servers(&self) -> &str {
-        self.source.bootstrap_servers()
+    /// Which brokers it reads, as whom.
+    pub fn access(&self) -> &Access {
+        self.source.access()
     }
 
     /// What has arrived, within the batch limits; `None` if nothing.
@@ -440,7 +460,7 @@ impl Feed {
     /// Is another feed at the same place?
     pub fn is_at_same_place(&self, other: &Feed) -> bool {
         self.topic == other.topic
-            && self.servers() == other.servers()
+            && self.access() == other.access()
             && self.topic_id == other.topic_id
             && self.tempo.pace == other.tempo.pace
             && self.slice == other.slice
@@ -455,7 +475,7 @@ impl Feed {
             DESCRIBE_PAUSE
         };
         if self.description.is_none() && self.described.elapsed() >= pause {
-            let client = &clients.clients[self.client].1;
+            let client = clients.get(self.client);
             self.description = Some(client.describe_topic(&self.topic, DESCRIBE_TIMEOUT));
         }
         let Some(answer) = self.description.as_mut().and_then(Pending::poll) else {

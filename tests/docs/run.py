@@ -17,7 +17,9 @@ HTML comments steer, each for the block behind it (or for the whole page, where 
     <!-- test: kinesis CALL -->       calls a method of tests/e2e/kinesis.py, such as samples()
     <!-- test: sql STATEMENTS -->     statements that readers need not see
 
-`localhost:9092` stands for the broker, `localhost:4567` for the Kinesis emulator, `mydb` for the database.
+`localhost:9092` stands for the broker, `localhost:4567` for the Kinesis emulator, `mydb` for the database. On Apache Kafka 9094 stands for its TLS
+listener, 9093 for the one that wants client certificates, 9096 for SASL, 9098 for IAM, `/etc/kafka/tls` for the directory of certificates and
+`localhost:5000` for an emulator of AWS (tests/e2e/aws.py).
 """
 
 import argparse
@@ -34,6 +36,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "e2e"))
 from broker import Kafka  # noqa: E402
 from kinesis import Kinesis  # noqa: E402
+from secure import Listeners  # noqa: E402
 
 RUN = pathlib.Path(os.environ.get("RUN_DIR", ROOT / ".run")).resolve()
 PROGRAM = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "release" / "mock-kafka"
@@ -222,12 +225,39 @@ def emulator():
     return file.read_text().strip().removeprefix("http://") if file.exists() else "no-kinesis-emulator"
 
 
-def run_block(block, session, kafka, kinesis, environment, database, directory):
+@contextlib.contextmanager
+def secure_places(kind, page):
+    """What stands for the secure listeners of Apache Kafka, and for AWS: {as the page says: as it is}."""
+    if kind != "apache":
+        yield {}
+        return
+    listeners = Listeners(RUN)
+    ports = {"9093": "MTLS", "9094": "TLS", "9096": "SASL", "9098": "IAM"}
+    places = {f"localhost:{port}": listeners.uri(name) for port, name in ports.items()} | {"/etc/kafka/tls": str(listeners.directory)}
+    if "localhost:5000" not in page:
+        yield places
+        return
+    from aws import Aws
+
+    aws = Aws(listeners.directory / "access-keys")
+    try:
+        yield places | {"localhost:5000": aws.url.removeprefix("http://")} | aws.samples(listeners)
+    finally:
+        aws.close()
+
+
+def run_block(block, session, kafka, kinesis, places, environment, database, directory):
+    pairs = {"localhost:9092": kafka.bootstrap, "localhost:4567": emulator()} | places
+
     def local(text):
-        return re.sub(r"\bmydb", database, text.replace("localhost:9092", kafka.bootstrap).replace("localhost:4567", emulator()))
+        for place, real in pairs.items():
+            text = text.replace(place, real)
+        return re.sub(r"\bmydb", database, text)
 
     def shown(text):
-        return text.replace(kafka.bootstrap, "localhost:9092").replace(emulator(), "localhost:4567").replace(database, "mydb")
+        for place, real in pairs.items():
+            text = text.replace(real, place)
+        return text.replace(database, "mydb")
 
     if block.language == "kinesis":
         eval(f"kinesis.{block.text}", {"kinesis": kinesis})  # The repository's own pages.
@@ -274,9 +304,10 @@ def run_page(path, broker, kind, environment, tally, must_fail=False):
     session = Session(database, environment)
     kinesis = Kinesis(f"http://{emulator()}")
     try:
-        with broker() as kafka, tempfile.TemporaryDirectory() as directory:
+        page = path.read_text(encoding="utf-8")
+        with broker() as kafka, tempfile.TemporaryDirectory() as directory, secure_places(kind, page) as places:
             if not empty:
-                run_block(Block(0, "sql", SETUP), session, kafka, kinesis, environment, database, directory)
+                run_block(Block(0, "sql", SETUP), session, kafka, kinesis, places, environment, database, directory)
             for block in blocks:
                 label = f"{path.relative_to(ROOT)}:{block.line} ({kind})"
                 runs = block.language in ("sql", "kafka", "kinesis") or block.mark("shell") is not None
@@ -291,7 +322,7 @@ def run_page(path, broker, kind, environment, tally, must_fail=False):
                 if not runs:
                     continue
                 try:
-                    run_block(block, session, kafka, kinesis, environment, database, directory)
+                    run_block(block, session, kafka, kinesis, places, environment, database, directory)
                     failure = None
                 except Exception as error:  # pylint: disable=broad-except
                     failure = error

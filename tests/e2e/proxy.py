@@ -19,8 +19,8 @@ class Proxy:
     @classmethod
     def of(cls, run):
         """Before the Apache Kafka of a run directory."""
-        port, upstream = (int((run / "kafka" / name).read_text()) for name in ("proxy_port", "proxied_port"))
-        return cls(port, upstream)
+        ports = dict(line.split("=") for line in (run / "kafka" / "ports").read_text().splitlines())
+        return cls(int(ports["PROXY_PORT"]), int(ports["PROXIED_PORT"]))
 
     # --- trouble
 

@@ -1,5 +1,6 @@
 //! What can go wrong while a topic or a stream is read.
 
+use crate::Refusal;
 use std::fmt;
 
 /// Why a request or a reader failed. Messages never hold a property's value, which may be a secret.
@@ -14,6 +15,15 @@ pub enum Error {
         request: String,
         /// The last trouble with a broker.
         cause: Option<String>,
+    },
+    /// Broker and client did not come to terms about TLS or authentication.
+    Refused {
+        /// What was asked for.
+        request: String,
+        /// What is wrong.
+        refusal: Refusal,
+        /// librdkafka's explanation.
+        cause: String,
     },
     /// The broker does not know this request.
     Unsupported {
@@ -105,6 +115,7 @@ impl fmt::Display for Error {
                 request,
                 cause: Some(cause),
             } => write!(f, "{request}: no answer in time: {cause}"),
+            Error::Refused { request, cause, .. } => write!(f, "{request}: {cause}"),
             Error::Unsupported { request, cause } => {
                 write!(f, "{request}: not supported by the broker: {cause}")
             }

@@ -36,7 +36,7 @@
 //!
 //! | | |
 //! |---|---|
-//! | [`Config`] | bootstrap servers, librdkafka properties, memory bound |
+//! | [`Config`], [`Security`] | bootstrap servers, TLS and SASL, memory bound |
 //! | [`Client::new`], [`Client::close`] | start; end within a bounded time (dropping does too) |
 //! | [`Client::wake_fd`], [`Client::clear_wake`] | when to poll. After `clear_wake` poll *everything* that is under way |
 //! | [`Client::last_broker_error`] | the cause to show when nothing arrives |
@@ -48,11 +48,13 @@
 
 #![deny(unsafe_code)]
 
+pub mod aws;
 mod error;
 mod kafka;
 pub mod kinesis;
 mod record;
 mod runtime;
+mod secret;
 #[allow(unsafe_code)]
 mod signals;
 #[allow(unsafe_code)]
@@ -65,4 +67,8 @@ pub use kafka::client::{
 pub use kafka::config::Config;
 pub use kafka::partitions::PartitionRange;
 pub use kafka::reader::{Next, ReadOptions, Reader, Records};
+pub use kafka::security::{
+    ClientCertificate, FREE_PROPERTIES, Login, Pem, Refusal, Sasl, Security, Tls, parse_properties,
+};
 pub use record::{Record, TimestampType};
+pub use secret::Secret;

@@ -5,7 +5,7 @@
 
 use crate::wake::Wake;
 use crate::{Error, signals};
-use aws_smithy_http_client::tls;
+use aws_smithy_http_client::{Connector, tls};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use std::future::Future;
 use std::sync::mpsc::{self, Receiver, TryRecvError};
@@ -25,6 +25,7 @@ struct Process {
     id: u32,
     runtime: Runtime,
     http: SharedHttpClient,
+    connector: Connector,
 }
 
 static PROCESS: OnceLock<Result<Process, String>> = OnceLock::new();
@@ -56,10 +57,16 @@ fn start() -> std::io::Result<Process> {
             tls::rustls_provider::CryptoMode::Ring,
         ))
         .build_https();
+    let connector = Connector::builder()
+        .tls_provider(tls::Provider::Rustls(
+            tls::rustls_provider::CryptoMode::Ring,
+        ))
+        .build();
     Ok(Process {
         id: std::process::id(),
         runtime,
         http,
+        connector,
     })
 }
 
@@ -71,6 +78,11 @@ pub fn handle() -> Result<&'static Handle, Error> {
 /// Connections of this process, shared by all clients. Certificates are checked against the system's authorities.
 pub fn http_client() -> Result<SharedHttpClient, Error> {
     Ok(process()?.http.clone())
+}
+
+/// The same for requests that are made without a client of the SDK.
+pub fn connector() -> Result<&'static Connector, Error> {
+    Ok(&process()?.connector)
 }
 
 /// A request that is under way. Dropping it gives it up.

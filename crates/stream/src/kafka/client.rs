@@ -4,6 +4,8 @@ use super::config::Config;
 use super::ffi::{self, Code, Failure, Handle, Queue};
 use super::partitions::PartitionRange;
 use super::reader::{ReadOptions, Reader};
+use super::security::{Refusal, Sasl, verify_error_text};
+use super::token;
 use crate::{Error, signals};
 use std::cell::RefCell;
 use std::collections::HashSet;
@@ -21,6 +23,9 @@ const CLOSE_TIMEOUT: Duration = Duration::from_millis(200);
 /// Between two tries of a request that may work later.
 const RETRY_PAUSE: Duration = Duration::from_millis(100);
 
+/// How long a refusal counts for more than the end of the connection that follows it.
+const REFUSAL_STANDS: Duration = Duration::from_secs(5);
+
 /// No request waits longer.
 const LONGEST_TIMEOUT: Duration = Duration::from_secs(3_600);
 
@@ -34,9 +39,18 @@ pub struct Shared {
     handle: Option<Arc<Handle>>,
     destroyed: Receiver<()>,
     main_queue: Option<Queue>,
-    trouble: RefCell<Option<String>>,
+    trouble: RefCell<Option<Trouble>>,
     /// librdkafka keeps one position a partition, so a partition has one reader at a time.
     being_read: RefCell<HashSet<(String, i32)>>,
+    /// The client shows tokens, so what is not accepted is no password.
+    uses_tokens: bool,
+}
+
+/// The last complaint of librdkafka.
+struct Trouble {
+    when: Instant,
+    message: String,
+    refusal: Option<Refusal>,
 }
 
 /// A topic in a list of all.
@@ -91,7 +105,10 @@ pub struct ListedOffset {
 impl Client {
     /// Starts a client. Connects in the background: whether the servers can be reached is first seen by a request.
     pub fn new(config: &Config) -> Result<Client, Error> {
-        let (handle, destroyed) = Handle::new(&config.to_properties()?).map_err(Error::Config)?;
+        let (handle, destroyed) = Handle::new(&config.to_properties()?).map_err(refused_setup)?;
+        if let Some(Sasl::Iam(identity)) = &config.security.sasl {
+            token::keep_fresh(&handle, identity.clone())?;
+        }
         let main_queue = Some(handle.main_queue());
         let (trouble, being_read) = (RefCell::default(), RefCell::default());
         Ok(Client {
@@ -101,6 +118,7 @@ impl Client {
                 main_queue,
                 trouble,
                 being_read,
+                uses_tokens: matches!(config.security.sasl, Some(Sasl::Iam(_))),
             }),
         })
     }
@@ -121,7 +139,13 @@ impl Client {
     /// refused". It stays after the trouble is over.
     pub fn last_broker_error(&self) -> Option<String> {
         self.shared.listen();
-        self.shared.trouble.borrow().clone()
+        self.shared.trouble_text()
+    }
+
+    /// Whether a broker refused this client the last time, and nothing has been answered since.
+    pub fn is_refused(&self) -> bool {
+        self.shared.listen();
+        self.shared.refusal().is_some()
     }
 
     /// All topics that may be seen, by name.
@@ -197,6 +221,7 @@ impl Client {
             Ok(_) => Pending {
                 source: Source::Thread(answer),
                 request,
+                began: Instant::now(),
                 deadline,
                 shared: Rc::clone(&self.shared),
             },
@@ -212,6 +237,7 @@ impl Client {
         Pending {
             source: Source::Failed(error),
             request,
+            began: Instant::now(),
             deadline: Instant::now(),
             shared,
         }
@@ -245,6 +271,22 @@ impl Client {
 
     pub(super) fn shared(&self) -> &Rc<Shared> {
         &self.shared
+    }
+}
+
+/// A client that cannot be set up, mostly for what was given for TLS.
+fn refused_setup(text: String) -> Error {
+    let refusal = if text.contains("ssl.key") || text.contains("ssl.certificate") {
+        Refusal::OwnCertificate
+    } else if text.contains("ssl.ca") {
+        Refusal::Authority
+    } else {
+        return Error::Config(text);
+    };
+    Error::Refused {
+        request: "client".to_owned(),
+        refusal,
+        cause: text,
     }
 }
 
@@ -322,11 +364,19 @@ impl Shared {
         self.handle.as_ref().expect("only close takes it")
     }
 
-    /// Takes what the brokers complained about from the main queue, and drops the log lines.
+    /// Takes what the brokers complained about from the main queue, and drops the log lines but those that say why a
+    /// connection ended: a broker that wants TLS just hangs up, which librdkafka takes for no error.
     pub fn listen(&self) {
         while let Some(event) = self.main_queue.as_ref().and_then(Queue::poll) {
             if let Some(failure) = event.failure().filter(|_| event.is_error()) {
                 self.remember(failure);
+            } else if let Some(message) = event.log_line()
+                && Refusal::of(false, &message, 0).is_some()
+            {
+                self.remember(Failure {
+                    code: Code::TRANSPORT,
+                    message,
+                });
             }
         }
     }
@@ -335,8 +385,45 @@ impl Shared {
     pub fn remember(&self, failure: Failure) {
         let mut trouble = self.trouble.borrow_mut();
         // "All brokers are down" follows the reason why and says less.
-        if failure.code != Code::ALL_BROKERS_DOWN || trouble.is_none() {
-            *trouble = Some(failure.message);
+        if failure.code == Code::ALL_BROKERS_DOWN && trouble.is_some() {
+            return;
+        }
+        let certificate = self.handle().certificate_error();
+        let refusal = match Refusal::of(is_refusal(failure.code), &failure.message, certificate) {
+            Some(Refusal::Login) if self.uses_tokens => Some(Refusal::Token),
+            refusal => refusal,
+        };
+        // A broker that hangs up after it refused says less than the refusal.
+        if refusal.is_none()
+            && let Some(before) = trouble.as_ref()
+            && before.refusal.is_some()
+            && before.when.elapsed() < REFUSAL_STANDS
+        {
+            return;
+        }
+        *trouble = Some(Trouble {
+            when: Instant::now(),
+            message: explain(failure.message, refusal, certificate),
+            refusal,
+        });
+    }
+
+    fn trouble_text(&self) -> Option<String> {
+        let trouble = self.trouble.borrow();
+        trouble.as_ref().map(|trouble| trouble.message.clone())
+    }
+
+    /// What broker and client disagree about, since when.
+    fn refusal(&self) -> Option<(Instant, Refusal, String)> {
+        let trouble = self.trouble.borrow();
+        let trouble = trouble.as_ref()?;
+        Some((trouble.when, trouble.refusal?, trouble.message.clone()))
+    }
+
+    /// A broker has answered, so what it refused before is over.
+    fn forget_refusal(&self) {
+        if let Some(trouble) = self.trouble.borrow_mut().as_mut() {
+            trouble.refusal = None;
         }
     }
 
@@ -385,6 +472,7 @@ impl Drop for Shared {
 pub struct Pending<T> {
     source: Source<T>,
     request: Request,
+    began: Instant,
     deadline: Instant,
     shared: Rc<Shared>,
 }
@@ -408,8 +496,14 @@ impl<T> Pending<T> {
         self.shared.listen();
         let answer = match &self.source {
             Source::Thread(answer) => match answer.try_recv() {
-                Ok(answer) => answer.map_err(|failure| self.error(failure)),
-                Err(_) if Instant::now() >= self.deadline => Err(self.timeout()),
+                Ok(Ok(answer)) => {
+                    self.shared.forget_refusal();
+                    Ok(answer)
+                }
+                Ok(Err(failure)) => Err(self.error(failure)),
+                Err(_) if Instant::now() >= self.deadline || self.is_refused() => {
+                    Err(self.timeout())
+                }
                 Err(_) => return None,
             },
             Source::Failed(error) => Err(error.clone()),
@@ -424,10 +518,25 @@ impl<T> Pending<T> {
         self.deadline
     }
 
+    /// Has a broker refused, since the request began, what will not be accepted a moment later either?
+    fn is_refused(&self) -> bool {
+        let refusal = self.shared.refusal();
+        refusal.is_some_and(|(when, refusal, _)| when >= self.began && refusal.is_final())
+    }
+
+    /// Why there is no answer. (Repeated errors are not told again, so a refusal counts until there is an answer.)
     fn timeout(&self) -> Error {
-        Error::Timeout {
-            request: self.request.text.clone(),
-            cause: self.shared.trouble.borrow().clone(),
+        let request = self.request.text.clone();
+        match self.shared.refusal() {
+            Some((_, refusal, cause)) => Error::Refused {
+                request,
+                refusal,
+                cause,
+            },
+            None => Error::Timeout {
+                request,
+                cause: self.shared.trouble_text(),
+            },
         }
     }
 
@@ -519,6 +628,29 @@ fn is_connection_lost(code: Code) -> bool {
         code,
         Code::TRANSPORT | Code::RESOLVE | Code::ALL_BROKERS_DOWN
     )
+}
+
+/// Broker and client do not come to terms about TLS or authentication.
+pub fn is_refusal(code: Code) -> bool {
+    matches!(
+        code,
+        Code::SSL | Code::AUTHENTICATION | Code::SASL_AUTHENTICATION_FAILED
+    )
+}
+
+/// librdkafka's words, without its advice about properties that are not the user's to set.
+fn explain(message: String, refusal: Option<Refusal>, certificate: i32) -> String {
+    let is_certificate = matches!(
+        refusal,
+        Some(Refusal::UntrustedBroker | Refusal::BrokerCertificateExpired | Refusal::WrongHost)
+    );
+    let reason = verify_error_text(certificate).filter(|_| is_certificate);
+    match (reason, message.split_once(": SSL handshake failed")) {
+        (Some(reason), Some((broker, _))) => {
+            format!("{broker}: the broker's certificate was not accepted: {reason}")
+        }
+        _ => message,
+    }
 }
 
 fn is_timeout(code: Code) -> bool {

@@ -1,5 +1,6 @@
 //! How a client is set up.
 
+use super::security::Security;
 use crate::Error;
 
 const KIB: usize = 1024;
@@ -10,7 +11,9 @@ const MIB: usize = 1024 * KIB;
 pub struct Config {
     /// `host:port[,host:port..]`.
     pub bootstrap_servers: String,
-    /// More librdkafka properties, as for security. Those that decide which records are read cannot be given.
+    /// Encryption and authentication.
+    pub security: Security,
+    /// More librdkafka properties. Those that decide which records are read cannot be given.
     pub properties: Vec<(String, String)>,
     /// Bound on the records that are fetched but not read yet, whatever the number of topics and partitions; at least
     /// 1 MiB is used. A single batch that is larger still comes through, whole.
@@ -26,6 +29,7 @@ impl Default for Config {
     fn default() -> Config {
         Config {
             bootstrap_servers: String::new(),
+            security: Security::default(),
             properties: Vec::new(),
             memory_bytes: 64 * MIB,
             fetch_wait_ms: 50,
@@ -68,6 +72,7 @@ impl Config {
         properties.push(("bootstrap.servers", self.bootstrap_servers.clone()));
         properties.push(("fetch.wait.max.ms", self.fetch_wait_ms.to_string()));
         properties.extend(memory(self.memory_bytes));
+        properties.extend(self.security.to_properties());
         for (name, value) in &self.properties {
             if RESERVED.contains(&name.as_str()) {
                 return Err(Error::Config(format!(

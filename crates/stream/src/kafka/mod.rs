@@ -8,3 +8,5 @@ pub mod config;
 pub mod ffi;
 pub mod partitions;
 pub mod reader;
+pub mod security;
+mod token;

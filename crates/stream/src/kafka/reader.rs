@@ -1,7 +1,7 @@
 //! Reads ranges of a topic's partitions, record by record, until each has reached its end.
 
 use super::client::{
-    Client, Pending, TopicDescription, is_transient, is_unknown_topic, topic_name,
+    Client, Pending, TopicDescription, is_refusal, is_transient, is_unknown_topic, topic_name,
 };
 use super::ffi::{Batch, Code, Failure, Message, Queue, Topic};
 use super::partitions::{PartitionRange, Partitions};
@@ -245,7 +245,7 @@ impl Reader {
     /// Some errors of partitions are told by callback, with the partition in the text only.
     fn check_errors(&mut self) -> Result<(), Error> {
         for failure in self.client.shared().handle().take_errors() {
-            if is_transient(failure.code) {
+            if is_transient(failure.code) || is_refusal(failure.code) {
                 self.client.shared().remember(failure);
                 continue;
             }

@@ -1,12 +1,14 @@
 //! How a client is set up.
 
+use crate::aws::Identity;
+
 const MIB: usize = 1024 * 1024;
 
 /// How to reach the service, and how much to hold in memory.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// The region; None: the one of the environment, the profile or the instance.
-    pub region: Option<String>,
+    /// Who asks, in which region.
+    pub identity: Identity,
     /// Another address of the service, such as an emulator's or a VPC endpoint's.
     pub endpoint_url: Option<String>,
     /// Bound on the records that are fetched but not read yet, whatever the number of shards; at least one page (10 MiB) is held.
@@ -18,7 +20,7 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Config {
         Config {
-            region: None,
+            identity: Identity::default(),
             endpoint_url: None,
             memory_bytes: 64 * MIB,
             keep_limits: true,

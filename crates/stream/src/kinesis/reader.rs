@@ -220,7 +220,7 @@ impl Reader {
             let state = &slot.state;
             let config = self.service.config();
             let endpoint = config.endpoint_url.as_deref().unwrap_or_default();
-            let region = config.region.as_deref().unwrap_or_default();
+            let region = config.identity.region.as_deref().unwrap_or_default();
             let name = format!("{endpoint} {region} {} {}", self.stream, state.id);
             let fetch = Fetch {
                 service: Arc::clone(&self.service),

@@ -82,9 +82,10 @@ impl Service {
         let mut loader = aws_config::defaults(BehaviorVersion::latest())
             .http_client(http)
             .timeout_config(timeouts)
+            .credentials_provider(self.config.identity.provider())
             // What is tried again is seen here, and shown.
             .retry_config(RetryConfig::disabled());
-        if let Some(region) = &self.config.region {
+        if let Some(region) = &self.config.identity.region {
             loader = loader.region(aws_config::Region::new(region.clone()));
         }
         let shared = loader.load().await;

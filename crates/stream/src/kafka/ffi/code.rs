@@ -32,6 +32,8 @@ impl Code {
     pub const FAIL: Code = Code(-196);
     pub const TRANSPORT: Code = Code(-195);
     pub const RESOLVE: Code = Code(-193);
+    pub const SSL: Code = Code(-181);
+    pub const AUTHENTICATION: Code = Code(-169);
     pub const PARTITION_EOF: Code = Code(-191);
     pub const UNKNOWN_PARTITION: Code = Code(-190);
     pub const UNKNOWN_TOPIC: Code = Code(-188);
@@ -51,6 +53,7 @@ impl Code {
     pub const NETWORK_EXCEPTION: Code = Code(13);
     pub const INVALID_TOPIC: Code = Code(17);
     pub const UNSUPPORTED_VERSION: Code = Code(35);
+    pub const SASL_AUTHENTICATION_FAILED: Code = Code(58);
     pub const STORAGE_ERROR: Code = Code(56);
     pub const FENCED_LEADER_EPOCH: Code = Code(74);
     pub const UNKNOWN_LEADER_EPOCH: Code = Code(75);

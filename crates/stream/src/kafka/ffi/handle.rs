@@ -1,6 +1,7 @@
 //! The client itself: its configuration, its wake-up pipe, its end.
 
 use super::code::{Code, Failure, Message512, text};
+use super::exit::Alive;
 use super::message::{Queue, Topic};
 use super::request::{AdminOptions, ListedOffset, Metadata, TopicDescription};
 use crate::signals::spawn;
@@ -9,6 +10,7 @@ use rdkafka_sys as rd;
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::os::fd::RawFd;
 use std::ptr::{self, NonNull};
+use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -17,12 +19,19 @@ use std::time::{Duration, Instant};
 pub struct Handle {
     client: NonNull<rd::rd_kafka_t>,
     pub(super) wake: Wake,
-    errors: Box<Errors>,
+    told: Box<Told>,
     destroyed: Sender<()>,
+    /// Dropped after the client.
+    _alive: Alive,
 }
 
-/// What [`on_error`] was told.
-pub(super) type Errors = Mutex<Vec<Failure>>;
+/// What the callbacks were told.
+#[derive(Default)]
+pub(super) struct Told {
+    errors: Mutex<Vec<Failure>>,
+    /// What was last wrong with a broker's certificate (OpenSSL's number).
+    certificate: AtomicI32,
+}
 
 /// More than that are not kept until somebody asks.
 pub(super) const ERRORS_KEPT: usize = 1_000;
@@ -32,17 +41,39 @@ unsafe extern "C" fn on_error(
     _client: *mut rd::rd_kafka_t,
     code: c_int,
     reason: *const c_char,
-    errors: *mut c_void,
+    told: *mut c_void,
 ) {
     // SAFETY: the pointer that was configured; its target outlives the client.
-    let errors = unsafe { &*errors.cast::<Errors>() };
-    let mut errors = errors.lock().unwrap_or_else(PoisonError::into_inner);
+    let told = unsafe { &*told.cast::<Told>() };
+    let mut errors = told.errors.lock().unwrap_or_else(PoisonError::into_inner);
     if errors.len() < ERRORS_KEPT {
         errors.push(Failure {
             code: Code(code),
             message: text(reason),
         });
     }
+}
+
+/// Called by librdkafka in a broker's thread, for each certificate of a broker's chain, after OpenSSL has verified it.
+unsafe extern "C" fn on_certificate(
+    _client: *mut rd::rd_kafka_t,
+    _broker: *const c_char,
+    _broker_id: i32,
+    verify_error: *mut c_int,
+    _depth: c_int,
+    _certificate: *const c_char,
+    _size: usize,
+    _message: *mut c_char,
+    _message_size: usize,
+    told: *mut c_void,
+) -> c_int {
+    // SAFETY: librdkafka's own variable, and the pointer that was configured, whose target outlives the client.
+    let (found, told) = unsafe { (*verify_error, &*told.cast::<Told>()) };
+    if found != 0 {
+        told.certificate.store(found, Ordering::Relaxed);
+    }
+    // Only listens: OpenSSL's verdict stands.
+    c_int::from(found == 0)
 }
 
 // SAFETY: librdkafka's client is safe to call from many threads; the rest is descriptors and a Sender.
@@ -54,8 +85,8 @@ impl Handle {
     /// Starts a client. The receiver hears when it has been destroyed.
     pub fn new(properties: &[(&str, String)]) -> Result<(Arc<Handle>, Receiver<()>), String> {
         let wake = Wake::new().map_err(|error| format!("pipe: {error}"))?;
-        let errors = Box::<Errors>::default();
-        let conf = Conf::new(properties, &errors)?;
+        let told = Box::<Told>::default();
+        let conf = Conf::new(properties, &told)?;
         let mut message = Message512::new();
         // SAFETY: on success the client takes the configuration over, else it stays ours.
         let client = unsafe {
@@ -74,8 +105,9 @@ impl Handle {
         let handle = Arc::new(Handle {
             client,
             wake,
-            errors,
+            told,
             destroyed,
+            _alive: Alive::new(),
         });
         // SAFETY: a null queue means the main queue, where errors arrive too.
         unsafe { rd::rd_kafka_set_log_queue(handle.raw(), ptr::null_mut()) };
@@ -115,7 +147,13 @@ impl Handle {
 
     /// The errors that came up while queues were polled, since the last call.
     pub fn take_errors(&self) -> Vec<Failure> {
-        std::mem::take(&mut self.errors.lock().unwrap_or_else(PoisonError::into_inner))
+        let errors = &self.told.errors;
+        std::mem::take(&mut errors.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// What was last wrong with a broker's certificate, as OpenSSL numbers it; 0 if nothing was.
+    pub fn certificate_error(&self) -> i32 {
+        self.told.certificate.load(Ordering::Relaxed)
     }
 
     /// The names and partition counts of all topics. Blocks for about `timeout` at most.
@@ -239,6 +277,37 @@ impl Handle {
         }
     }
 
+    /// Gives the client the token that it shows brokers from now on.
+    pub fn set_token(&self, token: &str, expires_ms: i64) {
+        let mut message = Message512::new();
+        let Ok(value) = CString::new(token) else {
+            return;
+        };
+        // SAFETY: the strings are copied; there are no extensions.
+        let code = unsafe {
+            rd::rd_kafka_oauthbearer_set_token(
+                self.raw(),
+                value.as_ptr(),
+                expires_ms,
+                c"redshift_streaming".as_ptr(),
+                ptr::null_mut(),
+                0,
+                message.start(),
+                message.0.len(),
+            )
+        };
+        if code != rd::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR {
+            self.fail_token(&message.text());
+        }
+    }
+
+    /// Tells the client that there is no token, and why; it comes up as an error of authentication.
+    pub fn fail_token(&self, why: &str) {
+        let why = CString::new(why.replace('\0', " ")).unwrap_or_default();
+        // SAFETY: the string is copied.
+        unsafe { rd::rd_kafka_oauthbearer_set_token_failure(self.raw(), why.as_ptr()) };
+    }
+
     /// Gives this reference up on a thread of its own, since destroying the client joins threads that may hang in
     /// name resolution. Returns whether the client was destroyed within `timeout`.
     pub fn release(self: Arc<Handle>, destroyed: &Receiver<()>, timeout: Duration) -> bool {
@@ -268,17 +337,18 @@ pub(super) fn millis(timeout: Duration) -> c_int {
 pub(super) struct Conf(pub(super) *mut rd::rd_kafka_conf_t);
 
 impl Conf {
-    pub(super) fn new(properties: &[(&str, String)], errors: &Errors) -> Result<Conf, String> {
+    pub(super) fn new(properties: &[(&str, String)], told: &Told) -> Result<Conf, String> {
         // SAFETY: allocates a default configuration.
         let conf = Conf(unsafe { rd::rd_kafka_conf_new() });
         for (name, value) in properties {
             conf.set(name, value)?;
         }
-        // SAFETY: the configuration is ours. The callback gets the pointer to the errors, whose box goes after the client.
+        // SAFETY: the configuration is ours. The callbacks get the pointer to `told`, whose box goes after the client.
         unsafe {
             rd::rd_kafka_conf_set_events(conf.0, rd::RD_KAFKA_EVENT_ERROR | rd::RD_KAFKA_EVENT_LOG);
-            rd::rd_kafka_conf_set_opaque(conf.0, ptr::from_ref(errors).cast_mut().cast());
+            rd::rd_kafka_conf_set_opaque(conf.0, ptr::from_ref(told).cast_mut().cast());
             rd::rd_kafka_conf_set_error_cb(conf.0, Some(on_error));
+            rd::rd_kafka_conf_set_ssl_cert_verify_cb(conf.0, Some(on_certificate));
         }
         Ok(conf)
     }

@@ -1,11 +1,13 @@
 //! Every raw call into librdkafka, behind types that cannot be misused from safe code.
 //!
-//! The rules they keep: a queue, a topic, a message lives no longer than its [`Handle`]; nothing of ours runs on
-//! librdkafka's threads (the one callback runs where a queue is polled); codes stay numbers, because a newer broker can
-//! send one that the bound enum does not know.
+//! The rules they keep: a queue, a topic, a message lives no longer than its [`Handle`]; the only
+//! thing of ours that runs on librdkafka's threads is the callback that notes what is wrong with a broker's certificate
+//! (the one for errors runs where a queue is polled); codes stay numbers, because a newer broker can send one that the
+//! bound enum does not know.
 #![allow(unsafe_code)]
 
 mod code;
+mod exit;
 mod handle;
 mod message;
 mod request;

@@ -176,6 +176,19 @@ impl Event {
         })
     }
 
+    /// The text of a log line, without the name of the thread before it.
+    pub fn log_line(&self) -> Option<String> {
+        let (mut facility, mut line, mut level) = (ptr::null(), ptr::null(), 0);
+        // SAFETY: the event is alive; the call writes only for a log event, whose strings are copied here.
+        let found =
+            unsafe { rd::rd_kafka_event_log(self.raw(), &mut facility, &mut line, &mut level) };
+        let line = (found == 0).then(|| text(line))?;
+        Some(match line.split_once("]: ") {
+            Some((thread, rest)) if thread.starts_with("[thrd:") => rest.to_owned(),
+            _ => line,
+        })
+    }
+
     /// Reads the answer to [`Handle::list_offsets`].
     pub(super) fn listed_offsets(&self) -> Result<Vec<ListedOffset>, Failure> {
         if let Some(failure) = self.failure() {
