@@ -156,6 +156,10 @@ fn topics(
 }
 
 /// `redshift.source_status(schema text)`
+#[allow(
+    clippy::type_complexity,
+    reason = "pgrx reads the columns from the signature"
+)]
 #[pg_extern]
 fn source_status(
     schema: &str,

@@ -161,7 +161,7 @@ pub struct ShardBatch {
 
 impl ShardBatch {
     /// Number of records.
-    pub fn len(&self) -> usize {
+    pub fn record_count(&self) -> usize {
         self.records.len()
     }
 }

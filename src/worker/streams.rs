@@ -171,7 +171,7 @@ impl Worker {
         let began = Instant::now();
         match feed.load(batch, flush) {
             Ok(Outcome::Loaded) => {
-                feed.tempo.loaded(batch.len(), began.elapsed());
+                feed.tempo.loaded(batch.record_count(), began.elapsed());
                 let (most, names) = (feed.tempo.most_records, feed.shard_names());
                 self.remember_batch(id, most);
                 self.loaded(id, flush, names);
@@ -185,7 +185,7 @@ impl Worker {
             Err(failure) => {
                 let took = began.elapsed();
                 if took > tempo::LONG_BATCH {
-                    self.remember_batch(id, tempo::smaller(batch.len(), took));
+                    self.remember_batch(id, tempo::smaller(batch.record_count(), took));
                 }
                 self.failed(id, &failure);
                 false

@@ -208,7 +208,7 @@ def test_a_slow_view_does_not_hold_up_the_others(cluster, own):
         slow_view(own, topics[0], 10)
         own.view(topics[0], "same", options=AUTO)
         own.view(topics[1], "other", options=AUTO)
-        expected = own.kafka.produce(topics[0], [b"x"] * 1000)
+        expected = own.kafka.produce(topics[0], [b"x"] * 3000)
         landed(own, expected, "same", 15)
         others = set()
         for _ in range(5):

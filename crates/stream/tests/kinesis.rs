@@ -6,6 +6,7 @@ use aws_sdk_kinesis::primitives::Blob;
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::time::{Duration, Instant};
+use stream::aws::Identity;
 use stream::kinesis::{
     Client, Config, Next, Pending, Position, ReadOptions, Reader, ShardStart, StreamDescription,
     Until, now_ms,
@@ -83,7 +84,10 @@ impl Stage {
 
     fn client(&self) -> Client {
         Client::new(&Config {
-            region: Some("us-east-1".to_owned()),
+            identity: Identity {
+                region: Some("us-east-1".to_owned()),
+                ..Identity::default()
+            },
             endpoint_url: Some(self.endpoint.clone()),
             keep_limits: false,
             ..Config::default()
