@@ -322,6 +322,18 @@ pub fn log_skipped<P: ToString>(view: &MaterializedView, outcome: &Outcome, part
     }
 }
 
+/// Logs what auto refresh found to be lost when it began to read.
+pub fn log_lost(view: &MaterializedView, lost: &[Failure]) {
+    if lost.is_empty() {
+        return;
+    }
+    let query_id = refresh_history::next_query_id();
+    ledger::insert_failures(query_id, view.id, lost);
+    let (owner, now) = (relation::owner(view.table), time::now_utc());
+    let status = status_text(0, 0, false);
+    refresh_history::insert(query_id, view, owner, now, &status, 0, "Auto");
+}
+
 /// The ledger entry of one partition.
 pub fn entry(first_position: i64, end_position: i64, partition: i32, progress: &Progress) -> Entry {
     let last = progress.last_offset.map(|offset| offset.to_string());

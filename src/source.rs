@@ -31,6 +31,11 @@ impl Stream {
         Stream::Kinesis(kinesis::source::Source::of_server(&server, user), stream)
     }
 
+    /// Does a foreign table stand for a stream of Kinesis?
+    pub fn is_of_shards(table: Oid) -> bool {
+        kinesis::source::Source::is_of(&foreign::of_table(table).0)
+    }
+
     /// Its name.
     pub fn name(&self) -> &str {
         match self {
@@ -64,8 +69,6 @@ fn name_of(options: &[Definition], name: &str) -> String {
 pub struct Source {
     /// The foreign server, whose name is the external schema's.
     pub server_name: String,
-    /// The server's OID.
-    pub server: Oid,
     bootstrap_servers: String,
     access: Access,
     /// `topics` of CREATE SERVER: comma-separated names in which `*` stands for any characters. All but internal topics if absent.
@@ -81,7 +84,6 @@ impl Source {
         });
         Source {
             server_name: server.name.clone(),
-            server: server.oid,
             bootstrap_servers: uri,
             access: Access::of(server, user),
             topics: option(&server.options, "topics"),

@@ -148,12 +148,13 @@ pub fn take_outcome() -> Option<Outcome> {
     FINISHED.take()
 }
 
-/// Is the job that waits for `table` one of a stream of shards?
-pub fn is_of_shards(table: Oid) -> bool {
+/// Is the job that waits for `table` one of a stream of shards? None if no job waits for it.
+pub fn is_of_shards(table: Oid) -> Option<bool> {
     let job = OFFERED.take();
-    let is_of_shards = job.as_ref().is_some_and(|job| {
-        job.table == table && matches!(job.input, Input::FetchShards(..) | Input::TakenShards(..))
-    });
+    let is_of_shards = job
+        .as_ref()
+        .filter(|job| job.table == table)
+        .map(|job| matches!(job.input, Input::FetchShards(..) | Input::TakenShards(..)));
     OFFERED.set(job);
     is_of_shards
 }

@@ -8,11 +8,10 @@ use super::share::Slice;
 use super::tempo::{self, Tempo};
 use crate::access::Access;
 use crate::catalog::checkpoint::Checkpoint;
-use crate::catalog::{checkpoint as checkpoints, ledger, materialized_view, refresh_history};
+use crate::catalog::{checkpoint as checkpoints, materialized_view};
 use crate::checkpoint;
 use crate::pg::background::{Failure, transaction};
 use crate::pg::relation::{self, Oid};
-use crate::pg::time;
 use crate::pg::wait::WakeSet;
 use crate::refresh::{self, Locked};
 use crate::source::{Source, Stream, Watermarks};
@@ -300,14 +299,7 @@ impl Opening {
                 .map(|planned| (planned.range.partition, planned.range.start))
                 .collect();
             plan.store(view.id, |partition| positions.get(&partition).copied());
-            if !plan.lost.is_empty() {
-                let query_id = refresh_history::next_query_id();
-                ledger::insert_failures(query_id, view.id, &plan.lost);
-                let status =
-                    "Refresh successfully updated MV incrementally Stream returned no new data";
-                let owner = relation::owner(view.table);
-                refresh_history::insert(query_id, &view, owner, time::now_utc(), status, 0, "Auto");
-            }
+            refresh::log_lost(&view, &plan.lost);
             Ok(Start {
                 positions,
                 topic_id: topic.topic_id.clone(),

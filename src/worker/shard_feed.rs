@@ -6,7 +6,7 @@ use super::feed::Plan;
 use super::ingest::{self, Known, Outcome};
 use super::tempo::Tempo;
 use crate::catalog::shard_checkpoint::{self, ShardCheckpoint};
-use crate::catalog::{checkpoint, ledger, materialized_view, refresh_history};
+use crate::catalog::{checkpoint, materialized_view};
 use crate::kinesis;
 use crate::kinesis::plan::Plan as ShardPlan;
 use crate::kinesis::source::Source;
@@ -82,14 +82,7 @@ impl ShardOpening {
             let plan = kinesis::plan::plan(&view, stream, stored, now_ms());
             let states: Vec<ShardState> = plan.shards.iter().map(ShardState::new).collect();
             plan.store(view.id, &states);
-            if !plan.lost.is_empty() {
-                let query_id = refresh_history::next_query_id();
-                ledger::insert_failures(query_id, view.id, &plan.lost);
-                let status =
-                    "Refresh successfully updated MV incrementally Stream returned no new data";
-                let owner = relation::owner(view.table);
-                refresh_history::insert(query_id, &view, owner, time::now_utc(), status, 0, "Auto");
-            }
+            refresh::log_lost(&view, &plan.lost);
             plan
         })?;
         let options = ReadOptions {

@@ -338,18 +338,19 @@ class Chaos:
             return [line.strip() for line in log if re.search(r"terminated by signal (4|6|7|11)\b|PANIC:|TRAP:", line)]
 
 
-def main():
+def main(prepare, rounds, rate):
+    """Reads the command line, goes through the rounds of what `prepare(postgres, run, rate)` gives, and counts."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--rounds", type=int, default=30)
+    parser.add_argument("--rounds", type=int, default=rounds)
     parser.add_argument("--seed", type=int, default=random.randrange(1_000_000))
-    parser.add_argument("--rate", type=int, default=1000, help="records a second")
-    parser.add_argument("--run", type=pathlib.Path, required=True, help="the run directory of cluster and broker")
+    parser.add_argument("--rate", type=int, default=rate, help="records a second")
+    parser.add_argument("--run", type=pathlib.Path, required=True, help="the run directory of the cluster and its source")
     options = parser.parse_args()
     print(f"rounds {options.rounds}, seed {options.seed}", flush=True)
     environment = dict(line.split("=", 1) for line in (options.run / "env").read_text().splitlines())
-    postgres, broker = Postgres(options.run, environment), Broker(options.run)
+    postgres = Postgres(options.run, environment)
     log_begins = (options.run / "log" / "postgres.log").stat().st_size
-    chaos = Chaos(postgres, broker, Proxy.of(options.run), options.rate)
+    chaos = prepare(postgres, options.run, options.rate)
     began = time.monotonic()
     chaos.go(options.rounds, options.seed)
     lost, twice, well = chaos.count()
@@ -360,4 +361,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    main(lambda postgres, run, rate: Chaos(postgres, Broker(run), Proxy.of(run), rate), rounds=30, rate=1000)

@@ -5,16 +5,14 @@ are killed. Two views follow the stream by auto refresh, a third is refreshed by
 acknowledged has to be in each view once.
 """
 
-import argparse
 import os
-import pathlib
 import random
 import sys
 import threading
 import time
 from collections import Counter
 
-from chaos import PATIENCE, Chaos, Postgres, Refresher
+from chaos import PATIENCE, Chaos, Refresher, main
 
 # chaos.py has put tests/e2e on the path.
 from kinesis import EXPIRED, LIMITED, THROTTLED, UNAVAILABLE, Cut, FaultProxy, Kinesis
@@ -199,26 +197,5 @@ class KinesisChaos:
     crashes = Chaos.crashes
 
 
-def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--rounds", type=int, default=14)
-    parser.add_argument("--seed", type=int, default=random.randrange(1_000_000))
-    parser.add_argument("--rate", type=int, default=200, help="records a second")
-    parser.add_argument("--run", type=pathlib.Path, required=True, help="the run directory of cluster and emulator")
-    options = parser.parse_args()
-    print(f"rounds {options.rounds}, seed {options.seed}", flush=True)
-    environment = dict(line.split("=", 1) for line in (options.run / "env").read_text().splitlines())
-    postgres = Postgres(options.run, environment)
-    log_begins = (options.run / "log" / "postgres.log").stat().st_size
-    chaos = KinesisChaos(postgres, (options.run / "kinesis.endpoint").read_text().strip(), options.rate)
-    began = time.monotonic()
-    chaos.go(options.rounds, options.seed)
-    lost, twice, well = chaos.count()
-    crashes = chaos.crashes(log_begins)
-    print(*crashes, f"seed {options.seed}, {time.monotonic() - began:.0f} s", sep="\n")
-    print(f"rounds={options.rounds} lost={lost} twice={twice}")
-    sys.exit(0 if well and not crashes else 1)
-
-
 if __name__ == "__main__":
-    main()
+    main(lambda postgres, run, rate: KinesisChaos(postgres, (run / "kinesis.endpoint").read_text().strip(), rate), rounds=14, rate=200)
