@@ -224,7 +224,7 @@ def test_a_closed_shard_is_read_to_its_end_although_nothing_seems_to_be_behind(f
     held = {}
 
     def hold(action, request, answer):
-        if action == "GetRecords" and "NextShardIterator" not in answer and not held.get(request["ShardIterator"]):
+        if action == "GetRecords" and answer.get("NextShardIterator") is None and not held.get(request["ShardIterator"]):
             held[request["ShardIterator"]] = True
             answer["NextShardIterator"], answer["Records"], answer["MillisBehindLatest"] = request["ShardIterator"], [], 0
             answer.pop("ChildShards", None)
