@@ -115,26 +115,27 @@ def test_no_free_worker_process_is_said_and_overcome(private_cluster, kafka):
 
 
 def test_changed_settings_act_after_a_reload(private_cluster, kafka):
-    stage = prepared(private_cluster(), kafka)
+    stage = prepared(private_cluster(track_commit_timestamp="on"), kafka)
 
-    def commits(seconds=3):
-        """How many transactions load what arrives meanwhile."""
-        before = len(stage.db.rows("SELECT DISTINCT xmin::text FROM v"))
+    def shortest_pause():
+        """Seconds between two commits, while records arrive all the time."""
+        began = stage.db.value("SELECT clock_timestamp()")
         with producing(stage):
-            time.sleep(seconds)
+            time.sleep(3)
         landed(stage, stage.expected)
-        return len(stage.db.rows("SELECT DISTINCT xmin::text FROM v")) - before
+        commits = stage.db.column("SELECT DISTINCT pg_xact_commit_timestamp(xmin) FROM v WHERE pg_xact_commit_timestamp(xmin) > %s ORDER BY 1", began)
+        return min((later - earlier).total_seconds() for earlier, later in zip(commits, commits[1:]))
 
     pid = stage.db.value("SELECT pid FROM redshift.worker_status")
-    often = commits()
+    assert shortest_pause() < 0.8
     stage.db.run("ALTER SYSTEM SET redshift.commit_window_ms = '1s'")
     stage.db.run("SELECT pg_reload_conf()")
     time.sleep(1.5)
-    assert commits() <= 6 < often
+    assert shortest_pause() > 0.9
     stage.db.run("ALTER SYSTEM RESET redshift.commit_window_ms")
     stage.db.run("SELECT pg_reload_conf()")
     time.sleep(1.5)
-    assert commits() > 6
+    assert shortest_pause() < 0.8
     assert stage.db.value("SELECT pid FROM redshift.worker_status") == pid
 
 
