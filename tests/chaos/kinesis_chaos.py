@@ -207,6 +207,9 @@ def main():
     parser.add_argument("--run", type=pathlib.Path, required=True, help="the run directory of cluster and emulator")
     options = parser.parse_args()
     print(f"rounds {options.rounds}, seed {options.seed}", flush=True)
+    # As scripts/cluster.sh starts the server: with keys that the emulator takes, never the machine's own.
+    for name, value in {"AWS_ACCESS_KEY_ID": "emulator", "AWS_SECRET_ACCESS_KEY": "emulator", "AWS_EC2_METADATA_DISABLED": "true"}.items():
+        os.environ.setdefault(name, value)
     environment = dict(line.split("=", 1) for line in (options.run / "env").read_text().splitlines())
     postgres = Postgres(options.run, environment)
     log_begins = (options.run / "log" / "postgres.log").stat().st_size
