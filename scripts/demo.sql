@@ -4,7 +4,7 @@ CREATE EXTENSION redshift_streaming;
 CALL redshift.create_external_schema('shop', source => 'kafka', uri => :'KAFKA_BOOTSTRAP', authentication => 'none');
 
 -- Is data flowing?
-SELECT * FROM redshift.source_status('shop');
+SELECT topic, partition_id, low_watermark, high_watermark, last_record_time FROM redshift.source_status('shop');
 
 -- Peek at the topic: no position moves.
 SELECT kafka_partition, kafka_offset, kafka_timestamp, left(convert_from(kafka_value, 'UTF8'), 60) AS kafka_value

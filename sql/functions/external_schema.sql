@@ -9,7 +9,7 @@ COMMENT ON FUNCTION redshift.topics(text) IS 'The topics or streams that there a
 
 CREATE FUNCTION redshift.source_status(
     schema_name text,
-    OUT topic text, OUT partition_id text, OUT low_watermark bigint, OUT high_watermark bigint, OUT last_record_time timestamp
+    OUT topic text, OUT partition_id bigint, OUT low_watermark bigint, OUT high_watermark bigint, OUT last_record_time timestamp, OUT shard_id text
 ) RETURNS SETOF record
     LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'source_status_wrapper';
 COMMENT ON FUNCTION redshift.source_status(text) IS 'Is data flowing: earliest offset, end and time (UTC) of the newest record of each partition of an external schema. Of a shard only the time, if its newest record is not older than ten seconds';

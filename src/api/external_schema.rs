@@ -141,8 +141,10 @@ fn create_table(server: &Server, topic: &str, name: &str) -> String {
 pub struct PartitionStatus {
     /// The topic.
     pub topic: String,
-    /// The partition or shard.
-    pub partition_id: String,
+    /// The partition; a stream of Kinesis has none.
+    pub partition_id: Option<i64>,
+    /// The shard; a topic has none.
+    pub shard_id: Option<String>,
     /// The earliest offset; shards have none.
     pub low_watermark: Option<i64>,
     /// The end: the last stable offset; shards have none.
@@ -193,7 +195,8 @@ fn topic_status(source: &Source, client: &Client, topic: &str) -> Vec<PartitionS
         .iter()
         .map(|watermarks| PartitionStatus {
             topic: topic.to_owned(),
-            partition_id: watermarks.partition.to_string(),
+            partition_id: Some(i64::from(watermarks.partition)),
+            shard_id: None,
             low_watermark: Some(watermarks.earliest),
             high_watermark: Some(watermarks.latest),
             last_record_time: times

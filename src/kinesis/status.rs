@@ -25,7 +25,8 @@ pub fn of_stream(source: &Source, client: &Client, stream: &str) -> Vec<Partitio
     let times = newest_times(client, &description);
     let status = |(shard, time): (&stream::kinesis::Shard, Option<i64>)| PartitionStatus {
         topic: stream.to_owned(),
-        partition_id: shard.id.clone(),
+        partition_id: None,
+        shard_id: Some(shard.id.clone()),
         low_watermark: None,
         high_watermark: None,
         last_record_time: time.and_then(to_timestamp),

@@ -167,10 +167,11 @@ fn source_status(
     'static,
     (
         name!(topic, String),
-        name!(partition_id, String),
+        name!(partition_id, Option<i64>),
         name!(low_watermark, Option<i64>),
         name!(high_watermark, Option<i64>),
         name!(last_record_time, Option<Timestamp>),
+        name!(shard_id, Option<String>),
     ),
 > {
     relation::require_schema_usage(schema);
@@ -182,6 +183,7 @@ fn source_status(
             status.low_watermark,
             status.high_watermark,
             status.last_record_time.map(time::timestamp),
+            status.shard_id,
         )
     };
     TableIterator::new(rows.into_iter().map(row))

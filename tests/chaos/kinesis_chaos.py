@@ -198,4 +198,7 @@ class KinesisChaos:
 
 
 if __name__ == "__main__":
+    # As scripts/cluster.sh starts the server: with keys that the emulator takes, never the machine's own.
+    for name, value in {"AWS_ACCESS_KEY_ID": "emulator", "AWS_SECRET_ACCESS_KEY": "emulator", "AWS_EC2_METADATA_DISABLED": "true"}.items():
+        os.environ.setdefault(name, value)
     main(lambda postgres, run, rate: KinesisChaos(postgres, (run / "kinesis.endpoint").read_text().strip(), rate), rounds=14, rate=200)

@@ -69,6 +69,13 @@ def test_only_superusers_say_where_signed_requests_go(streams, role):
     streams.db.run(f"REVOKE USAGE ON FOREIGN DATA WRAPPER redshift_streaming FROM {user}")
 
 
+def test_source_status_says_whether_data_flows(streams):
+    stream = streams.stream(2)
+    streams.kinesis.produce(stream, [b"x"] * 20)
+    rows = streams.db.rows("SELECT topic, shard_id, partition_id, last_record_time IS NOT NULL FROM redshift.source_status(%s) ORDER BY 2", streams.schema)
+    assert rows == [(stream, f"shardId-{n:012}", None, True) for n in range(2)]
+
+
 def test_the_endpoint_and_the_region_may_be_settings(streams):
     stream = streams.kinesis.stream()
     produced = streams.kinesis.produce(stream, [b"x"] * 3)

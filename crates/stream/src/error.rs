@@ -154,3 +154,16 @@ impl fmt::Display for Error {
 }
 
 impl std::error::Error for Error {}
+
+/// An error and what is behind it, from the outside in.
+pub(crate) fn chain<'a>(
+    error: &'a (dyn std::error::Error + 'static),
+) -> impl Iterator<Item = &'a (dyn std::error::Error + 'static)> {
+    std::iter::successors(Some(error), |error| error.source())
+}
+
+/// The same in words. (The SDK's own display adds whole answers of services, which nobody shall read in an error.)
+pub(crate) fn causes(error: &(dyn std::error::Error + 'static)) -> String {
+    let words: Vec<String> = chain(error).map(ToString::to_string).collect();
+    words.join(": ")
+}

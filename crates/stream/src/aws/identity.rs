@@ -3,6 +3,7 @@
 //! Credentials are kept for the process, whatever the number of clients, and renewed before they expire.
 
 use super::request::reason;
+use crate::error::causes;
 use crate::{Error, Secret, runtime};
 use aws_config::default_provider::credentials::DefaultCredentialsChain;
 use aws_config::provider_config::ProviderConfig;
@@ -11,7 +12,7 @@ use aws_credential_types::Credentials;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::future::ProvideCredentials as CredentialsFuture;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
-use aws_sdk_sts::error::{DisplayErrorContext, SdkError};
+use aws_sdk_sts::error::SdkError;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -218,7 +219,7 @@ async fn machine_credentials() -> Result<Credentials, Error> {
             request: "AWS credentials of the database server's machine".to_owned(),
             cause: match error {
                 CredentialsError::CredentialsNotLoaded(_) => "there are none".to_owned(),
-                other => DisplayErrorContext(other).to_string(),
+                other => causes(&other),
             },
         })
 }
@@ -247,7 +248,7 @@ fn refused<E: std::error::Error + 'static>(role: &str, error: &SdkError<E, HttpR
         },
         None => Error::Broker {
             request,
-            cause: DisplayErrorContext(error).to_string(),
+            cause: causes(error),
             transient: true,
         },
     }

@@ -2,6 +2,7 @@
 
 use super::Identity;
 use super::token::percent_encoded;
+use crate::error::causes;
 use crate::kafka::security::{ClientCertificate, Pem};
 use crate::runtime::{self, Pending};
 use crate::wake::Wake;
@@ -224,11 +225,8 @@ impl Call {
         for (name, value) in headers {
             request.headers_mut().insert(name, value);
         }
-        let mut response = runtime::connector()?.call(request).await.map_err(|error| {
-            self.failed(&aws_smithy_types::error::display::DisplayErrorContext(
-                &error,
-            ))
-        })?;
+        let response = runtime::connector()?.call(request).await;
+        let mut response = response.map_err(|error| self.failed(&causes(&error)))?;
         let body = std::mem::replace(response.body_mut(), SdkBody::taken());
         let bytes = ByteStream::new(body)
             .collect()

@@ -2,6 +2,7 @@
 
 use super::config::Config;
 use super::position::Position;
+use crate::error::{causes, chain};
 use crate::{Error, runtime};
 use aws_config::BehaviorVersion;
 use aws_config::retry::RetryConfig;
@@ -284,18 +285,6 @@ const DENIED: [&str; 10] = [
     "OptInRequired",
     "UnrecognizedClientException",
 ];
-
-fn chain<'a>(
-    error: &'a (dyn std::error::Error + 'static),
-) -> impl Iterator<Item = &'a (dyn std::error::Error + 'static)> {
-    std::iter::successors(Some(error), |error| error.source())
-}
-
-/// An error and what is behind it, in words.
-fn causes(error: &(dyn std::error::Error + 'static)) -> String {
-    let words: Vec<String> = chain(error).map(ToString::to_string).collect();
-    words.join(": ")
-}
 
 fn sorted<E>(operation: &str, stream: Option<&str>, error: &SdkError<E, HttpResponse>) -> Failure
 where
