@@ -234,6 +234,7 @@ impl Worker {
         if invalidation::take_source_change() {
             self.feeds.clear();
             self.openings.clear();
+            self.streams.retain(|_| false);
             self.clients.keep(&self.openings, &self.feeds);
             for view in self.views.values_mut() {
                 view.retry_at = Instant::now();

@@ -213,3 +213,16 @@ def reconnects(stage):
         except psycopg.Error:
             pass
         return False
+
+
+def test_another_address_of_the_server_is_noticed(streams, proxy):
+    """The first address answers nothing any more: only a worker that has noticed the other one can load what arrives."""
+    streams.through = proxy.endpoint
+    stream = streams.stream()
+    streams.view(stream, options=AUTO)
+    produced = streams.kinesis.produce(stream, [b"x"] * 20)
+    landed(streams, produced)
+    proxy.fail(UNAVAILABLE)
+    streams.db.run(f"ALTER SERVER {streams.schema} OPTIONS (SET endpoint_url '{streams.kinesis.endpoint}')")
+    produced |= streams.kinesis.produce(stream, [b"y"] * 20)
+    landed(streams, produced)
