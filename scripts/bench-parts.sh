@@ -1,4 +1,5 @@
 # shellcheck shell=bash
+# shellcheck disable=SC2034  # what is set here is used by the scripts that source this
 # Sourced by the benches, after lib.sh: what they measure on. PREPARE says which packages they need.
 # Sets `python`, `out` (where the entries go) and RUN; cluster and broker are the benches' own, and stopped at the end.
 "$ROOT/scripts/prepare.sh" build "$PREPARE"

@@ -3,7 +3,7 @@
 # Prints a table and writes its entries into .run/bench.json.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
-PREPARE=test
+PREPARE="test"
 # shellcheck source=scripts/bench-parts.sh
 . "$ROOT/scripts/bench-parts.sh"
 step "measuring"

@@ -4,7 +4,7 @@
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 rows=${1:-1000000}
-PREPARE=bench
+PREPARE="bench"
 # shellcheck source=scripts/bench-parts.sh
 . "$ROOT/scripts/bench-parts.sh"
 step "measuring with $rows rows"
