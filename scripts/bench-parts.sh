@@ -7,7 +7,7 @@
 python=$("$ROOT/scripts/venv.sh")
 open_run_dir
 out=$RUN/bench.json
-export RUN_DIR=$ROOT/.run/bench PGPORT_WANTED=${PGPORT_WANTED:-54700}
+export RUN_DIR=${BENCH_RUN_DIR:-$ROOT/.run/bench} PGPORT_WANTED=${PGPORT_WANTED:-54700}
 open_run_dir
 trap '"$ROOT/scripts/down.sh" >/dev/null 2>&1 || true' EXIT
 "$ROOT/scripts/apache-kafka.sh" start

@@ -54,6 +54,17 @@ struct First {
     useful: usize,
 }
 
+/// Where the memory for records that wait for a window is.
+#[derive(PartialEq, Eq)]
+enum Memory {
+    /// Some is free.
+    Free,
+    /// Used up, by this feed for one.
+    Own,
+    /// Used up by others.
+    Others,
+}
+
 /// Runs until the server stops, or until there is nothing to do.
 pub fn run(database: Oid, number: usize) {
     invalidation::watch_sources();
@@ -342,15 +353,17 @@ impl Worker {
         let mut busy = false;
         let mut index = 0;
         while index < self.feeds.len() {
-            let opens_at = self.feeds[index].tempo.opens_at();
-            if opens_at.is_some_and(|moment| moment > Instant::now()) {
+            let memory = self.memory_for(index);
+            let feed = &mut self.feeds[index];
+            if !feed.tempo.may_gather(memory != Memory::Others) {
                 index += 1;
                 continue;
             }
-            match self.feeds[index].take() {
-                Ok(None) => index += 1,
-                Ok(Some(batch)) => {
+            match feed.gather(memory == Memory::Own) {
+                Ok(false) => index += 1,
+                Ok(true) => {
                     busy = true;
+                    let batch = feed.take();
                     self.load_batch(index, &batch);
                     index += 1;
                 }
@@ -364,6 +377,19 @@ impl Worker {
         }
         self.drop_empty_feeds();
         busy
+    }
+
+    /// A quarter of the limit is for records that wait for a window. When it is used up, who has most of it loads at once.
+    fn memory_for(&self, index: usize) -> Memory {
+        let most = settings::memory_limit_bytes() / 4;
+        let gathered = self.feeds.iter().map(Feed::gathered_memory);
+        if gathered.sum::<usize>() < most {
+            Memory::Free
+        } else if self.feeds[index].gathered_memory() >= most / self.feeds.len() {
+            Memory::Own
+        } else {
+            Memory::Others
+        }
     }
 
     fn load_batch(&mut self, index: usize, batch: &Batch) {

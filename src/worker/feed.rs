@@ -413,19 +413,29 @@ impl Feed {
         self.source.access()
     }
 
-    /// What has arrived, within the batch limits; `None` if nothing.
-    pub fn take(&mut self) -> Result<Option<Batch>, Failure> {
+    /// Gathers what has arrived, within the batch limits; true if it shall be loaded now. `is_short`: there is no memory for more.
+    pub fn gather(&mut self, is_short: bool) -> Result<bool, Failure> {
         let (max_records, max_bytes) = self.tempo.limits();
-        let records = match self.reader.take(max_records, max_bytes) {
-            Ok(records) => records,
+        match self.reader.gather(max_records, max_bytes) {
+            Ok(mut gathered) => {
+                gathered.is_full |= is_short;
+                Ok(self.tempo.is_due(gathered) && !self.reader.gathered().is_empty())
+            }
             Err(error) => {
                 let what = format!("topic \"{}\"", self.topic);
-                return transaction(|| error::source(&what, &error).raise());
+                transaction(|| error::source(&what, &error).raise())
             }
-        };
-        if records.is_empty() {
-            return Ok(None);
         }
+    }
+
+    /// The memory of what was gathered.
+    pub fn gathered_memory(&self) -> usize {
+        self.reader.gathered().memory()
+    }
+
+    /// What was gathered.
+    pub fn take(&mut self) -> Batch {
+        let records = self.reader.take();
         let range = |(partition, start): (&i32, &i64)| {
             let end = self.reader.next_offset(*partition)?;
             (end > *start).then_some(PartitionRange {
@@ -435,10 +445,10 @@ impl Feed {
             })
         };
         let ranges = self.positions.iter().filter_map(range).collect();
-        Ok(Some(Batch {
+        Batch {
             records: std::rc::Rc::new(records),
             ranges,
-        }))
+        }
     }
 
     /// The members have the batch, which took them so long.

@@ -180,20 +180,23 @@ impl ShardFeed {
         self.stored.iter().map(|state| state.id.clone()).collect()
     }
 
-    /// What has arrived, within the batch limits; `None` if there is nothing to store.
-    pub fn take(&mut self) -> Result<Option<ShardBatch>, Failure> {
+    /// Gathers what has arrived, within the batch limits; what there is to store now, if there is. (The reader's memory bounds what is gathered.)
+    pub fn gather(&mut self) -> Result<Option<ShardBatch>, Failure> {
         let (max_records, max_bytes) = self.tempo.limits();
-        let records = match self.reader.take(max_records, max_bytes) {
-            Ok(records) => records,
+        let gathered = match self.reader.gather(max_records, max_bytes) {
+            Ok(gathered) => gathered,
             Err(error) => {
                 let what = format!("stream \"{}\"", self.stream);
                 return transaction(|| error::service(&what, &error).raise());
             }
         };
+        if !self.tempo.is_due(gathered) {
+            return Ok(None);
+        }
         let reached = self.reader.shards();
-        let has_news = !records.is_empty() || self.news(&reached).next().is_some();
+        let has_news = !self.reader.gathered().is_empty() || self.news(&reached).next().is_some();
         Ok(has_news.then(|| ShardBatch {
-            records: Rc::new(records),
+            records: Rc::new(self.reader.take()),
             reached,
         }))
     }

@@ -134,13 +134,12 @@ impl Worker {
         let mut index = 0;
         while index < self.streams.feeds.len() {
             let feed = &mut self.streams.feeds[index];
-            let opens_at = feed.tempo.opens_at();
-            if opens_at.is_some_and(|moment| moment > Instant::now()) {
+            if !feed.tempo.may_gather(true) {
                 index += 1;
                 continue;
             }
             let id = feed.mv_id;
-            let stays = match feed.take() {
+            let stays = match feed.gather() {
                 Ok(None) => true,
                 Ok(Some(batch)) => {
                     busy = true;

@@ -1,7 +1,10 @@
-//! How fast a feed goes: batches that do not take long, one commit a window, a view's own limits.
+//! How fast a feed goes: batches that do not take long, one commit a window while it is current, a view's own limits.
+//!
+//! A batch is loaded when its window opens, or before if it is full. So a view that is behind loads one full batch after the other, whatever its window.
 
 use crate::view::pace::Pace;
 use std::time::{Duration, Instant};
+use stream::Gathered;
 
 /// A batch that takes longer delays the worker's other views: the next ones are smaller.
 pub const LONG_BATCH: Duration = Duration::from_millis(250);
@@ -15,12 +18,16 @@ pub struct Tempo {
     pub pace: Pace,
     /// At most so many records go into a batch now: fewer when batches take long.
     pub most_records: usize,
+    /// Since when more has been waiting than goes into a batch.
+    pub behind_since: Option<Instant>,
     /// Into how many slices the view is cut.
     slices: u32,
     /// When a batch was last committed.
     last_commit: Option<Instant>,
     /// No batch before this moment, for a view with a rate limit.
     not_before: Option<Instant>,
+    /// Records and time of a batch that took long.
+    long: Option<(usize, Duration)>,
 }
 
 /// How many of these records would not have taken too long.
@@ -29,15 +36,21 @@ pub fn smaller(records: usize, took: Duration) -> usize {
     ((records as f64 * share) as usize).max(1)
 }
 
+fn has_passed(moment: Option<Instant>) -> bool {
+    moment.is_none_or(|moment| moment <= Instant::now())
+}
+
 impl Tempo {
     /// Of a feed that has not loaded anything yet; its view is cut into so many slices.
     pub fn new(pace: Pace, slices: u32) -> Tempo {
         Tempo {
             pace,
             most_records: FIRST_BATCH,
+            behind_since: None,
             slices,
             last_commit: None,
             not_before: None,
+            long: None,
         }
     }
 
@@ -46,7 +59,8 @@ impl Tempo {
         let (mut records, bytes) = self.pace.batch_limits();
         if let Some(rate) = self.rate() {
             // So that the records are spread over the second, ten batches of it are enough.
-            records = records.min((rate / 10.0).ceil() as usize);
+            let time = self.pace.commit_window().max(Duration::from_millis(100));
+            records = records.min((rate * time.as_secs_f64()).ceil() as usize);
         }
         (records.min(self.most_records), bytes)
     }
@@ -57,12 +71,32 @@ impl Tempo {
         Some(f64::from(limit) / f64::from(self.slices))
     }
 
-    /// When the next batch may be loaded. The first record after a pause is loaded at once, then there is a commit a window at most.
+    /// The first record after a pause is loaded at once, then there is a commit a window, as long as it holds a batch.
+    fn window_opens_at(&self) -> Option<Instant> {
+        self.last_commit
+            .map(|last| last + self.pace.commit_window())
+    }
+
+    /// When the next batch may be loaded if it is not full.
     pub fn opens_at(&self) -> Option<Instant> {
-        let window = self
-            .last_commit
-            .map(|last| last + self.pace.commit_window());
-        window.max(self.not_before)
+        self.window_opens_at().max(self.not_before)
+    }
+
+    /// May records be gathered now? For a window that is not open yet only if there may be a full batch, and memory for it.
+    pub fn may_gather(&self, has_memory: bool) -> bool {
+        let is_open = has_passed(self.window_opens_at());
+        has_passed(self.not_before) && (is_open || self.behind_since.is_some() && has_memory)
+    }
+
+    /// Shall what was gathered be loaded now, or may more join it until the window opens?
+    pub fn is_due(&mut self, gathered: Gathered) -> bool {
+        let is_open = has_passed(self.window_opens_at());
+        if gathered.has_more {
+            self.behind_since.get_or_insert_with(Instant::now);
+        } else if is_open {
+            self.behind_since = None;
+        }
+        gathered.is_full || is_open
     }
 
     /// So many records were loaded, which took so long.
@@ -78,9 +112,29 @@ impl Tempo {
             self.not_before = Some(from + Duration::from_secs_f64(records as f64 / rate));
         }
         if took > LONG_BATCH {
-            self.most_records = smaller(records, took);
+            self.most_records = self.fitting(records, took);
         } else if took < LONG_BATCH / 4 && records >= self.most_records {
             self.most_records = self.most_records.saturating_mul(2);
         }
+    }
+
+    /// After a batch that took long, how many records should go into the next one. A part of the time may be the same for any number of them (a slow
+    /// disk or replica, a trigger for each statement); two batches of different sizes tell. Fewer records would only add to it: then they get more.
+    fn fitting(&mut self, records: usize, took: Duration) -> usize {
+        let (known, time) = self.long.unwrap_or((0, Duration::ZERO));
+        let is_other = known == 0 || records * 3 < known * 2 || known * 3 < records * 2;
+        if is_other {
+            self.long = Some((records, took));
+        }
+        if known == 0 || !is_other {
+            return smaller(records, took);
+        }
+        let more = took.as_secs_f64() - time.as_secs_f64();
+        let of_record = more / (records as f64 - known as f64);
+        if of_record <= 0.0 {
+            return records * 2;
+        }
+        let fitting = LONG_BATCH.as_secs_f64() / of_record;
+        (fitting as usize).clamp(1, records * 2)
     }
 }

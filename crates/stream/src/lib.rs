@@ -41,7 +41,7 @@
 //! | [`Client::wake_fd`], [`Client::clear_wake`] | when to poll. After `clear_wake` poll *everything* that is under way |
 //! | [`Client::last_broker_error`] | the cause to show when nothing arrives |
 //! | [`Client::list_topics`], [`Client::describe_topic`], [`Client::list_offsets`] | requests: a [`Pending`] each, with a deadline |
-//! | [`Reader::take`], [`Records`] | the same, kept to be read more than once |
+//! | [`Reader::gather`], [`Reader::take`], [`Records`] | the same, kept to be read more than once |
 //! | [`Client::read`], [`Reader::next`], [`Reader::next_offset`] | half-open ranges of offsets, record by record |
 //! | [`Record`] | partition, offset, timestamp, key, value, headers, leader epoch |
 //! | [`Error`] | what went wrong; [`Error::is_transient`] says whether to try again |
@@ -66,7 +66,7 @@ pub use kafka::client::{
 };
 pub use kafka::config::Config;
 pub use kafka::partitions::PartitionRange;
-pub use kafka::reader::{Next, ReadOptions, Reader, Records};
+pub use kafka::reader::{Gathered, Next, ReadOptions, Reader, Records};
 pub use kafka::security::{
     ClientCertificate, FREE_PROPERTIES, Login, Pem, Refusal, Sasl, Security, Tls, parse_properties,
 };

@@ -232,7 +232,8 @@ fn a_reader_that_is_not_stopped_follows_a_split() {
     let mut counts: BTreeMap<String, usize> = BTreeMap::new();
     while counts.values().sum::<usize>() < 30 {
         assert!(Instant::now() < deadline, "{counts:?}");
-        let records = reader.take(4, u64::MAX).unwrap();
+        reader.gather(4, u64::MAX).unwrap();
+        let records = reader.take();
         for index in 0..records.len() {
             let record = records.get(index).unwrap();
             *counts.entry(record.shard_id().to_owned()).or_default() += 1;

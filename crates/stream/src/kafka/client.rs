@@ -1,6 +1,6 @@
 //! The client: one connection to a cluster, requests without waiting, and what the brokers complain about.
 
-use super::config::Config;
+use super::config::{Config, QueueLimit};
 use super::ffi::{self, Code, Failure, Handle, Queue};
 use super::partitions::PartitionRange;
 use super::reader::{ReadOptions, Reader};
@@ -42,6 +42,7 @@ pub struct Shared {
     trouble: RefCell<Option<Trouble>>,
     /// librdkafka keeps one position a partition, so a partition has one reader at a time.
     being_read: RefCell<HashSet<(String, i32)>>,
+    queue: QueueLimit,
     /// The client shows tokens, so what is not accepted is no password.
     uses_tokens: bool,
 }
@@ -118,6 +119,7 @@ impl Client {
                 main_queue,
                 trouble,
                 being_read,
+                queue: config.queue_limit(),
                 uses_tokens: matches!(config.security.sasl, Some(Sasl::Iam(_))),
             }),
         })
@@ -425,6 +427,11 @@ impl Shared {
         if let Some(trouble) = self.trouble.borrow_mut().as_mut() {
             trouble.refusal = None;
         }
+    }
+
+    /// How much each reader's queue holds.
+    pub(super) fn queue(&self) -> QueueLimit {
+        self.queue
     }
 
     /// Marks partitions as being read; an error if one is already.

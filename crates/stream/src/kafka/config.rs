@@ -21,6 +21,8 @@ pub struct Config {
     /// A quarter is for waiting records, a quarter for those being read, a sixteenth for each broker's answer as it
     /// arrives (compressed); the rest is for unpacking.
     pub memory_bytes: usize,
+    /// How many readers share the memory. Of several each has its part of an eighth for waiting records.
+    pub readers: usize,
     /// How long the broker holds back an answer when there is nothing to fetch, in milliseconds. Records never wait.
     pub fetch_wait_ms: u32,
 }
@@ -32,6 +34,7 @@ impl Default for Config {
             security: Security::default(),
             properties: Vec::new(),
             memory_bytes: 64 * MIB,
+            readers: 1,
             fetch_wait_ms: 50,
         }
     }
@@ -71,7 +74,7 @@ impl Config {
         let mut properties = fixed();
         properties.push(("bootstrap.servers", self.bootstrap_servers.clone()));
         properties.push(("fetch.wait.max.ms", self.fetch_wait_ms.to_string()));
-        properties.extend(memory(self.memory_bytes));
+        properties.extend(self.memory());
         properties.extend(self.security.to_properties());
         for (name, value) in &self.properties {
             if RESERVED.contains(&name.as_str()) {
@@ -119,28 +122,57 @@ fn fixed() -> Vec<(&'static str, String)> {
 }
 
 /// What a record in a queue costs beyond its value.
-const RECORD_OVERHEAD: usize = 512;
+pub(super) const RECORD_OVERHEAD: usize = 512;
 /// The largest answer of a broker that is believed. Smaller than what the first bytes of TLS or HTTP mean as a length,
 /// so that a wrong port is an error and not an allocation.
 const LARGEST_ANSWER: usize = 256 * MIB;
+/// With less than that in a queue a reader waits for the broker all the time.
+const SMALLEST_QUEUE: usize = 16 * KIB;
 
-/// librdkafka compares its limits with the queue that a partition's records go to, and ours all go to one: so these
-/// bound the sum. Each broker is asked for one more answer while the queue is below them.
-fn memory(bytes: usize) -> [(&'static str, String); 6] {
-    let bytes = bytes.clamp(MIB, 4096 * MIB);
-    let queue = bytes / 4;
-    let answer = (bytes / 16).min(32 * MIB);
-    [
-        ("queued.max.messages.kbytes", queue / KIB),
-        ("queued.min.messages", queue / RECORD_OVERHEAD),
-        ("fetch.max.bytes", answer),
-        // Of one partition. An answer is unpacked as a whole: the smaller it is, the less a well compressed one can grow.
-        ("fetch.message.max.bytes", (bytes / 64).min(MIB)),
-        ("receive.message.max.bytes", LARGEST_ANSWER),
-        // A limit for producers, but it must not exceed the answer's.
-        ("message.max.bytes", answer.min(MIB)),
-    ]
-    .map(|(name, value)| (name, value.to_string()))
+/// How much a reader's queue holds when its partitions are not fetched any more.
+#[derive(Clone, Copy)]
+pub(super) struct QueueLimit {
+    pub bytes: usize,
+    pub records: usize,
+}
+
+impl Config {
+    fn memory_bytes(&self) -> usize {
+        self.memory_bytes.clamp(MIB, 4096 * MIB)
+    }
+
+    /// librdkafka compares its limits with the queue that a partition's records go to, and all of a reader's go to one.
+    pub(super) fn queue_limit(&self) -> QueueLimit {
+        let bytes = match self.readers {
+            0 | 1 => self.memory_bytes() / 4,
+            several => (self.memory_bytes() / 8 / several).max(SMALLEST_QUEUE),
+        };
+        QueueLimit {
+            bytes,
+            records: bytes / RECORD_OVERHEAD,
+        }
+    }
+
+    /// Each broker is asked for one more answer while a queue is below its limits.
+    fn memory(&self) -> [(&'static str, String); 6] {
+        let (bytes, queue) = (self.memory_bytes(), self.queue_limit());
+        // An answer may all be one reader's.
+        let (answer, of_partition) = match self.readers {
+            0 | 1 => ((bytes / 16).min(32 * MIB), bytes / 64),
+            _ => (queue.bytes, queue.bytes / 2),
+        };
+        [
+            ("queued.max.messages.kbytes", queue.bytes / KIB),
+            ("queued.min.messages", queue.records),
+            ("fetch.max.bytes", answer),
+            // An answer is unpacked as a whole: the smaller it is, the less a well compressed one can grow.
+            ("fetch.message.max.bytes", of_partition.min(MIB)),
+            ("receive.message.max.bytes", LARGEST_ANSWER),
+            // A limit for producers, but it must not exceed the answer's.
+            ("message.max.bytes", answer.min(MIB)),
+        ]
+        .map(|(name, value)| (name, value.to_string()))
+    }
 }
 
 #[cfg(test)]

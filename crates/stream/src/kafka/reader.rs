@@ -3,6 +3,7 @@
 use super::client::{
     Client, Pending, TopicDescription, is_refusal, is_transient, is_unknown_topic, topic_name,
 };
+use super::config::RECORD_OVERHEAD;
 use super::ffi::{Batch, Code, Failure, Message, Queue, Topic};
 use super::partitions::{PartitionRange, Partitions};
 use crate::{Error, Record};
@@ -44,6 +45,14 @@ pub struct Records {
 }
 
 impl Records {
+    fn none(client: &Client) -> Records {
+        Records {
+            batch: Batch::new(0),
+            bytes: 0,
+            _client: client.share(),
+        }
+    }
+
     /// Number of records.
     pub fn len(&self) -> usize {
         self.batch.len()
@@ -59,10 +68,24 @@ impl Records {
         self.bytes
     }
 
+    /// What they take of memory, about.
+    pub fn memory(&self) -> usize {
+        self.bytes as usize + self.len() * RECORD_OVERHEAD
+    }
+
     /// One of them.
     pub fn get(&self, index: usize) -> Option<Record<'_>> {
         self.batch.get(index).map(Record)
     }
+}
+
+/// What [`Reader::gather`] has to say.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Gathered {
+    /// As many records or bytes as were asked for are there.
+    pub is_full: bool,
+    /// The client had fetched as much as it may: more waits, at the broker at least.
+    pub has_more: bool,
 }
 
 /// At most this many partitions are looked at when nothing has arrived; the others end by an event, a little later.
@@ -79,6 +102,8 @@ pub struct Reader {
     // In this order: messages, topic and queue go before the client.
     batch: Batch,
     at: usize,
+    /// For [`Reader::take`].
+    gathered: Records,
     topic: Topic,
     queue: Queue,
     partitions: Partitions,
@@ -115,6 +140,7 @@ impl Reader {
         let mut reader = Reader {
             batch: Batch::new(options.batch_records),
             at: 0,
+            gathered: Records::none(client),
             topic: Topic::new(handle, &name).map_err(refused)?,
             queue: handle.queue(),
             partitions,
@@ -181,24 +207,38 @@ impl Reader {
             .map_or(Next::Wait, |message| Next::Record(Record(message))))
     }
 
-    /// Takes what has arrived, up to so many records or bytes, to be read as often as needed. Never waits.
-    pub fn take(&mut self, max_records: usize, max_bytes: u64) -> Result<Records, Error> {
-        let mut records = Records {
-            batch: Batch::new(0),
-            bytes: 0,
-            _client: self.client.share(),
-        };
-        while records.len() < max_records && records.bytes < max_bytes {
-            let before = self.bytes;
+    /// Gathers what has arrived, until there are so many records or bytes, for [`Reader::take`]. Never waits.
+    pub fn gather(&mut self, max_records: usize, max_bytes: u64) -> Result<Gathered, Error> {
+        let before = (self.records, self.bytes);
+        let is_full = loop {
+            if self.gathered.len() >= max_records || self.gathered.bytes >= max_bytes {
+                break true;
+            }
+            let bytes = self.bytes;
             match self.next()? {
                 Next::Record(_) => {}
-                Next::Wait | Next::End => break,
+                Next::Wait | Next::End => break false,
             }
             // `next` has just passed it.
-            self.batch.move_to(self.at - 1, &mut records.batch);
-            records.bytes += self.bytes - before;
-        }
-        Ok(records)
+            self.batch.move_to(self.at - 1, &mut self.gathered.batch);
+            self.gathered.bytes += self.bytes - bytes;
+        };
+        let queue = self.client.shared().queue();
+        let (records, bytes) = (self.records - before.0, self.bytes - before.1);
+        Ok(Gathered {
+            is_full,
+            has_more: is_full || records >= queue.records as u64 || bytes >= queue.bytes as u64,
+        })
+    }
+
+    /// What was gathered, to be read as often as needed.
+    pub fn take(&mut self) -> Records {
+        std::mem::replace(&mut self.gathered, Records::none(&self.client))
+    }
+
+    /// What was gathered and not taken yet.
+    pub fn gathered(&self) -> &Records {
+        &self.gathered
     }
 
     /// Where to resume a partition: one past its last record so far, or its range's end once that is reached. None if

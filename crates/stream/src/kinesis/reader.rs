@@ -5,7 +5,7 @@ use super::limit;
 use super::position::{Position, SequenceNumber};
 use super::service::Service;
 use crate::wake::Wake;
-use crate::{Error, runtime};
+use crate::{Error, Gathered, runtime};
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, Sender, TryRecvError};
 use tokio::sync::Semaphore;
@@ -106,6 +106,7 @@ pub enum Next<'a> {
 }
 
 /// Records that were taken from a reader, to be read as often as needed.
+#[derive(Default)]
 pub struct Records {
     pages: Vec<Arc<Page>>,
     /// Page and place in it of each record.
@@ -114,6 +115,18 @@ pub struct Records {
 }
 
 impl Records {
+    fn push(&mut self, page: &Arc<Page>, place: u32, bytes: u64) {
+        if !self
+            .pages
+            .last()
+            .is_some_and(|last| Arc::ptr_eq(last, page))
+        {
+            self.pages.push(Arc::clone(page));
+        }
+        self.places.push((self.pages.len() as u32 - 1, place));
+        self.bytes += bytes;
+    }
+
     /// Number of records.
     pub fn len(&self) -> usize {
         self.places.len()
@@ -160,6 +173,8 @@ pub struct Reader {
     tasks: Vec<AbortHandle>,
     current: Option<Arc<Page>>,
     at: usize,
+    /// For [`Reader::take`].
+    gathered: Records,
     records: u64,
     bytes: u64,
     answers: u64,
@@ -187,6 +202,7 @@ impl Reader {
             tasks: Vec::new(),
             current: None,
             at: 0,
+            gathered: Records::default(),
             records: 0,
             bytes: 0,
             answers: 0,
@@ -321,33 +337,36 @@ impl Reader {
             .all(|slot| slot.is_done || !slot.is_started)
     }
 
-    /// Takes what has arrived, up to so many records or bytes, to be read as often as needed. Never waits.
-    pub fn take(&mut self, max_records: usize, max_bytes: u64) -> Result<Records, Error> {
-        let mut records = Records {
-            pages: Vec::new(),
-            places: Vec::new(),
-            bytes: 0,
-        };
-        while records.len() < max_records && records.bytes < max_bytes {
+    /// Gathers what has arrived, until there are so many records or bytes, for [`Reader::take`]. Never waits.
+    pub fn gather(&mut self, max_records: usize, max_bytes: u64) -> Result<Gathered, Error> {
+        let is_full = loop {
+            if self.gathered.len() >= max_records || self.gathered.bytes >= max_bytes {
+                break true;
+            }
             let before = self.bytes;
             if !matches!(self.next()?, Next::Record(_)) {
-                break;
+                break false;
             }
-            records.bytes += self.bytes - before;
             if let Some(page) = &self.current {
-                if !records
-                    .pages
-                    .last()
-                    .is_some_and(|last| Arc::ptr_eq(last, page))
-                {
-                    records.pages.push(Arc::clone(page));
-                }
-                records
-                    .places
-                    .push((records.pages.len() as u32 - 1, self.at as u32 - 1));
+                let bytes = self.bytes - before;
+                self.gathered.push(page, self.at as u32 - 1, bytes);
             }
-        }
-        Ok(records)
+        };
+        let is_behind = |slot: &Slot| slot.state.behind_ms > Some(0);
+        Ok(Gathered {
+            is_full,
+            has_more: is_full || self.slots.iter().any(is_behind),
+        })
+    }
+
+    /// What was gathered, to be read as often as needed.
+    pub fn take(&mut self) -> Records {
+        std::mem::take(&mut self.gathered)
+    }
+
+    /// What was gathered and not taken yet.
+    pub fn gathered(&self) -> &Records {
+        &self.gathered
     }
 
     /// All shards: those that were given, in their order, then children that came up.
