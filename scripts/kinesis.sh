@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# The Kinesis emulator (npm's kinesis-local): kinesis.sh fetch|start|stop|samples. Its streams live in memory.
+# The Kinesis emulator (npm's kinesis-local): kinesis.sh fetch|start|stop|samples|producer. Its streams live in memory.
+# Producer fetches Amazon's producer library; $RUN/kinesis.producer is the directory of its jars and of our program.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 open_run_dir
@@ -30,10 +31,11 @@ start() {
   fetch
   step "starting the Kinesis emulator"
   free_port 4567 >"$RUN/kinesis.port"
+  free_port $(($(cat "$RUN/kinesis.port") + 1)) >"$RUN/kinesis.tls-port"
   # It reads its own configuration from where it stands.
   (
     cd "$(dirname "$program")"
-    KINESIS_MOCK_PLAIN_PORT=$(cat "$RUN/kinesis.port") KINESIS_MOCK_TLS_PORT=$(free_port $(($(cat "$RUN/kinesis.port") + 1))) \
+    KINESIS_MOCK_PLAIN_PORT=$(cat "$RUN/kinesis.port") KINESIS_MOCK_TLS_PORT=$(cat "$RUN/kinesis.tls-port") \
       SHARD_LIMIT=10000 LOG_LEVEL=WARN AWS_REGION=us-east-1 exec setsid node "$program" >"$log" 2>&1 </dev/null
   ) &
   echo $! >"$pid_file"
@@ -46,10 +48,27 @@ stop() {
   rm -f "$RUN/kinesis.endpoint"
 }
 
+producer() {
+  local jars=$CARGO_TARGET_DIR/kinesis-producer pom=$ROOT/tests/kinesis/pom.xml source=$ROOT/tests/kinesis/AggregatingProducer.java
+  if [ "$(cat "$jars/complete" 2>/dev/null)" != "$(cat "$pom" "$source" | cksum)" ]; then
+    step "fetching Amazon's producer library from Maven Central"
+    rm -rf "$jars"
+    mkdir -p "$jars/tmp"
+    mvn -q -B -f "$pom" "org.apache.maven.plugins:maven-dependency-plugin:$MAVEN_DEPENDENCY_PLUGIN:copy-dependencies" \
+      -DoutputDirectory="$jars" -DincludeScope=runtime >"$RUN/log/maven-kinesis.log" 2>&1 ||
+      { tail -n 20 "$RUN/log/maven-kinesis.log" >&2; die "Maven could not fetch Amazon's producer library"; }
+    # Eclipse's compiler is among the jars, so a JRE is enough.
+    java -cp "$jars/*" org.eclipse.jdt.internal.compiler.batch.Main -17 -d "$jars" -cp "$(echo "$jars"/*.jar | tr ' ' ':')" "$source"
+    cat "$pom" "$source" | cksum >"$jars/complete"
+  fi
+  echo "$jars" >"$RUN/kinesis.producer"
+}
+
 case ${1:-} in
   fetch) fetch ;;
   start) start ;;
   stop) stop ;;
   samples) node "$ROOT/tests/kinesis/samples.mjs" "$(cat "$RUN/kinesis.endpoint")" ;;
-  *) die "usage: kinesis.sh fetch|start|stop|samples" ;;
+  producer) producer ;;
+  *) die "usage: kinesis.sh fetch|start|stop|samples|producer" ;;
 esac

@@ -87,7 +87,7 @@ count_e2e_apache() { count_e2e "$1"; }
 count_e2e_kinesis() { count_e2e "$1"; }
 need_e2e_embedded() { need_extension; need_cluster; need_embedded; }
 need_e2e_apache() { need_extension; need_cluster; need_apache; }
-need_e2e_kinesis() { need_extension; need_cluster; need_kinesis; }
+need_e2e_kinesis() { need_extension; need_cluster; need_kinesis; need_producer; }
 
 # On an Apache Kafka and a cluster of its own. Longer by hand: make chaos ROUNDS=300.
 suite_chaos() { CHAOS_RUN_DIR=$RUN/chaos "$ROOT/scripts/chaos.sh" 30; }
@@ -107,6 +107,7 @@ need_extension() { need_file sql/load-order; }
 need_cluster() { [ -z "${problem[cluster]:-}" ] || echo "${problem[cluster]}"; }
 need_embedded() { [ -z "${problem[embedded]:-}" ] || echo "${problem[embedded]}"; }
 need_kinesis() { [ -z "${problem[kinesis]:-}" ] || echo "${problem[kinesis]}"; }
+need_producer() { [ -z "${problem[producer]:-}" ] || echo "${problem[producer]}"; }
 need_apache() { [ -z "${problem[apache]:-}" ] || echo "${problem[apache]}"; }
 python() { "$ROOT/scripts/venv.sh"; }
 
@@ -127,6 +128,7 @@ stop_parts() {
 "$ROOT/scripts/build.sh"
 trap stop_parts EXIT
 if wanted '(crates|kinesis|docs)'; then part kinesis "$ROOT/scripts/kinesis.sh" start; fi
+if wanted e2e_kinesis; then part producer "$ROOT/scripts/kinesis.sh" producer; fi
 if wanted '(pg_regress|isolation|e2e|docs)'; then
   part embedded "$ROOT/scripts/embedded-kafka.sh" start
   echo embedded >"$RUN/broker"

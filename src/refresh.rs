@@ -17,7 +17,7 @@ use crate::pg::query::Query;
 use crate::pg::relation::{self, LockMode, Oid};
 use crate::pg::{background, execute, guard, report, shared, spi, time};
 use crate::scan::column::{timestamp_type_letter, to_timestamp};
-use crate::scan::job::{self, Input, Job, Limits, Outcome, Progress, Running};
+use crate::scan::job::{self, Input, Job, Limits, Outcome, Progress, Running, SkipReason};
 use crate::source::{Source, Stream};
 use crate::view::{check, definition, owned};
 use crate::{error, kinesis, scan, settings};
@@ -300,10 +300,9 @@ fn skipped_records(outcome: &Outcome, limit: u64) -> impl Iterator<Item = Failur
         position: record.position.clone(),
         timestamp_type: timestamp_type_letter(record.timestamp.map(|(kind, _)| kind)),
         timestamp: record.timestamp.and_then(|(_, time)| to_timestamp(time)),
-        reason: Reason::TooLarge {
-            part: record.part,
-            bytes: record.bytes,
-            limit,
+        reason: match record.reason {
+            SkipReason::TooLarge(part, bytes) => Reason::TooLarge { part, bytes, limit },
+            SkipReason::OtherShard => Reason::OtherShard,
         },
     })
 }

@@ -76,7 +76,8 @@ CREATE PROCEDURE redshift.create_external_schema(
     ca text DEFAULT NULL,
     ca_file text DEFAULT NULL,
     verify_hostname boolean DEFAULT NULL,
-    client_properties text DEFAULT NULL
+    client_properties text DEFAULT NULL,
+    deaggregate text DEFAULT NULL
 ) LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -97,11 +98,11 @@ BEGIN
            OR authentication <> 'none' THEN
             RAISE EXCEPTION 'uri, topics, authentication and what belongs to it are options of Kafka'
                 USING ERRCODE = 'invalid_parameter_value',
-                      HINT = 'Kinesis takes region, iam_role, external_id, endpoint_url, streams and preview_columns.';
+                      HINT = 'Kinesis takes region, iam_role, external_id, endpoint_url, streams, preview_columns and deaggregate.';
         END IF;
         authentication := NULL;
-    ELSIF streams IS NOT NULL OR preview_columns THEN
-        RAISE EXCEPTION 'streams and preview_columns are options of Kinesis'
+    ELSIF streams IS NOT NULL OR preview_columns OR deaggregate IS NOT NULL THEN
+        RAISE EXCEPTION 'streams, preview_columns and deaggregate are options of Kinesis'
             USING ERRCODE = 'invalid_parameter_value', HINT = 'Kafka takes uri, authentication and topics.';
     ELSIF uri IS NULL AND cluster_arn IS NULL THEN
         RAISE EXCEPTION 'an external schema needs the uri of the Kafka cluster'
@@ -117,7 +118,7 @@ BEGIN
                  ('authentication_arn', authentication_arn), ('topics', topics), ('tls', tls::text), ('ca', ca), ('ca_file', ca_file),
                  ('verify_hostname', verify_hostname::text), ('client_properties', client_properties), ('region', region), ('iam_role', iam_role),
                  ('external_id', external_id), ('endpoint_url', endpoint_url), ('streams', streams),
-                 ('preview_columns', CASE WHEN preview_columns THEN 'true' END)) AS o (name, value)
+                 ('preview_columns', CASE WHEN preview_columns THEN 'true' END), ('deaggregate', lower(deaggregate))) AS o (name, value)
     WHERE o.value IS NOT NULL;
     EXECUTE format('CREATE SCHEMA %I', create_external_schema.name);
     EXECUTE format('CREATE SERVER %I TYPE %L FOREIGN DATA WRAPPER redshift_streaming %s', create_external_schema.name, source, coalesce(options, ''));
@@ -138,5 +139,5 @@ BEGIN
     END IF;
     CALL redshift.sync_external_schema(create_external_schema.name);
 END $$;
-COMMENT ON PROCEDURE redshift.create_external_schema(text, text, text, text, text, boolean, text, text, text, text, boolean, text, text, text, text, boolean, text, text, boolean, text)
+COMMENT ON PROCEDURE redshift.create_external_schema(text, text, text, text, text, boolean, text, text, text, text, boolean, text, text, text, text, boolean, text, text, boolean, text, text)
     IS 'Redshift''s CREATE EXTERNAL SCHEMA .. FROM KAFKA, MSK or KINESIS: schema, foreign server and a foreign table for each topic or stream';

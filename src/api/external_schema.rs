@@ -2,12 +2,13 @@
 
 use crate::pg::foreign::{self, Server};
 use crate::pg::relation;
-use crate::scan::column::{COLUMNS, KINESIS_COLUMNS};
+use crate::scan::column::{COLUMNS, Column, KINESIS_COLUMNS};
 use crate::source::Source;
 use crate::{error, kinesis, pg, settings};
 use pgrx::spi::{quote_identifier, quote_literal};
 use std::collections::HashMap;
 use stream::Client;
+use stream::kinesis::Deaggregate;
 
 /// The longest identifier, in bytes (NAMEDATALEN - 1).
 const MAX_NAME_BYTES: usize = 63;
@@ -114,11 +115,19 @@ fn create_table(server: &Server, topic: &str, name: &str) -> String {
     };
     let of_kinesis = kinesis::source::Source::is_of(server);
     let columns: Vec<String> = if of_kinesis {
-        let has_preview =
-            kinesis::source::Source::of_server(server, relation::current_user()).preview_columns;
-        let name = |name, preview| if has_preview { preview } else { name };
+        let source = kinesis::source::Source::of_server(server, relation::current_user());
+        let name = |name, preview| {
+            if source.preview_columns {
+                preview
+            } else {
+                name
+            }
+        };
+        let is_there =
+            |of: Column| of != Column::SubSequenceNumber || source.deaggregate != Deaggregate::Off;
         let columns = KINESIS_COLUMNS.iter();
         columns
+            .filter(|(.., of)| is_there(*of))
             .map(|(ga, preview, kind, _)| column(name(ga, preview), kind))
             .collect()
     } else {

@@ -22,7 +22,7 @@ pub enum OptionsOf {
 }
 
 /// Of Kafka, of both, of Kinesis.
-const SERVER: [&str; 17] = [
+const SERVER: [&str; 18] = [
     "uri",
     "cluster_arn",
     "authentication",
@@ -40,6 +40,7 @@ const SERVER: [&str; 17] = [
     "endpoint_url",
     "streams",
     "preview_columns",
+    "deaggregate",
 ];
 const MAPPING: [&str; 10] = [
     "user",
@@ -128,6 +129,7 @@ fn wrong(name: &str, value: &str) -> Option<&'static str> {
             (!value.trim().is_empty(), "a name")
         }
         "preview_columns" => (matches!(value, "true" | "false"), "true, false"),
+        "deaggregate" => (matches!(value, "off" | "on" | "all"), "off, on, all"),
         "endpoint_url" => (
             value.starts_with("https://") || value.starts_with("http://"),
             "https://host[:port], http://host[:port]",

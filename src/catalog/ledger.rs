@@ -98,6 +98,8 @@ pub enum Reason {
         /// What arrived after it is still there, as text.
         until: String,
     },
+    /// An aggregated record with user records of another shard.
+    OtherShard,
 }
 
 impl Reason {
@@ -108,6 +110,7 @@ impl Reason {
             Reason::Recreated => 3,
             Reason::Truncated { .. } => 4,
             Reason::Expired { .. } => 5,
+            Reason::OtherShard => 6,
         }
     }
 
@@ -137,6 +140,10 @@ impl Reason {
                 format!(
                     "Records that arrived between {from} and {until} may have expired before they were loaded."
                 )
+            }
+            Reason::OtherShard => {
+                "The aggregated record has user records of another shard: its producer writes them again, where they belong. deaggregate 'all' loads them here."
+                    .to_owned()
             }
         }
     }

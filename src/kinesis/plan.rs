@@ -78,6 +78,7 @@ pub fn plan(
             parents: shard.parents.clone(),
             from,
             is_closed: shard.last.is_some(),
+            hash_keys: shard.hash_keys,
         });
     }
     plan

@@ -25,6 +25,7 @@ pub fn run(run: &Run, locked: &Locked, source: &Source, stream: &str) -> Summary
         let options = ReadOptions {
             until: Until::Parity(began),
             page_records: None,
+            deaggregate: source.deaggregate,
         };
         let reader = client
             .read(stream, plan.shards.clone(), &options)

@@ -8,7 +8,7 @@ use crate::source::{Stream, option};
 use crate::{error, settings};
 use std::time::{Duration, Instant};
 use stream::aws::Identity;
-use stream::kinesis::{Client, Config, Pending, StreamDescription};
+use stream::kinesis::{Client, Config, Deaggregate, Pending, StreamDescription};
 
 /// Where an external schema's streams are.
 pub struct Source {
@@ -18,6 +18,8 @@ pub struct Source {
     pub streams: Option<String>,
     /// Columns have the names of Redshift's preview.
     pub preview_columns: bool,
+    /// What becomes of records that Amazon's producer library aggregated.
+    pub deaggregate: Deaggregate,
     identity: Identity,
     endpoint_url: Option<String>,
 }
@@ -30,6 +32,11 @@ impl Source {
             server_name: server.name.clone(),
             streams: of("streams"),
             preview_columns: of("preview_columns").is_some_and(|value| value == "true"),
+            deaggregate: match of("deaggregate").as_deref() {
+                Some("on") => Deaggregate::On,
+                Some("all") => Deaggregate::All,
+                _ => Deaggregate::Off,
+            },
             identity: Access::of(server, user).identity(),
             endpoint_url: of("endpoint_url").or_else(settings::aws_endpoint_url),
         }
@@ -56,11 +63,6 @@ impl Source {
         let place = self.endpoint_url.as_ref().or(self.identity.region.as_ref());
         let place = place.map_or("Kinesis", String::as_str);
         format!("external schema \"{}\" ({place})", self.server_name)
-    }
-
-    /// Tells clients of different sources apart.
-    pub fn place(&self) -> String {
-        format!("{:?} {:?}", self.endpoint_url, self.identity)
     }
 
     /// A new client that buffers at most `memory_bytes`. Nothing is asked yet.

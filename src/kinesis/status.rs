@@ -7,7 +7,8 @@ use crate::scan::column::to_timestamp;
 use crate::settings;
 use std::time::Instant;
 use stream::kinesis::{
-    Client, Next, Position, ReadOptions, ShardStart, StreamDescription, Until, now_ms,
+    Client, Deaggregate, HashKeys, Next, Position, ReadOptions, ShardStart, StreamDescription,
+    Until, now_ms,
 };
 
 /// The newest record is looked for in this time: a stream tells it only to who reads up to it.
@@ -48,10 +49,12 @@ pub fn lag(
         parents: Vec::new(),
         from,
         is_closed: false,
+        hash_keys: HashKeys::ALL,
     };
     let options = ReadOptions {
         until: Until::Parity(i64::MAX),
         page_records: Some(1),
+        deaggregate: Deaggregate::Off,
     };
     let shards = positions.into_iter().map(start).collect();
     let Ok(mut reader) = client.read(stream, shards, &options) else {
@@ -97,10 +100,12 @@ fn newest_times(client: &Client, stream: &StreamDescription) -> Vec<Option<i64>>
         parents: Vec::new(),
         from: Position::Time(now - WINDOW_MS),
         is_closed: false,
+        hash_keys: HashKeys::ALL,
     };
     let options = ReadOptions {
         until: Until::Parity(now),
         page_records: None,
+        deaggregate: Deaggregate::Off,
     };
     let shards = stream.shards.iter().map(start).collect();
     let Ok(mut reader) = client.read(&stream.name, shards, &options) else {

@@ -33,6 +33,8 @@ pub enum Column {
     SequenceNumber,
     /// `kinesis_data varbyte`
     Data,
+    /// `sub_sequence_number bigint`: the place among the user records of an aggregated record; ours, 0 for any other record, as in KCL
+    SubSequenceNumber,
     /// `refresh_time timestamp`, UTC: when the refresh (or the query) began
     RefreshTime,
 }
@@ -61,8 +63,9 @@ pub const COLUMNS: [(&str, &str, Column); 8] = [
     ),
 ];
 
-/// The same of a stream of Kinesis, with the name that the column had in Redshift's preview.
-pub const KINESIS_COLUMNS: [(&str, &str, &str, Column); 6] = [
+/// The same of a stream of Kinesis, with the name that the column had in Redshift's preview. The last one is there only where aggregated records are
+/// taken apart.
+pub const KINESIS_COLUMNS: [(&str, &str, &str, Column); 7] = [
     (
         "approximate_arrival_timestamp",
         "approximatearrivaltimestamp",
@@ -89,6 +92,12 @@ pub const KINESIS_COLUMNS: [(&str, &str, &str, Column); 6] = [
         Column::RefreshTime,
     ),
     ("kinesis_data", "data", "varbyte", Column::Data),
+    (
+        "sub_sequence_number",
+        "subsequencenumber",
+        "bigint",
+        Column::SubSequenceNumber,
+    ),
 ];
 
 impl Column {
@@ -228,6 +237,10 @@ impl RowFiller {
                 Column::ShardId => row.set_bytes(attribute, &padded(record.shard_id())),
                 Column::SequenceNumber => row.set_bytes(attribute, number.as_bytes()),
                 Column::Data => row.set_bytes(attribute, data),
+                Column::SubSequenceNumber => {
+                    let number = record.sub_sequence_number().unwrap_or(0);
+                    row.set_i64(attribute, i64::from(number));
+                }
                 Column::RefreshTime => row.set_i64(attribute, self.refresh_time),
                 _ => {}
             }

@@ -77,7 +77,7 @@ pub struct Progress {
     pub scanned: i64,
     /// Records that the definition's WHERE dropped.
     pub filtered: i64,
-    /// Records too large to load.
+    /// Records that were not loaded.
     pub skipped: i64,
     /// Bytes of keys and values.
     pub bytes: i64,
@@ -98,7 +98,7 @@ impl Progress {
     }
 }
 
-/// A record that was too large to load.
+/// A record that was not loaded.
 pub struct SkippedRecord {
     /// The partition or shard.
     pub partition: String,
@@ -106,10 +106,17 @@ pub struct SkippedRecord {
     pub position: String,
     /// Its time and who set it.
     pub timestamp: Option<(TimestampType, i64)>,
-    /// The length of what was too long, in bytes.
-    pub bytes: u64,
-    /// What was too long: `key` or `value`.
-    pub part: &'static str,
+    /// Why.
+    pub reason: SkipReason,
+}
+
+/// Why a record was not loaded.
+#[derive(Clone, Copy)]
+pub enum SkipReason {
+    /// Its `key` or its `value` has so many bytes.
+    TooLarge(&'static str, u64),
+    /// User records of which one belongs to another shard.
+    OtherShard,
 }
 
 thread_local! {

@@ -15,7 +15,7 @@ use crate::source::{Source, Watermarks};
 use crate::{error, settings};
 use bounds::Bounds;
 use column::{Column, RowFiller, to_milliseconds};
-use job::{Input, Job, MAX_LISTED_SKIPS, Outcome, Progress, SkippedRecord};
+use job::{Input, Job, MAX_LISTED_SKIPS, Outcome, Progress, SkipReason, SkippedRecord};
 use std::cell::Cell;
 use std::ffi::CStr;
 use std::rc::Rc;
@@ -375,17 +375,16 @@ impl Refresh {
         }
         progress.skipped += 1;
         if self.skipped.len() < MAX_LISTED_SKIPS {
-            let (bytes, part) = if value > limit {
-                (value, "value")
+            let reason = if value > limit {
+                SkipReason::TooLarge("value", value)
             } else {
-                (key, "key")
+                SkipReason::TooLarge("key", key)
             };
             self.skipped.push(SkippedRecord {
                 partition: partition.to_string(),
                 position: offset.to_string(),
                 timestamp,
-                bytes,
-                part,
+                reason,
             });
         }
         false

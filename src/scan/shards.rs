@@ -5,7 +5,9 @@
 use super::CurrentRecord;
 use super::bounds::Bounds;
 use super::column::{Column, RowFiller, to_milliseconds};
-use super::job::{self, Input, Job, Limits, MAX_LISTED_SKIPS, Outcome, Progress, SkippedRecord};
+use super::job::{
+    self, Input, Job, Limits, MAX_LISTED_SKIPS, Outcome, Progress, SkipReason, SkippedRecord,
+};
 use crate::kinesis::source::Source;
 use crate::pg::relation::Oid;
 use crate::pg::tuple::RowWriter;
@@ -14,6 +16,7 @@ use crate::source::Stream;
 use crate::{error, settings};
 use std::cell::RefCell;
 use std::ffi::CStr;
+use std::fmt::Write;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 use stream::TimestampType;
@@ -60,6 +63,9 @@ fn remember(record: &Record) {
         shard.push_str(record.shard_id());
         number.clear();
         number.push_str(record.sequence_number());
+        if let Some(user) = record.sub_sequence_number() {
+            let _ = write!(number, ", user record {user}");
+        }
         super::work_on(Some(CurrentRecord::Shard(recent.next)));
         recent.next += 1;
     });
@@ -157,7 +163,10 @@ impl ShardScan {
         }
         let mut silence: Option<(u64, Instant)> = None;
         loop {
+            // An aggregated record is loaded whole, since the position can only be before or behind it.
+            let is_within = matches!(open, Open::Read(reader, _) if reader.is_within_record());
             if let Some(refresh) = &mut self.refresh
+                && !is_within
                 && refresh.reached_limit()
             {
                 return false;
@@ -177,9 +186,11 @@ impl ShardScan {
             };
             match next {
                 Next::Record(record) => {
-                    if let Some(refresh) = &mut self.refresh
-                        && !refresh.accept(&record)
-                    {
+                    let is_wanted = match &mut self.refresh {
+                        Some(refresh) => refresh.accept(&record),
+                        None => !record.is_of_other_shard(),
+                    };
+                    if !is_wanted {
                         continue;
                     }
                     self.filler.fill_shard_record(&record, row);
@@ -283,22 +294,25 @@ impl Refresh {
         self.stopped_early
     }
 
-    /// Counts a record; false if it is too large to load.
+    /// Counts a record; false if it is not to be loaded.
     fn accept(&mut self, record: &Record) -> bool {
         remember(record);
         self.current = record.shard();
         if self.progress.len() <= self.current {
             self.progress.resize(self.current + 1, Progress::default());
         }
-        let data = record.data().len() as u64;
-        let bytes = data + record.partition_key().map_or(0, str::len) as u64;
+        let (data, bytes) = (record.data().len() as u64, record.bytes());
         self.scanned += 1;
         self.bytes += bytes;
         let progress = &mut self.progress[self.current];
         progress.count(bytes, record.arrival_ms());
-        if data <= self.limits.max_record_bytes {
+        let reason = if record.is_of_other_shard() {
+            SkipReason::OtherShard
+        } else if data > self.limits.max_record_bytes {
+            SkipReason::TooLarge("value", data)
+        } else {
             return true;
-        }
+        };
         progress.skipped += 1;
         if self.skipped.len() < MAX_LISTED_SKIPS {
             self.skipped.push(SkippedRecord {
@@ -307,8 +321,7 @@ impl Refresh {
                 timestamp: record
                     .arrival_ms()
                     .map(|time| (TimestampType::LogAppend, time)),
-                bytes: data,
-                part: "value",
+                reason,
             });
         }
         false
@@ -341,11 +354,13 @@ fn peek(table: Oid, user: Oid, limit: u64, bounds: &Bounds) -> Open {
             parents: Vec::new(),
             from: from.clone(),
             is_closed: shard.last.is_some(),
+            hash_keys: shard.hash_keys,
         })
         .collect();
     let options = ReadOptions {
         until: Until::Parity(now_ms()),
         page_records: few.then_some(limit as u32),
+        deaggregate: source.deaggregate,
     };
     let reader = client
         .read(&stream, shards, &options)

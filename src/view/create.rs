@@ -12,6 +12,7 @@ use crate::pg::relation::{self, LockMode, Oid};
 use crate::pg::report::{Report, sqlstate};
 use crate::source::Stream;
 use pgrx::spi::{quote_identifier, quote_literal, quote_qualified_identifier};
+use stream::kinesis::Deaggregate;
 
 pub use super::options::is_ours as is_view_option;
 
@@ -147,25 +148,34 @@ fn create_offset_index(table: Oid, columns: &[OutputColumn], kind: OffsetIndex, 
             .map(|column| &column.name)
     };
     let name = relation::qualified_name(table).unwrap_or_default();
-    let (part, place) = match of {
-        Stream::Topic(..) => ("kafka_partition", "kafka_offset"),
-        Stream::Kinesis(source, _) if source.preview_columns => ("shardid", "sequencenumber"),
-        Stream::Kinesis(..) => ("shard_id", "sequence_number"),
+    let places: &[&str] = match of {
+        Stream::Topic(..) => &["kafka_partition", "kafka_offset"],
+        Stream::Kinesis(source, _) => {
+            let places: &[&str] = if source.preview_columns {
+                &["shardid", "sequencenumber", "subsequencenumber"]
+            } else {
+                &["shard_id", "sequence_number", "sub_sequence_number"]
+            };
+            // Without user records two columns are the whole place of a row.
+            &places[..if source.deaggregate == Deaggregate::Off {
+                2
+            } else {
+                3
+            }]
+        }
     };
-    let (Some(partition), Some(offset)) = (passed_on(part), passed_on(place)) else {
+    let columns: Option<Vec<&String>> = places.iter().copied().map(passed_on).collect();
+    let Some(columns) = columns else {
         Report::new(
             sqlstate::SUCCESSFUL_COMPLETION,
-            format!("materialized view {name} does not keep {part} and {place}"),
+            format!("materialized view {name} does not keep {}", places.join(" and ")),
         )
         .detail("Its rows cannot be traced to their records, and queries cannot find what is new since they last looked.")
         .notice();
         return;
     };
-    let columns = format!(
-        "({}, {})",
-        quote_identifier(partition),
-        quote_identifier(offset)
-    );
+    let columns: Vec<String> = columns.into_iter().map(quote_identifier).collect();
+    let columns = format!("({})", columns.join(", "));
     match kind {
         OffsetIndex::Brin => {
             execute::subcommand(&format!("CREATE INDEX ON {name} USING brin {columns}"))

@@ -88,6 +88,7 @@ impl ShardOpening {
         let options = ReadOptions {
             until: Until::Stopped,
             page_records: None,
+            deaggregate: self.source.deaggregate,
         };
         let reader = match self
             .client

@@ -8,8 +8,8 @@ use std::future::Future;
 use std::time::{Duration, Instant};
 use stream::aws::Identity;
 use stream::kinesis::{
-    Client, Config, Next, Pending, Position, ReadOptions, Reader, ShardStart, StreamDescription,
-    Until, now_ms,
+    Client, Config, Deaggregate, HashKeys, Next, Pending, Position, ReadOptions, Reader,
+    ShardStart, StreamDescription, Until, now_ms,
 };
 
 const TIMEOUT: Duration = Duration::from_secs(20);
@@ -112,6 +112,7 @@ fn starts(stream: &StreamDescription) -> Vec<ShardStart> {
         parents: shard.parents.clone(),
         from: Position::Horizon,
         is_closed: shard.last.is_some(),
+        hash_keys: shard.hash_keys,
     };
     stream.shards.iter().map(start).collect()
 }
@@ -162,6 +163,7 @@ fn children_come_after_their_parents_and_nothing_twice() {
     let options = ReadOptions {
         until: Until::Parity(now_ms()),
         page_records: Some(7),
+        deaggregate: Deaggregate::Off,
     };
     // Only the parents are given: the child comes up by itself.
     let parents: Vec<ShardStart> = starts(&description).into_iter().take(2).collect();
@@ -189,6 +191,7 @@ fn children_come_after_their_parents_and_nothing_twice() {
             parents: state.parents.clone(),
             from: state.position.clone(),
             is_closed: false,
+            hash_keys: HashKeys::ALL,
         })
         .collect()
     };
@@ -196,6 +199,7 @@ fn children_come_after_their_parents_and_nothing_twice() {
     let options = ReadOptions {
         until: Until::Parity(now_ms()),
         page_records: None,
+        deaggregate: Deaggregate::Off,
     };
     let mut reader = client.read(&name, resume(&states), &options).unwrap();
     let found: Vec<String> = read_all(&client, &mut reader)
@@ -215,6 +219,7 @@ fn a_reader_that_is_not_stopped_follows_a_split() {
     let options = ReadOptions {
         until: Until::Stopped,
         page_records: None,
+        deaggregate: Deaggregate::Off,
     };
     let mut reader = client.read(&name, starts(&description), &options).unwrap();
     stage.put(&name, &texts("a", 10));

@@ -1,5 +1,6 @@
 //! The client: requests without waiting, and readers.
 
+use super::aggregate::HashKeys;
 use super::config::Config;
 use super::reader::{ReadOptions, Reader, ShardStart};
 use super::service::Service;
@@ -44,6 +45,8 @@ pub struct Shard {
     pub first: String,
     /// Its last one, once it is closed.
     pub last: Option<String>,
+    /// The keys whose records it has.
+    pub hash_keys: HashKeys,
 }
 
 impl Client {
@@ -132,6 +135,7 @@ async fn describe(
         shards.extend(page.into_iter().map(|shard| {
             let parents = [shard.parent_shard_id, shard.adjacent_parent_shard_id];
             let range = shard.sequence_number_range;
+            let hash_keys = HashKeys::of(shard.hash_key_range);
             Shard {
                 id: shard.shard_id,
                 parents: parents.into_iter().flatten().collect(),
@@ -140,6 +144,7 @@ async fn describe(
                     .map(|range| range.starting_sequence_number.clone())
                     .unwrap_or_default(),
                 last: range.and_then(|range| range.ending_sequence_number),
+                hash_keys,
             }
         }));
         token = next;

@@ -1,8 +1,9 @@
 //! The task of one shard: page after page, within the limits, whatever goes wrong on the way.
 
+use super::aggregate::{Contents, HashKeys, contents};
 use super::limit::Turns;
 use super::position::{Position, SequenceNumber};
-use super::reader::ReadOptions;
+use super::reader::{ReadOptions, ShardStart};
 use super::service::{Failure, Pause, Service};
 use crate::Error;
 use crate::wake::Wake;
@@ -40,14 +41,16 @@ pub struct Page {
     pub shard_id: Arc<str>,
     /// The records.
     pub records: Vec<Record>,
+    /// What each holds; empty where that was not looked at.
+    pub contents: Vec<Contents>,
     /// Everything that arrived in the shard before this time, in milliseconds since 1970, is in this page or in one before it.
     pub caught_up_to: Option<i64>,
     /// How old the newest record was that was not in the page yet, as the service said: how far behind we are.
     pub behind_ms: Option<i64>,
     /// The shard was closed and this is its last page.
     pub is_last: bool,
-    /// Its children, as far as the service told: id and parents.
-    pub children: Vec<(String, Vec<String>)>,
+    /// Its children, as far as the service told.
+    pub children: Vec<ShardStart>,
     /// Parity is reached, or the shard's end.
     pub is_done: bool,
     /// Its part of the memory.
@@ -83,6 +86,8 @@ pub struct Fetch {
     /// Its place in the reader.
     pub place: usize,
     pub from: Position,
+    /// Aggregated records are taken apart, for a shard with these keys.
+    pub deaggregate: Option<HashKeys>,
     /// It is known to be closed: only its end is the end.
     pub is_closed: bool,
     pub options: ReadOptions,
@@ -235,20 +240,36 @@ impl Fetch {
         let at_parity = matches!(self.options.until, Until::Parity(_))
             && (newer.is_some() || behind_ms == Some(0) && !self.is_closed);
         let children = answer.child_shards.unwrap_or_default();
+        let contents: Vec<Contents> = match self.deaggregate {
+            Some(keys) => records
+                .iter()
+                .map(|record| contents(record.data.as_ref(), keys))
+                .collect(),
+            None => Vec::new(),
+        };
+        let memory_bytes = bytes as usize
+            + records.len() * RECORD_OVERHEAD
+            + contents.iter().map(Contents::memory).sum::<usize>();
         Page {
             shard: self.place,
             shard_id: Arc::clone(&self.id),
             is_last: at_end,
             children: children
                 .into_iter()
-                .map(|child| (child.shard_id, child.parent_shards))
+                .map(|child| ShardStart {
+                    id: child.shard_id,
+                    parents: child.parent_shards,
+                    from: Position::Horizon,
+                    is_closed: false,
+                    hash_keys: HashKeys::of(child.hash_key_range),
+                })
                 .collect(),
             is_done: at_end || at_parity,
             caught_up_to,
             behind_ms,
-            _memory: memory
-                .and_then(|memory| keep(memory, bytes as usize + records.len() * RECORD_OVERHEAD)),
+            _memory: memory.and_then(|memory| keep(memory, memory_bytes)),
             records,
+            contents,
         }
     }
 }

@@ -3,6 +3,7 @@
 //! Every shard has a task of its own that keeps within the service's limits, tries again what may work later, and hands pages of records over.
 //! The caller polls; nothing here waits in its thread.
 
+mod aggregate;
 mod client;
 mod config;
 mod fetch;
@@ -12,6 +13,7 @@ mod reader;
 mod service;
 
 pub use crate::runtime::Pending;
+pub use aggregate::{Deaggregate, HashKeys};
 pub use client::{Client, Shard, StreamDescription};
 pub use config::Config;
 pub use fetch::{Until, now_ms};

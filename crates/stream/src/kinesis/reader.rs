@@ -1,5 +1,6 @@
 //! Reads the shards of a stream, record by record: a child only after its parents.
 
+use super::aggregate::{Contents, Deaggregate, HashKeys, UserRecord};
 use super::fetch::{self, Fetch, LARGEST_PAGE, Page, Until};
 use super::limit;
 use super::position::{Position, SequenceNumber};
@@ -22,6 +23,8 @@ pub struct ShardStart {
     pub from: Position,
     /// The service says that it is closed: it is read to its end, even if nothing seems to be behind.
     pub is_closed: bool,
+    /// The keys whose records it has.
+    pub hash_keys: HashKeys,
 }
 
 /// How a reader works.
@@ -31,6 +34,8 @@ pub struct ReadOptions {
     pub until: Until,
     /// At most so many records a page, for who wants only a few.
     pub page_records: Option<u32>,
+    /// What to do with aggregated records.
+    pub deaggregate: Deaggregate,
 }
 
 /// How far a shard has been read.
@@ -50,12 +55,16 @@ pub struct ShardState {
     pub behind_ms: Option<i64>,
 }
 
-/// A record, borrowed from the reader until its next call.
+/// A record, or a user record of an aggregated one, borrowed from the reader until its next call.
 #[derive(Clone, Copy)]
 pub struct Record<'a> {
     page: &'a Page,
-    record: &'a aws_sdk_kinesis::types::Record,
+    at: u32,
+    user: u32,
 }
+
+/// Page, record in it, user record in that.
+type Place = (u32, u32, u32);
 
 impl<'a> Record<'a> {
     /// The shard, by its place in [`Reader::shards`].
@@ -73,25 +82,63 @@ impl<'a> Record<'a> {
     /// The sequence number, which is text of the service's.
     #[inline]
     pub fn sequence_number(&self) -> &'a str {
-        &self.record.sequence_number
+        &self.whole().sequence_number
     }
 
     /// The producer's key, if there was one.
     #[inline]
     pub fn partition_key(&self) -> Option<&'a str> {
-        self.record.partition_key.as_deref()
+        match self.user_record() {
+            Some(user) => std::str::from_utf8(user.key(self.whole().data.as_ref())).ok(),
+            None => self.whole().partition_key.as_deref(),
+        }
+    }
+
+    /// Its place among the user records of an aggregated one, from 0 on; None for any other record.
+    #[inline]
+    pub fn sub_sequence_number(&self) -> Option<u32> {
+        matches!(self.contents(), Some(Contents::Users(_))).then_some(self.user)
+    }
+
+    /// Is this an aggregated record for another shard, which is to be dropped? [`Record::data`] has all of it.
+    #[inline]
+    pub fn is_of_other_shard(&self) -> bool {
+        matches!(self.contents(), Some(Contents::OfOtherShard))
+    }
+
+    fn user_record(&self) -> Option<&'a UserRecord> {
+        match self.contents() {
+            Some(Contents::Users(users)) => users.get(self.user as usize),
+            _ => None,
+        }
+    }
+
+    fn contents(&self) -> Option<&'a Contents> {
+        self.page.contents.get(self.at as usize)
+    }
+
+    fn whole(&self) -> &'a aws_sdk_kinesis::types::Record {
+        &self.page.records[self.at as usize]
     }
 
     /// The payload.
     #[inline]
     pub fn data(&self) -> &'a [u8] {
-        self.record.data.as_ref()
+        let data = self.whole().data.as_ref();
+        self.user_record().map_or(data, |user| user.data(data))
+    }
+
+    /// Bytes of key and data.
+    #[inline]
+    pub fn bytes(&self) -> u64 {
+        let key = self.partition_key().map_or(0, str::len);
+        (key + self.data().len()) as u64
     }
 
     /// When it arrived, in milliseconds since 1970.
     #[inline]
     pub fn arrival_ms(&self) -> Option<i64> {
-        fetch::arrival(self.record)
+        fetch::arrival(self.whole())
     }
 }
 
@@ -109,13 +156,12 @@ pub enum Next<'a> {
 #[derive(Default)]
 pub struct Records {
     pages: Vec<Arc<Page>>,
-    /// Page and place in it of each record.
-    places: Vec<(u32, u32)>,
+    places: Vec<Place>,
     bytes: u64,
 }
 
 impl Records {
-    fn push(&mut self, page: &Arc<Page>, place: u32, bytes: u64) {
+    fn push(&mut self, page: &Arc<Page>, at: u32, user: u32, bytes: u64) {
         if !self
             .pages
             .last()
@@ -123,7 +169,8 @@ impl Records {
         {
             self.pages.push(Arc::clone(page));
         }
-        self.places.push((self.pages.len() as u32 - 1, place));
+        self.places
+            .push((self.pages.len() as u32 - 1, at, user));
         self.bytes += bytes;
     }
 
@@ -144,18 +191,33 @@ impl Records {
 
     /// One of them.
     pub fn get(&self, index: usize) -> Option<Record<'_>> {
-        let &(page, at) = self.places.get(index)?;
-        let page = &self.pages[page as usize];
-        Some(Record {
-            page,
-            record: &page.records[at as usize],
-        })
+        let &(page, at, user) = self.places.get(index)?;
+        Some(self.pages[page as usize].record(at, user))
+    }
+}
+
+impl Page {
+    /// How many records come of one.
+    fn count(&self, at: u32) -> u32 {
+        match self.contents.get(at as usize) {
+            Some(Contents::Users(users)) => users.len() as u32,
+            _ => 1,
+        }
+    }
+
+    fn record(&self, at: u32, user: u32) -> Record<'_> {
+        Record {
+            page: self,
+            at,
+            user,
+        }
     }
 }
 
 struct Slot {
     state: ShardState,
     is_closed: bool,
+    hash_keys: HashKeys,
     is_started: bool,
     is_done: bool,
 }
@@ -172,7 +234,10 @@ pub struct Reader {
     sender: Sender<Result<Page, Error>>,
     tasks: Vec<AbortHandle>,
     current: Option<Arc<Page>>,
-    at: usize,
+    /// Number of its records that were returned whole.
+    at: u32,
+    /// Number of user records of the next one that were returned.
+    user: u32,
     /// For [`Reader::take`].
     gathered: Records,
     records: u64,
@@ -202,6 +267,7 @@ impl Reader {
             tasks: Vec::new(),
             current: None,
             at: 0,
+            user: 0,
             gathered: Records::default(),
             records: 0,
             bytes: 0,
@@ -221,6 +287,7 @@ impl Reader {
         self.slots.push(Slot {
             state: ShardState::new(&shard),
             is_closed: shard.is_closed,
+            hash_keys: shard.hash_keys,
             is_started: false,
             is_done: false,
         });
@@ -244,6 +311,11 @@ impl Reader {
                 id: state.id.as_str().into(),
                 place,
                 from: state.position.clone(),
+                deaggregate: match self.options.deaggregate {
+                    Deaggregate::Off => None,
+                    Deaggregate::On => Some(slot.hash_keys),
+                    Deaggregate::All => Some(HashKeys::ALL),
+                },
                 is_closed: slot.is_closed,
                 options: self.options,
                 turns: config.keep_limits.then(|| limit::turns(name)),
@@ -273,18 +345,17 @@ impl Reader {
         reason = "a record borrows from the reader, which Iterator cannot say"
     )]
     pub fn next(&mut self) -> Result<Next<'_>, Error> {
-        loop {
-            let has_more = |page: &Arc<Page>| self.at < page.records.len();
-            if self.current.as_ref().is_some_and(has_more) {
-                break;
-            }
+        let (page, at, user) = loop {
             if let Some(page) = self.current.take() {
+                if let Some((at, user)) = self.advance(&page) {
+                    break (&*self.current.insert(page), at, user);
+                }
                 self.finish(&page)?;
             }
             match self.pages.try_recv() {
                 Ok(page) => {
                     self.answers += 1;
-                    self.at = 0;
+                    (self.at, self.user) = (0, 0);
                     self.current = Some(Arc::new(page?));
                 }
                 Err(TryRecvError::Empty | TryRecvError::Disconnected) => {
@@ -295,15 +366,33 @@ impl Reader {
                     });
                 }
             }
-        }
-        let Some(page) = &self.current else {
-            return Ok(Next::Wait);
         };
-        let record = &page.records[self.at];
-        self.at += 1;
+        let record = page.record(at, user);
         self.records += 1;
-        self.bytes += fetch::size(record);
-        Ok(Next::Record(Record { page, record }))
+        self.bytes += record.bytes();
+        Ok(Next::Record(record))
+    }
+
+    /// Passes a record of the current page; None if there is none left.
+    fn advance(&mut self, page: &Page) -> Option<(u32, u32)> {
+        while (self.at as usize) < page.records.len() {
+            let (at, user) = (self.at, self.user);
+            let count = page.count(at);
+            (self.at, self.user) = if user + 1 < count {
+                (at, user + 1)
+            } else {
+                (at + 1, 0)
+            };
+            if user < count {
+                return Some((at, user));
+            }
+        }
+        None
+    }
+
+    /// Have some but not all user records of an aggregated record been returned? Its position is that of the whole.
+    pub fn is_within_record(&self) -> bool {
+        self.user > 0
     }
 
     /// A page has been returned whole.
@@ -317,13 +406,8 @@ impl Reader {
         slot.state.is_drained = page.is_last;
         slot.is_done = page.is_done;
         if page.is_last {
-            for (id, parents) in &page.children {
-                self.add(ShardStart {
-                    id: id.clone(),
-                    parents: parents.clone(),
-                    from: Position::Horizon,
-                    is_closed: false,
-                });
+            for child in &page.children {
+                self.add(child.clone());
             }
             self.start_ready()?;
         }
@@ -337,19 +421,19 @@ impl Reader {
             .all(|slot| slot.is_done || !slot.is_started)
     }
 
-    /// Gathers what has arrived, until there are so many records or bytes, for [`Reader::take`]. Never waits.
+    /// Gathers what has arrived, until there are so many records or bytes (and to the end of an aggregated record), for [`Reader::take`]. Never waits.
     pub fn gather(&mut self, max_records: usize, max_bytes: u64) -> Result<Gathered, Error> {
         let is_full = loop {
-            if self.gathered.len() >= max_records || self.gathered.bytes >= max_bytes {
+            let has_room = self.gathered.len() < max_records && self.gathered.bytes < max_bytes;
+            if !has_room && !self.is_within_record() {
                 break true;
             }
-            let before = self.bytes;
-            if !matches!(self.next()?, Next::Record(_)) {
+            let Next::Record(record) = self.next()? else {
                 break false;
-            }
+            };
+            let (at, user, bytes) = (record.at, record.user, record.bytes());
             if let Some(page) = &self.current {
-                let bytes = self.bytes - before;
-                self.gathered.push(page, self.at as u32 - 1, bytes);
+                self.gathered.push(page, at, user, bytes);
             }
         };
         let is_behind = |slot: &Slot| slot.state.behind_ms > Some(0);
@@ -374,8 +458,9 @@ impl Reader {
         let mut states: Vec<ShardState> = self.slots.iter().map(|s| s.state.clone()).collect();
         if let Some(page) = &self.current {
             let state = &mut states[page.shard];
-            match self.at.checked_sub(1).and_then(|at| page.records.get(at)) {
-                Some(last) if self.at < page.records.len() => {
+            let at = self.at as usize;
+            match at.checked_sub(1).and_then(|at| page.records.get(at)) {
+                Some(last) if at < page.records.len() => {
                     state.move_to(last);
                     // What has the same time may follow.
                     let read = fetch::arrival(last).map(|time| time - 1);
