@@ -53,9 +53,23 @@ pub fn source(what: &str, error: &stream::Error) -> Report {
         Denied { request, cause } => {
             Report::new(sqlstate::INSUFFICIENT_PRIVILEGE, format!("{what}: AWS did not allow it"))
                 .detail(format!("{}: {cause}.", capitalized(request)))
-                .hint("The server's identity comes from its environment, profile, container or instance; the iam_role of the external schema must allow the action.")
+                .hint(denied_hint(request, cause))
         }
         other => Report::new(sqlstate::SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION, format!("{what}: {other}")),
+    }
+}
+
+/// What to allow to whom. `request` begins with the action as a policy names it, such as `kinesis:GetRecords of stream ..`.
+fn denied_hint(request: &str, cause: &str) -> String {
+    const WHO: &str = "the identity that asks: the last role of the external schema's iam_role; without one the keys of the user mapping, else what the server's machine is for AWS";
+    let action = request.split(' ').next().filter(|word| word.contains(':'));
+    let says = |words: &[&str]| words.iter().any(|word| cause.contains(word));
+    match action {
+        Some(_) if cause.starts_with("KMSAccessDenied") => format!("Allow kms:Decrypt with the stream's key to {WHO}."),
+        Some("sts:AssumeRole") => "Allow sts:AssumeRole of this role to who assumes it: the role before it in iam_role; of the first one, the keys of the user mapping, else what the server's machine is for AWS. The role's trust policy has to allow it as well.".to_owned(),
+        Some(action) if says(&["AccessDenied", "not authorized", "Forbidden"]) => format!("Allow {action} in a policy of {WHO}."),
+        Some(_) if !says(&["Token", "Signature", "UnrecognizedClient"]) => "Check the name or the ARN, and the region of the external schema.".to_owned(),
+        _ => format!("The credentials are not valid. Check {WHO} (environment, profile, web identity, container or instance)."),
     }
 }
 
@@ -198,7 +212,15 @@ pub fn service(what: &str, error: &stream::Error) -> Report {
     }
 }
 
+/// The beginning of a sentence; an action such as `kinesis:GetRecords` stays as policies spell it.
 fn capitalized(text: &str) -> String {
+    if text
+        .split(' ')
+        .next()
+        .is_some_and(|word| word.contains(':'))
+    {
+        return text.to_owned();
+    }
     let mut characters = text.chars();
     characters.next().map_or_else(String::new, |first| {
         first.to_uppercase().chain(characters).collect()

@@ -7,6 +7,17 @@ CREATE PROCEDURE redshift.set_position(mv regclass, partition_id text, "position
     LANGUAGE c AS 'MODULE_PATHNAME', 'redshift_set_position';
 COMMENT ON PROCEDURE redshift.set_position(regclass, text, text) IS 'Where the next refresh begins in a partition or shard (null: in all): the next offset to load or the last sequence number that is loaded; or earliest, latest, a timestamp';
 
+-- Numbers need no quotes. A sequence number has more digits than a bigint.
+CREATE PROCEDURE redshift.set_position(mv regclass, partition_id bigint, "position" text)
+    LANGUAGE sql SET search_path = pg_catalog, pg_temp AS 'CALL redshift.set_position(mv, partition_id::text, "position")';
+CREATE PROCEDURE redshift.set_position(mv regclass, partition_id text, "position" numeric)
+    LANGUAGE sql SET search_path = pg_catalog, pg_temp AS 'CALL redshift.set_position(mv, partition_id, "position"::text)';
+CREATE PROCEDURE redshift.set_position(mv regclass, partition_id bigint, "position" numeric)
+    LANGUAGE sql SET search_path = pg_catalog, pg_temp AS 'CALL redshift.set_position(mv, partition_id::text, "position"::text)';
+COMMENT ON PROCEDURE redshift.set_position(regclass, bigint, text) IS 'As set_position(regclass, text, text)';
+COMMENT ON PROCEDURE redshift.set_position(regclass, text, numeric) IS 'As set_position(regclass, text, text)';
+COMMENT ON PROCEDURE redshift.set_position(regclass, bigint, numeric) IS 'As set_position(regclass, text, text)';
+
 CREATE PROCEDURE redshift.adopt(mv regclass)
     LANGUAGE c AS 'MODULE_PATHNAME', 'redshift_adopt';
 COMMENT ON PROCEDURE redshift.adopt(regclass) IS 'Lets a restored streaming materialized view load in this database';

@@ -105,6 +105,14 @@ def stage(db, kafka):
 
 
 @pytest.fixture
+def topic(stage):
+    """A topic of 200 records without a relation of its own; the stage knows what to expect."""
+    topic = stage.kafka.topic(2)
+    stage.expected = stage.kafka.produce(topic, [{"value": str(i).encode(), "partition": i % 2} for i in range(200)])
+    return topic
+
+
+@pytest.fixture
 def kinesis():
     service = Kinesis((RUN / "kinesis.endpoint").read_text().strip())
     yield service
@@ -163,6 +171,12 @@ def configure(cluster, settings):
 def private_cluster():
     """A cluster of the test's own, to stop, break and configure: called with settings of postgresql.conf. It survives crashes of the server,
     not of the machine: without fsync such a test takes half the time."""
+    with private_clusters() as start:
+        yield start
+
+
+@contextlib.contextmanager
+def private_clusters():
     started = []
 
     def start(**settings):

@@ -20,10 +20,10 @@ REGION = "us-east-1"
 class Kinesis:
     """The emulator. Every test makes streams of its own, with names nobody else has."""
 
-    def __init__(self, endpoint):
+    def __init__(self, endpoint, keys=None):
         self.endpoint, self.made = endpoint, []
         self.client = boto3.client(
-            "kinesis", endpoint_url=endpoint, region_name=REGION, aws_access_key_id="test", aws_secret_access_key="test",
+            "kinesis", endpoint_url=endpoint, region_name=REGION, **(keys or {"aws_access_key_id": "test", "aws_secret_access_key": "test"}),
             config=Config(retries={"max_attempts": 2}, max_pool_connections=32),
         )
 
@@ -80,15 +80,15 @@ class Kinesis:
 
     # --- records
 
-    def produce(self, name, records, keys=None):
+    def produce(self, name, records, keys=None, size=250):
         """Writes records (bytes, or what JSON can say); returns what the service acknowledged: {(shard, sequence number)}."""
         entries = [
             {"Data": r if isinstance(r, bytes) else json.dumps(r).encode(), "PartitionKey": keys[i] if keys else secrets.token_hex(8)}
             for i, r in enumerate(records)
         ]
         acknowledged = set()
-        for first in range(0, len(entries), 250):
-            answer = self.client.put_records(StreamName=name, Records=entries[first : first + 250])
+        for first in range(0, len(entries), size):
+            answer = self.client.put_records(StreamName=name, Records=entries[first : first + size])
             assert answer["FailedRecordCount"] == 0, answer
             acknowledged |= {(r["ShardId"], r["SequenceNumber"]) for r in answer["Records"]}
         return acknowledged

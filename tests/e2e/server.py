@@ -24,14 +24,14 @@ class Server:
         """The server of a cluster that scripts/cluster.sh started."""
         return cls(cluster.bin, cluster.run / "data", cluster.run / "log" / "postgres.log", cluster.connect)
 
-    def program(self, name, *arguments, check=True):
+    def program(self, name, *arguments, check=True, environment=None):
         """Runs one of Postgres's programs as the server's user."""
-        return as_server(self.programs / name, *arguments, check=check)
+        return as_server(self.programs / name, *arguments, check=check, environment=environment)
 
-    def start(self, options="", seconds=30):
+    def start(self, options="", seconds=30, environment=None):
         # Processes of the old server may live a moment longer: Postgres refuses to start beside them, and that is right.
         deadline = time.monotonic() + seconds
-        while self.program("pg_ctl", "-D", self.data, "-l", self.log, "-o", options, "-w", "-t", "60", "start", check=False).returncode:
+        while self.program("pg_ctl", "-D", self.data, "-l", self.log, "-o", options, "-w", "-t", "60", "start", check=False, environment=environment).returncode:
             assert time.monotonic() < deadline, f"Postgres does not start: see {self.log}"
             time.sleep(0.2)
 
@@ -88,10 +88,11 @@ class Server:
         return directory
 
 
-def as_server(*command, check=True):
+def as_server(*command, check=True, environment=None):
     """Postgres refuses to run as root: root runs it as user postgres, anyone else as himself."""
     user = ["setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups"] if os.geteuid() == 0 else []
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("PG") and k != "RUST_BACKTRACE"} | {"LC_ALL": "C.UTF-8"}
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith("PG") and k != "RUST_BACKTRACE"}
+    environment = inherited | {"LC_ALL": "C.UTF-8"} | (environment or {})
     return subprocess.run([*user, *map(str, command)], env=environment, cwd="/", check=check, stdin=subprocess.DEVNULL,
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, close_fds=True)
 

@@ -2,6 +2,7 @@
 
 import base64
 import datetime
+import json
 import re
 import secrets
 import time
@@ -10,7 +11,7 @@ from unittest import mock
 
 import psycopg
 import pytest
-from aws import CLUSTER, HOME, REGION, STREAMS, Aws
+from aws import CLUSTER, HOME, REGION, STREAMS, Aws, documented_policy, without
 from conftest import RUN
 from secure import Listeners, Secure, everything, mapping, refused
 from stage import wait_until
@@ -42,13 +43,6 @@ def secure(stage, aws):
     stage.db.run(f"SET redshift.aws_endpoint_url = '{aws.url}'")
     yield it
     it.clean_up()
-
-
-@pytest.fixture
-def topic(stage):
-    topic = stage.kafka.topic(2)
-    stage.expected = stage.kafka.produce(topic, [{"value": str(i).encode(), "partition": i % 2} for i in range(200)])
-    return topic
 
 
 def keys(aws):
@@ -171,10 +165,14 @@ def test_a_chain_of_roles_across_accounts(secure, topic, aws):
     """The least that is needed: the user may assume A, A may assume B, and nothing else. Without either step the error names it."""
     b = aws.role(aws.streams)
     a = aws.role(aws.home, ("sts:AssumeRole", b))
-    aws.allow_user(("sts:AssumeRole", a))
+    aws.set_user_policy(without(documented_policy("msk-iam.md"), resource=a))
     aws.enforce()
     server = server_with_role(secure, aws, topic, f"{a},\n    {b}", external_id="shop-7")
     sync(secure, server)
+    options = secure.db.value("SELECT esoptions FROM svv_external_schemas WHERE schemaname = %s", server)
+    assert json.loads(options) == {
+        "SOURCE": "MSK", "URI": secure.listeners.uri("IAM"), "AUTHENTICATION": "iam", "IAM_ROLE": f"{a},\n    {b}", "REGION": REGION,
+    }
     secure.read(server, topic, secure.stage.expected)
     asked = [call for call, status in aws.calls if "AssumeRole" in call and status == 200]
     assert len(asked) >= 2 and all("ExternalId=shop-7" in call for call in asked), asked
@@ -236,10 +234,44 @@ def test_mtls_from_secrets_manager(secure, topic, aws):
     secure.read(server, topic, secure.stage.expected)
 
 
+def certificate_of_acm(aws, listeners):
+    """One that an intermediate authority signed: the chain is needed as well."""
+    own, between = listeners.text("far_client.pem"), listeners.text("intermediate.pem")
+    assert own.endswith(between)
+    return aws.certificate(aws.home, own[: -len(between)], between, listeners.path("far_client.key"))
+
+
+def test_mtls_from_certificate_manager(secure, topic, aws):
+    """As the page tells users to grant it; the key comes encrypted with a passphrase that nobody else knows."""
+    arn = certificate_of_acm(aws, secure.listeners)
+    aws.set_user_policy(without(documented_policy("tls-and-sasl.md"), "secretsmanager:GetSecretValue"))
+    aws.enforce()
+    server = server_with_role(secure, aws, topic, None, "MTLS", "mtls", authentication_arn=arn)
+    sync(secure, server)
+    secure.read(server, topic, secure.stage.expected)
+    assert all(len(passphrase) >= 32 for passphrase in aws.passphrases) and len(set(aws.passphrases)) == len(aws.passphrases)
+
+
+def test_a_certificate_that_may_not_be_exported(secure, topic, aws):
+    arn = certificate_of_acm(aws, secure.listeners)
+    aws.set_user_policy(without(documented_policy("tls-and-sasl.md"), "acm:ExportCertificate"))
+    aws.enforce()
+    server = server_with_role(secure, aws, topic, None, "MTLS", "mtls", authentication_arn=arn)
+    secure.refused(server, "42501", f"acm:ExportCertificate of {arn}", "AccessDenied", "Allow acm:ExportCertificate in a policy")
+
+
+def test_a_certificate_that_is_not_there(secure, topic, aws):
+    arn = certificate_of_acm(aws, secure.listeners)[:-1] + "x"
+    aws.set_user_policy(without(documented_policy("tls-and-sasl.md")))
+    aws.enforce()
+    server = server_with_role(secure, aws, topic, None, "MTLS", "mtls", authentication_arn=arn)
+    secure.refused(server, "42501", f"acm:ExportCertificate of {arn}", "ResourceNotFound", "Check the name or the ARN")
+
+
 def test_scram_from_secrets_manager(secure, topic, aws):
     arn = aws.secret(aws.home, {"username": "reader", "password": secure.listeners.password})
     server = server_with_role(secure, aws, topic, None, "SASL", "scram-sha-512", secret_arn=arn)
-    aws.allow_user(("secretsmanager:GetSecretValue", "*"))
+    aws.set_user_policy(without(documented_policy("tls-and-sasl.md"), "acm:ExportCertificate"))
     aws.enforce()
     sync(secure, server)
     secure.read(server, topic, secure.stage.expected)
@@ -248,9 +280,9 @@ def test_scram_from_secrets_manager(secure, topic, aws):
 def test_a_secret_that_may_not_be_read(secure, topic, aws):
     arn = aws.secret(aws.home, {"username": "reader", "password": secure.listeners.password})
     server = server_with_role(secure, aws, topic, None, "SASL", "scram-sha-512", secret_arn=arn)
-    aws.allow_user()
+    aws.set_user_policy(without(documented_policy("tls-and-sasl.md"), "secretsmanager:GetSecretValue"))
     aws.enforce()
-    secure.refused(server, "42501", "secretsmanager:GetSecretValue", "AccessDenied", arn)
+    secure.refused(server, "42501", f"secretsmanager:GetSecretValue of {arn}", "AccessDenied", "Allow secretsmanager:GetSecretValue in a policy")
 
 
 def test_a_secret_of_another_form(secure, topic, aws):
@@ -281,7 +313,7 @@ def test_no_secret_of_aws_shows(secure, topic, aws):
     secure.db.run(mapping("ALTER", server, "CURRENT_USER", {"secret_access_key": "wrong-key-of-aws"}))
     told = [secure.refused(server, "28000", "identity of AWS")]
     token = (secure.listeners.directory / "last-token").read_text()
-    hidden = [*aws.known.values(), "wrong-key-of-aws", "hidden-in-a-secret", token[200:300]]
+    hidden = [*aws.known.values(), *aws.passphrases, "wrong-key-of-aws", "hidden-in-a-secret", token[200:300]]
     told.append((RUN / "log" / "postgres.log").read_text(errors="replace"))
     for view in ("sys_mv_refresh_history", "sys_query_history", "sys_stream_scan_errors", "svv_external_schemas", "redshift.worker_status", "pg_foreign_server"):
         told.append(str(secure.db.rows(f"SELECT * FROM {view}")))

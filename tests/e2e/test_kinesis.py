@@ -223,7 +223,7 @@ def test_an_error_of_the_definition_names_the_record_and_loads_nothing(streams):
         streams.refresh()
     assert f"{bad[0]}, sequence number {bad[1]}" in raised.value.diag.context
     assert streams.db.value("SELECT count(*) FROM v") == 0
-    streams.db.run("CALL redshift.set_position('v', %s, %s)", *bad)
+    streams.db.run(f"CALL redshift.set_position('v', '{bad[0]}', {bad[1]})")  # a number of 56 digits, without quotes
     later = streams.kinesis.produce(stream, [{"n": 11}])
     streams.refresh()
     streams.count_exactly_once(later, verified=False)

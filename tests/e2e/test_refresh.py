@@ -322,7 +322,9 @@ def test_limits_that_make_no_progress_are_refused(stage, topic, limits):
 
 
 def test_set_position_forward_skips_and_back_repeats(stage, topic):
-    stage.db.run("CALL redshift.set_position('v', '0', '90')")
+    """Numbers may stand in quotes or not, in literals or in variables."""
+    stage.db.run("CALL redshift.set_position('v', NULL, 'earliest'); CALL redshift.set_position('v', 0, 'latest'); CALL redshift.set_position('v', '0', 10)")
+    stage.db.run("DO $$ DECLARE p int := 0; o bigint := 90; BEGIN CALL redshift.set_position('v', p, o); END $$")
     stage.refresh()
     assert set(stage.positions()) == {(p, o) for p, o in stage.expected if p != 0 or o >= 90}
     stage.db.run("DELETE FROM v WHERE kafka_partition = 0")

@@ -20,13 +20,6 @@ def secure(stage):
     it.clean_up()
 
 
-@pytest.fixture
-def topic(stage):
-    topic = stage.kafka.topic(2)
-    stage.expected = stage.kafka.produce(topic, [{"value": str(i).encode(), "partition": i % 2} for i in range(200)])
-    return topic
-
-
 # --- TLS ------------------------------------------------------------------------------------------------------------------------
 
 

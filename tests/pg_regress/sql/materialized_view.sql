@@ -37,12 +37,12 @@ DROP SCHEMA elsewhere;
 CREATE MATERIALIZED VIEW steps AS SELECT kafka_partition, kafka_offset FROM shop.orders;
 CALL redshift.refresh('steps', max_records => 0);
 -- Only partition 0 has anything left: which partition comes first is the network's choice.
-CALL redshift.set_position('steps', NULL, '2500');
-CALL redshift.set_position('steps', '0', '0');
+CALL redshift.set_position('steps', NULL, 2500);
+CALL redshift.set_position('steps', 0, 0);
 TRUNCATE steps;
 CALL redshift.refresh('steps', max_records => 1000);
 SELECT kafka_partition, count(*), max(kafka_offset) FROM steps GROUP BY 1;
-CALL redshift.set_position('steps', '1', '2000');
+CALL redshift.set_position('steps', 1, '2000');
 CALL redshift.set_position('steps', '4', '0');
 CALL redshift.set_position('steps', '0', 'first');
 CALL redshift.refresh('steps');

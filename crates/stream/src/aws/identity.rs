@@ -15,14 +15,19 @@ use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvid
 use aws_sdk_sts::error::SdkError;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::Mutex as AsyncMutex;
+use tokio::time::timeout;
 
 /// AWS takes no longer chain.
 pub const MOST_ROLES: usize = 10;
 
 /// Credentials that are valid for less than this are renewed.
 const RENEW_BEFORE: Duration = Duration::from_secs(300);
+/// How long is waited for new ones, and how long while the old ones are still valid.
+const PATIENCE: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(5));
+/// Where the old ones are still valid, the time from one try to the next.
+const TRY_AGAIN_AFTER: Duration = Duration::from_secs(15);
 /// More identities than this are not kept.
 const MOST_KEPT: usize = 100;
 
@@ -56,7 +61,14 @@ pub struct Keys {
 struct Kept {
     identity: Identity,
     /// Locked while they are fetched: who comes meanwhile waits for them.
-    credentials: AsyncMutex<Option<Credentials>>,
+    state: AsyncMutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    credentials: Option<Credentials>,
+    /// When new ones were last asked for in vain.
+    failed: Option<Instant>,
 }
 
 static KEPT: Mutex<Vec<Arc<Kept>>> = Mutex::new(Vec::new());
@@ -109,20 +121,40 @@ impl Identity {
             .ok_or_else(|| Error::Config("no AWS region is given".to_owned()))
     }
 
-    /// Credentials that are valid for some minutes at least.
+    /// Credentials that are valid for some minutes at least; while there are no new ones, as long as they are valid.
     pub async fn credentials(&self) -> Result<Credentials, Error> {
         let kept = self.kept();
-        let mut credentials = kept.credentials.lock().await;
-        if let Some(credentials) = credentials.as_ref().filter(|c| is_fresh(c)) {
-            return Ok(credentials.clone());
+        let mut state = kept.state.lock().await;
+        let old = state.credentials.clone().filter(is_valid);
+        let is_due = state
+            .failed
+            .is_none_or(|failed| failed.elapsed() > TRY_AGAIN_AFTER);
+        if let Some(old) = old.as_ref().filter(|old| is_fresh(old) || !is_due) {
+            return Ok(old.clone());
         }
-        match self.fetch().await {
-            Ok(new) => Ok(credentials.insert(new).clone()),
-            // The old ones are good for a while yet, and the next one tries again.
-            Err(error) => match credentials.as_ref().filter(|c| is_valid(c)) {
-                Some(old) => Ok(old.clone()),
-                None => Err(error),
-            },
+        let patience = if old.is_none() {
+            PATIENCE.0
+        } else {
+            PATIENCE.1
+        };
+        let new = timeout(patience, self.fetch()).await;
+        let new = new.unwrap_or_else(|_| Err(self.late()));
+        state.failed = new.is_err().then(Instant::now);
+        match new {
+            Ok(new) => Ok(state.credentials.insert(new).clone()),
+            Err(error) => old.ok_or(error),
+        }
+    }
+
+    fn late(&self) -> Error {
+        let of_machine = "AWS credentials of the database server's machine";
+        let role = self.roles.last();
+        Error::Timeout {
+            request: role.map_or_else(
+                || of_machine.to_owned(),
+                |role| format!("sts:AssumeRole of {role}"),
+            ),
+            cause: None,
         }
     }
 
@@ -136,7 +168,7 @@ impl Identity {
         }
         let new = Arc::new(Kept {
             identity: self.clone(),
-            credentials: AsyncMutex::new(None),
+            state: AsyncMutex::default(),
         });
         kept.push(Arc::clone(&new));
         new

@@ -5,5 +5,6 @@ mod request;
 mod token;
 
 pub use identity::{Identity, Keys};
+pub(crate) use request::kind_and_message;
 pub use request::{BrokerAccess, Request, bootstrap_brokers, exported_certificate, secret};
 pub use token::{Token, msk_token};

@@ -295,6 +295,16 @@ impl Call {
 
 /// `AccessDeniedException: User .. is not authorized ..` of an answer, which is JSON or, of some gateways and emulators, XML.
 pub(super) fn reason(body: &[u8], status: u16) -> String {
+    let (kind, message) = kind_and_message(body);
+    let kind = kind.unwrap_or_else(|| "refused".to_owned());
+    match message {
+        Some(message) => format!("{kind}: {message}"),
+        None => format!("{kind} (HTTP status {status})"),
+    }
+}
+
+/// The kind of an error, such as `AccessDenied`, and what is said about it.
+pub(crate) fn kind_and_message(body: &[u8]) -> (Option<String>, Option<String>) {
     let json: Value = serde_json::from_slice(body).unwrap_or_default();
     let xml = String::from_utf8_lossy(body);
     let text = |names: [&str; 3]| {
@@ -303,12 +313,9 @@ pub(super) fn reason(body: &[u8], status: u16) -> String {
             .find_map(|name| Some(json.get(name)?.as_str()?.to_owned()));
         of_json.or_else(|| names.iter().find_map(|name| element(&xml, name)))
     };
-    let kind = text(["__type", "code", "Code"]).unwrap_or_else(|| "refused".to_owned());
-    let kind = kind.rsplit('#').next().unwrap_or(&kind);
-    match text(["message", "Message", "errorMessage"]) {
-        Some(message) => format!("{kind}: {message}"),
-        None => format!("{kind} (HTTP status {status})"),
-    }
+    let kind = text(["__type", "code", "Code"]);
+    let kind = kind.map(|kind| kind.rsplit('#').next().unwrap_or(&kind).to_owned());
+    (kind, text(["message", "Message", "errorMessage"]))
 }
 
 /// What stands between the first `<name>` and its end.

@@ -159,7 +159,7 @@ impl Fetch {
                 // A new one is asked for, after the last record that came.
                 Err(Failure::ExpiredIterator) => {
                     self.service.remember(format!(
-                        "GetRecords of stream \"{}\", {}: the iterator expired",
+                        "kinesis:GetRecords of stream \"{}\", {}: the iterator expired",
                         self.stream, self.id
                     ));
                 }

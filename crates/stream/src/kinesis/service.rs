@@ -2,12 +2,13 @@
 
 use super::config::Config;
 use super::position::Position;
+use crate::aws::kind_and_message;
 use crate::error::{causes, chain};
 use crate::{Error, runtime};
 use aws_config::BehaviorVersion;
+use aws_config::identity::IdentityCache;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
-use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_kinesis::Client;
 use aws_sdk_kinesis::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_kinesis::operation::get_records::GetRecordsOutput;
@@ -84,6 +85,8 @@ impl Service {
             .http_client(http)
             .timeout_config(timeouts)
             .credentials_provider(self.config.identity.provider())
+            // The identity keeps its credentials itself, for all clients.
+            .identity_cache(IdentityCache::no_cache())
             // What is tried again is seen here, and shown.
             .retry_config(RetryConfig::disabled());
         if let Some(region) = &self.config.identity.region {
@@ -110,7 +113,7 @@ impl Service {
         let client = self.client().await?;
         let request = client.list_streams().set_exclusive_start_stream_name(after);
         let answer = request.send().await;
-        let answer = answer.map_err(|error| sorted("ListStreams", None, &error))?;
+        let answer = answer.map_err(|error| sorted("kinesis:ListStreams", None, &error))?;
         let more = answer.has_more_streams && !answer.stream_names.is_empty();
         Ok((answer.stream_names, more))
     }
@@ -125,10 +128,12 @@ impl Service {
             .set_stream_arn(arn)
             .send()
             .await;
-        let answer =
-            answer.map_err(|error| sorted("DescribeStreamSummary", Some(stream), &error))?;
+        let answer = answer
+            .map_err(|error| sorted("kinesis:DescribeStreamSummary", Some(stream), &error))?;
         answer.stream_description_summary.ok_or_else(|| {
-            Failure::Later("DescribeStreamSummary: an answer without a description".to_owned())
+            Failure::Later(
+                "kinesis:DescribeStreamSummary: an answer without a description".to_owned(),
+            )
         })
     }
 
@@ -150,7 +155,7 @@ impl Service {
             .set_stream_arn(arn)
             .send()
             .await;
-        let answer = answer.map_err(|error| sorted("ListShards", Some(stream), &error))?;
+        let answer = answer.map_err(|error| sorted("kinesis:ListShards", Some(stream), &error))?;
         let next = answer.next_token.filter(|token| !token.is_empty());
         Ok((answer.shards.unwrap_or_default(), next))
     }
@@ -176,9 +181,10 @@ impl Service {
                 .timestamp(DateTime::from_millis(*ms)),
         };
         let answer = request.send().await;
-        let answer = answer.map_err(|error| sorted("GetShardIterator", Some(stream), &error))?;
+        let answer =
+            answer.map_err(|error| sorted("kinesis:GetShardIterator", Some(stream), &error))?;
         answer.shard_iterator.ok_or_else(|| {
-            Failure::Later("GetShardIterator: an answer without an iterator".to_owned())
+            Failure::Later("kinesis:GetShardIterator: an answer without an iterator".to_owned())
         })
     }
 
@@ -194,7 +200,7 @@ impl Service {
         let request = request.set_limit(most.and_then(|most| i32::try_from(most).ok()));
         // Streams of other accounts are found by their ARN only.
         let answer = request.set_stream_arn(target(stream).1).send().await;
-        answer.map_err(|error| sorted("GetRecords", Some(stream), &error))
+        answer.map_err(|error| sorted("kinesis:GetRecords", Some(stream), &error))
     }
 
     /// Repeats an operation while it may work later, until the deadline.
@@ -273,7 +279,7 @@ const LATER: [&str; 8] = [
 ];
 
 /// Errors that say "not you".
-const DENIED: [&str; 10] = [
+const DENIED: [&str; 11] = [
     "AccessDeniedException",
     "AccessDenied",
     "ExpiredTokenException",
@@ -283,9 +289,11 @@ const DENIED: [&str; 10] = [
     "KMSAccessDeniedException",
     "MissingAuthenticationTokenException",
     "OptInRequired",
+    "SignatureDoesNotMatch",
     "UnrecognizedClientException",
 ];
 
+/// `operation` is named as a policy names it.
 fn sorted<E>(operation: &str, stream: Option<&str>, error: &SdkError<E, HttpResponse>) -> Failure
 where
     E: ProvideErrorMetadata + std::error::Error + 'static,
@@ -294,27 +302,32 @@ where
         Some(stream) => format!("{operation} of stream \"{stream}\""),
         None => operation.to_owned(),
     };
-    let status = error
-        .raw_response()
-        .map(|response| response.status().as_u16());
-    let code = error.code().unwrap_or_default();
-    let message = match (code, error.message()) {
-        ("", _) => causes(error),
-        (code, None) => code.to_owned(),
-        (code, Some(text)) => format!("{code}: {text}"),
+    let answer = error.raw_response();
+    let status = answer.map(|answer| answer.status().as_u16());
+    let (code, text) = match (error.code(), answer) {
+        (Some(code), _) => (Some(code.to_owned()), error.message().map(str::to_owned)),
+        // The SDK reads JSON only.
+        (None, Some(answer)) => kind_and_message(answer.body().bytes().unwrap_or_default()),
+        (None, None) => (None, None),
+    };
+    let message = match (&code, text) {
+        (None, _) => causes(error),
+        (Some(code), None) => code.clone(),
+        (Some(code), Some(text)) => format!("{code}: {text}"),
     };
     let message = message.trim_end_matches('.').to_owned();
+    let code = code.as_deref().unwrap_or_default();
     match error {
-        SdkError::ServiceError(_) if code == "ExpiredIteratorException" => Failure::ExpiredIterator,
-        SdkError::ServiceError(_) if code == "ResourceNotFoundException" && stream.is_some() => {
+        _ if code == "ExpiredIteratorException" => Failure::ExpiredIterator,
+        _ if code == "ResourceNotFoundException" && stream.is_some() => {
             Failure::Final(Error::UnknownStream {
                 stream: stream.unwrap_or_default().to_owned(),
             })
         }
-        SdkError::ServiceError(_) if LATER.contains(&code) || status >= Some(500) => {
+        _ if LATER.contains(&code) || status >= Some(500) => {
             Failure::Later(format!("{request}: {message}"))
         }
-        SdkError::ServiceError(_) if DENIED.contains(&code) => Failure::Final(Error::Denied {
+        _ if DENIED.contains(&code) => Failure::Final(Error::Denied {
             request,
             cause: message,
         }),
@@ -324,11 +337,12 @@ where
             transient: false,
         }),
         // Credentials are looked for before anything is sent.
-        _ if chain(error).any(|cause| cause.is::<CredentialsError>()) => {
-            Failure::Final(Error::Denied {
-                request,
-                cause: message,
-            })
+        _ if let Some(cause) = chain(error).find_map(|cause| cause.downcast_ref::<Error>()) => {
+            if cause.is_transient() {
+                Failure::Later(cause.to_string())
+            } else {
+                Failure::Final(cause.clone())
+            }
         }
         SdkError::ConstructionFailure(_) => {
             Failure::Final(Error::Config(format!("{request}: {message}")))
