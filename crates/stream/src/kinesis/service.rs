@@ -2,6 +2,7 @@
 
 use super::config::Config;
 use super::position::Position;
+use super::subscribe::Events;
 use crate::error::{causes, chain};
 use crate::{Error, runtime};
 use aws_config::BehaviorVersion;
@@ -11,7 +12,10 @@ use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_kinesis::Client;
 use aws_sdk_kinesis::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_kinesis::operation::get_records::GetRecordsOutput;
-use aws_sdk_kinesis::types::{Shard, ShardIteratorType, StreamDescriptionSummary};
+use aws_sdk_kinesis::types::{
+    Shard, ShardIteratorType, StartingPosition, StreamDescriptionSummary, SubscribeToShardEvent,
+    SubscribeToShardEventStream,
+};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_types::DateTime;
 use std::sync::{Mutex, PoisonError};
@@ -197,6 +201,68 @@ impl Service {
         answer.map_err(|error| sorted("GetRecords", Some(stream), &error))
     }
 
+    /// The ARN of a consumer that is registered with a stream.
+    pub async fn consumer_arn(&self, stream: &str, consumer: &str) -> Result<String, Failure> {
+        let arn = self.describe_stream(stream).await?.stream_arn;
+        let request = self.client().await?.describe_stream_consumer();
+        let answer = request.stream_arn(arn).consumer_name(consumer).send().await;
+        let answer =
+            answer.map_err(|error| sorted("DescribeStreamConsumer", Some(stream), &error))?;
+        let description = answer.consumer_description;
+        description.map(|found| found.consumer_arn).ok_or_else(|| {
+            Failure::Later("DescribeStreamConsumer: an answer without a description".to_owned())
+        })
+    }
+
+    /// Has records of a shard pushed.
+    pub async fn subscribe(
+        &self,
+        consumer_arn: &str,
+        stream: &str,
+        shard: &str,
+        from: &Position,
+    ) -> Result<Events, Failure> {
+        let position = StartingPosition::builder();
+        let position = match from {
+            Position::Horizon => position.r#type(ShardIteratorType::TrimHorizon),
+            Position::After(number) => position
+                .r#type(ShardIteratorType::AfterSequenceNumber)
+                .sequence_number(number.as_str()),
+            Position::Time(ms) => position
+                .r#type(ShardIteratorType::AtTimestamp)
+                .timestamp(DateTime::from_millis(*ms)),
+        };
+        let position = position
+            .build()
+            .map_err(|error| Failure::Final(Error::Config(error.to_string())))?;
+        let request = self.client().await?.subscribe_to_shard();
+        let request = request.consumer_arn(consumer_arn).shard_id(shard);
+        let answer = request.starting_position(position).send().await;
+        let answer = answer.map_err(|error| sorted("SubscribeToShard", Some(stream), &error))?;
+        Ok(answer.event_stream)
+    }
+
+    /// The next event of a subscription; None when it is over.
+    pub async fn event(
+        &self,
+        stream: &str,
+        events: &mut Events,
+    ) -> Result<Option<SubscribeToShardEvent>, Failure> {
+        loop {
+            let event = events.recv().await;
+            let event =
+                event.map_err(|error| sorted_by("SubscribeToShard", Some(stream), &error, None))?;
+            match event {
+                Some(SubscribeToShardEventStream::SubscribeToShardEvent(event)) => {
+                    return Ok(Some(event));
+                }
+                // Of a later version.
+                Some(_) => {}
+                None => return Ok(None),
+            }
+        }
+    }
+
     /// Repeats an operation while it may work later, until the deadline.
     pub async fn until<T, F: Future<Output = Result<T, Failure>>>(
         &self,
@@ -261,9 +327,11 @@ impl Pause {
 }
 
 /// Errors that say "not now".
-const LATER: [&str; 8] = [
+const LATER: [&str; 9] = [
     "ProvisionedThroughputExceededException",
     "LimitExceededException",
+    // A consumer that is being registered, or has a subscription of the shard already.
+    "ResourceInUseException",
     "KMSThrottlingException",
     "ThrottlingException",
     "Throttling",
@@ -290,13 +358,26 @@ fn sorted<E>(operation: &str, stream: Option<&str>, error: &SdkError<E, HttpResp
 where
     E: ProvideErrorMetadata + std::error::Error + 'static,
 {
+    let status = error
+        .raw_response()
+        .map(|response| response.status().as_u16());
+    sorted_by(operation, stream, error, status)
+}
+
+fn sorted_by<E, R>(
+    operation: &str,
+    stream: Option<&str>,
+    error: &SdkError<E, R>,
+    status: Option<u16>,
+) -> Failure
+where
+    E: ProvideErrorMetadata + std::error::Error + 'static,
+    R: std::fmt::Debug + 'static,
+{
     let request = match stream {
         Some(stream) => format!("{operation} of stream \"{stream}\""),
         None => operation.to_owned(),
     };
-    let status = error
-        .raw_response()
-        .map(|response| response.status().as_u16());
     let code = error.code().unwrap_or_default();
     let message = match (code, error.message()) {
         ("", _) => causes(error),
