@@ -47,6 +47,10 @@ pub fn source(what: &str, error: &stream::Error) -> Report {
             Report::new(sqlstate::UNDEFINED_OBJECT, format!("{what}: stream \"{stream}\" does not exist"))
                 .detail("Kinesis knows no stream of this name in this account and region.")
         }
+        UnknownConsumer { stream, consumer } => {
+            Report::new(sqlstate::UNDEFINED_OBJECT, format!("{what}: stream \"{stream}\" has no consumer \"{consumer}\""))
+                .hint(format!("aws kinesis register-stream-consumer --stream-arn .. --consumer-name {consumer}; or ALTER MATERIALIZED VIEW .. RESET (consumer)."))
+        }
         Shard { shard, cause, .. } => {
             Report::new(sqlstate::CONNECTION_FAILURE, format!("{what}: {shard} cannot be read")).detail(format!("{cause}."))
         }
@@ -483,6 +487,14 @@ pub fn option_fixed(name: &str) -> Report {
     Report::new(
         sqlstate::FEATURE_NOT_SUPPORTED,
         format!("option \"{name}\" can only be given to CREATE MATERIALIZED VIEW"),
+    )
+}
+
+/// Consumers are registered with streams.
+pub fn consumer_of_topic() -> Report {
+    Report::new(
+        sqlstate::INVALID_PARAMETER_VALUE,
+        "option \"consumer\" is for streams of Kinesis".to_owned(),
     )
 }
 

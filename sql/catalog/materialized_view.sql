@@ -22,7 +22,8 @@ CREATE TABLE redshift.materialized_view (
     batch_size integer,
     commit_window_ms integer,
     max_records_per_second integer,
-    parallel integer NOT NULL DEFAULT 1
+    parallel integer NOT NULL DEFAULT 1,
+    consumer text
 );
 COMMENT ON TABLE redshift.materialized_view IS 'Streaming materialized views';
 COMMENT ON COLUMN redshift.materialized_view.mv_id IS 'Number of the view, never used again';
@@ -37,6 +38,7 @@ COMMENT ON COLUMN redshift.materialized_view.auto_refresh IS 'A background worke
 COMMENT ON COLUMN redshift.materialized_view.paused IS 'By redshift.pause: the worker leaves it alone';
 COMMENT ON COLUMN redshift.materialized_view.batch_size IS 'In kilobytes';
 COMMENT ON COLUMN redshift.materialized_view.parallel IS 'How many workers divide the partitions among them';
+COMMENT ON COLUMN redshift.materialized_view.consumer IS 'Consumer of the Kinesis stream by whose subscriptions a worker reads';
 
 -- pg_restore and logical copies insert rows as well: none of them may load by surprise. Ours set the origin in a second step.
 CREATE FUNCTION redshift.forget_origin() RETURNS trigger LANGUAGE plpgsql

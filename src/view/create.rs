@@ -56,6 +56,9 @@ pub fn run(request: Request) {
     relation::lock(stream, LockMode::AccessShare);
     let of = Stream::of_table(stream, relation::current_user());
     let topic = of.name();
+    if options.kept.consumer.is_some() && matches!(of, Stream::Topic(..)) {
+        error::consumer_of_topic().raise();
+    }
     let checkpoints = start::Checkpoints::of(&of, options.start.as_deref());
     let columns = request.query.output_columns(&request.column_names);
     if request.column_names.len() > columns.len() {

@@ -47,6 +47,8 @@ pub struct Options {
     pub max_record_bytes: u64,
     /// How a worker loads it.
     pub pace: Pace,
+    /// `consumer`: by whose subscriptions a worker reads a stream of Kinesis (enhanced fan-out).
+    pub consumer: Option<String>,
 }
 
 impl Default for Options {
@@ -55,6 +57,7 @@ impl Default for Options {
             on_data_loss: OnDataLoss::default(),
             max_record_bytes: DEFAULT_MAX_RECORD_BYTES,
             pace: Pace::default(),
+            consumer: None,
         }
     }
 }
@@ -97,6 +100,7 @@ pub fn is_ours(name: &str) -> bool {
             | "partition_by"
             | "offset_index"
             | "auto_refresh"
+            | "consumer"
     ) || pace::is_option(name)
 }
 
@@ -154,6 +158,15 @@ impl Options {
                         error::option_value("max_record_bytes", &value, &allowed).raise()
                     })
             }
+            "consumer" => {
+                // What RegisterStreamConsumer takes.
+                let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
+                if !(1..=128).contains(&value.len()) || !value.chars().all(is_name) {
+                    let allowed = "the name of a consumer that is registered with the stream";
+                    error::option_value("consumer", &value, allowed).raise();
+                }
+                self.consumer = Some(value);
+            }
             name if pace::is_option(name) => self.pace.set(option),
             fixed => error::option_fixed(fixed).raise(),
         }
@@ -166,6 +179,7 @@ impl Options {
             "on_error" => {}
             "on_data_loss" => self.on_data_loss = default.on_data_loss,
             "max_record_bytes" => self.max_record_bytes = default.max_record_bytes,
+            "consumer" => self.consumer = None,
             name if pace::is_option(name) => self.pace.reset(name),
             fixed => error::option_fixed(fixed).raise(),
         }

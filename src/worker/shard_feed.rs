@@ -26,6 +26,8 @@ use stream::kinesis::{
 const DESCRIBE_PAUSE: Duration = Duration::from_secs(10);
 /// How long the service may take for that, or be silent, before the view is shown as waiting for it.
 const PATIENCE: Duration = Duration::from_secs(3);
+/// The same where it pushes: without records there is an event every five seconds.
+const PUSH_PATIENCE: Duration = Duration::from_secs(10);
 /// How far behind the stored parity of a shard may be that has no new records: it matters only when retention has passed.
 const PARITY_PAUSE_MS: i64 = 60_000;
 
@@ -71,7 +73,7 @@ impl ShardOpening {
     /// Compares the view's positions with the stream, as a refresh does, stores what is new, and reads from there on.
     pub fn into_feed(self, stream: &StreamDescription) -> Result<ShardFeed, Failure> {
         let table = self.plan.table;
-        let plan = transaction(|| {
+        let (plan, consumer) = transaction(|| {
             ingest::bound_lock_waits();
             relation::lock(table, relation::LockMode::RowExclusive);
             let view = materialized_view::find(table)
@@ -83,17 +85,23 @@ impl ShardOpening {
             let states: Vec<ShardState> = plan.shards.iter().map(ShardState::new).collect();
             plan.store(view.id, &states);
             refresh::log_lost(&view, &plan.lost);
-            plan
+            (plan, view.options.consumer)
         })?;
-        let options = ReadOptions {
-            until: Until::Stopped,
-            page_records: None,
-            deaggregate: self.source.deaggregate,
+        let (deaggregate, shards) = (self.source.deaggregate, plan.shards.clone());
+        let reader = match &consumer {
+            Some(consumer) => self
+                .client
+                .follow(&self.stream, shards, deaggregate, consumer),
+            None => {
+                let options = ReadOptions {
+                    until: Until::Stopped,
+                    page_records: None,
+                    deaggregate,
+                };
+                self.client.read(&self.stream, shards, &options)
+            }
         };
-        let reader = match self
-            .client
-            .read(&self.stream, plan.shards.clone(), &options)
-        {
+        let reader = match reader {
             Ok(reader) => reader,
             Err(error) => {
                 let label = self.source.label();
@@ -116,6 +124,7 @@ impl ShardOpening {
             stream: self.stream,
             client: self.client,
             table,
+            consumer,
         })
     }
 }
@@ -127,6 +136,8 @@ pub struct ShardFeed {
     /// How fast it goes.
     pub tempo: Tempo,
     table: relation::Oid,
+    /// By whose subscriptions it reads, if not by requests.
+    consumer: Option<String>,
     stream: String,
     created_ms: i64,
     /// The shards that the service has shown.
@@ -261,6 +272,12 @@ impl ShardFeed {
         Ok(outcome)
     }
 
+    /// Does the view want to be read as this feed does it?
+    pub fn is_as_wanted(&self) -> bool {
+        let view = materialized_view::find(self.table);
+        view.is_some_and(|view| view.options.consumer == self.consumer)
+    }
+
     /// Is the view where this feed left it?
     pub fn is_at(&self, stored: &[ShardCheckpoint]) -> bool {
         let undrained = stored.iter().filter(|row| !row.is_drained);
@@ -335,8 +352,12 @@ impl ShardFeed {
                 Err(error) => return Stream::Silent(error.to_string()),
             }
         }
+        let patience = match self.consumer {
+            Some(_) => PUSH_PATIENCE,
+            None => PATIENCE,
+        };
         match self.client.last_trouble() {
-            Some(trouble) if self.answered.elapsed() > PATIENCE => Stream::Silent(trouble),
+            Some(trouble) if self.answered.elapsed() > patience => Stream::Silent(trouble),
             _ => Stream::Answers,
         }
     }

@@ -88,7 +88,7 @@ impl Worker {
         }
     }
 
-    /// Views whose positions somebody moved begin anew from there.
+    /// Views whose positions somebody moved, or that are to be read in another way, begin anew.
     pub(super) fn leave_moved_streams(&mut self) {
         let feeds = &mut self.streams.feeds;
         if feeds.is_empty() {
@@ -98,7 +98,9 @@ impl Worker {
             if !relation::extension_exists() {
                 return Vec::new();
             }
-            let is_at = |feed: &ShardFeed| feed.is_at(&shard_checkpoint::read(feed.mv_id));
+            let is_at = |feed: &ShardFeed| {
+                feed.is_at(&shard_checkpoint::read(feed.mv_id)) && feed.is_as_wanted()
+            };
             feeds
                 .iter()
                 .filter(|feed| is_at(feed))

@@ -6,15 +6,18 @@ import http.server
 import json
 import pathlib
 import secrets
+import struct
 import subprocess
 import threading
 import time
 import urllib.parse
+import zlib
 
 import boto3
 from botocore.config import Config
 
 REGION = "us-east-1"
+EVENTS = "application/vnd.amazon.eventstream"
 
 
 class Kinesis:
@@ -66,6 +69,13 @@ class Kinesis:
         self.wait(name)
         return [s["ShardId"] for s in self.shards(name) if s["ShardId"] not in before]
 
+    def consumer(self, name, consumer=None):
+        """Registers a consumer; returns its name."""
+        consumer, arn = consumer or "c" + secrets.token_hex(4), self.client.describe_stream_summary(StreamName=name)["StreamDescriptionSummary"]["StreamARN"]
+        registered = self.client.register_stream_consumer(StreamARN=arn, ConsumerName=consumer)["Consumer"]["ConsumerARN"]
+        until(lambda: self.client.describe_stream_consumer(ConsumerARN=registered)["ConsumerDescription"]["ConsumerStatus"] == "ACTIVE")
+        return consumer
+
     def merge(self, name, shard, adjacent):
         before = {s["ShardId"] for s in self.shards(name)}
         self.client.merge_shards(StreamName=name, ShardToMerge=shard, AdjacentShardToMerge=adjacent)
@@ -104,6 +114,13 @@ def until(condition, seconds=20):
     while not condition():
         assert time.monotonic() < deadline, "Kinesis did not do it in time"
         time.sleep(0.02)
+
+
+def event_frame(headers, payload):
+    """A message of application/vnd.amazon.eventstream."""
+    start = struct.pack(">II", 16 + len(headers) + len(payload), len(headers))
+    message = start + struct.pack(">I", zlib.crc32(start)) + headers + payload
+    return message + struct.pack(">I", zlib.crc32(message))
 
 
 class Fault(Exception):
@@ -154,6 +171,9 @@ class FaultProxy:
                     headers = {k: v for k, v in self.headers.items() if k.lower() not in ("host", "content-length", "connection")}
                     upstream.request("POST", "/", body, headers)
                     response = upstream.getresponse()
+                    if response.headers.get("Content-Type") == EVENTS:
+                        self.relay(request, response)
+                        return
                     status, kind, answer = response.status, response.headers.get("Content-Type"), response.read()
                     upstream.close()
                     if proxy.after and status == 200 and answer:
@@ -173,6 +193,31 @@ class FaultProxy:
                     self.send_header("Content-Length", str(len(answer)))
                     self.end_headers()
                     self.wfile.write(answer)
+
+            def relay(self, request, response):
+                """The events of a subscription, each as it comes; the rules behind it see them as answers to SubscribeToShard."""
+                self.close_connection = True
+                self.send_response(200)
+                self.send_header("Content-Type", EVENTS)
+                self.send_header("Connection", "close")
+                self.end_headers()
+                # Whoever has gone, or is cut off.
+                with contextlib.suppress(OSError, http.client.HTTPException):
+                    while start := response.read(12):
+                        frame = start + response.read(struct.unpack(">I", start[:4])[0] - 12)
+                        end = 12 + struct.unpack(">I", frame[4:8])[0]
+                        if proxy.after and b"SubscribeToShardEvent" in frame[12:end]:
+                            event = json.loads(frame[end:-4])
+                            try:
+                                for rule in list(proxy.after):
+                                    rule("SubscribeToShard", request, event)
+                            except Cut:
+                                self.wfile.write(frame[: len(frame) // 2])
+                                break
+                            frame = event_frame(frame[12:end], json.dumps(event).encode())
+                        self.wfile.write(frame)
+                        self.wfile.flush()
+                response.close()
 
         class Server(http.server.ThreadingHTTPServer):
             daemon_threads = True

@@ -62,6 +62,13 @@ pub enum Error {
         /// Its name or ARN.
         stream: String,
     },
+    /// There is no such consumer of the stream.
+    UnknownConsumer {
+        /// The stream.
+        stream: String,
+        /// The consumer's name.
+        consumer: String,
+    },
     /// A shard cannot be read on.
     Shard {
         /// The stream.
@@ -142,6 +149,9 @@ impl fmt::Display for Error {
                 )
             }
             Error::UnknownStream { stream } => write!(f, "stream \"{stream}\" does not exist"),
+            Error::UnknownConsumer { stream, consumer } => {
+                write!(f, "stream \"{stream}\" has no consumer \"{consumer}\"")
+            }
             Error::Shard {
                 stream,
                 shard,

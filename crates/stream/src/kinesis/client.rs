@@ -1,7 +1,8 @@
 //! The client: requests without waiting, and readers.
 
-use super::aggregate::HashKeys;
+use super::aggregate::{Deaggregate, HashKeys};
 use super::config::Config;
+use super::fetch::Until;
 use super::reader::{ReadOptions, Reader, ShardStart};
 use super::service::Service;
 use crate::Error;
@@ -114,7 +115,25 @@ impl Client {
         shards: Vec<ShardStart>,
         options: &ReadOptions,
     ) -> Result<Reader, Error> {
-        Reader::start(&self.service, &self.wake, stream, shards, options)
+        Reader::start(&self.service, &self.wake, stream, shards, options, None)
+    }
+
+    /// The same for ever, by subscriptions of a consumer that is registered with the stream (enhanced fan-out): what arrives is pushed, beside the limits
+    /// of [`Client::read`]. A consumer has one subscription of a shard at a time. [`Error::UnknownConsumer`] comes from the reader.
+    pub fn follow(
+        &self,
+        stream: &str,
+        shards: Vec<ShardStart>,
+        deaggregate: Deaggregate,
+        consumer: &str,
+    ) -> Result<Reader, Error> {
+        let options = ReadOptions {
+            until: Until::Stopped,
+            page_records: None,
+            deaggregate,
+        };
+        let (service, wake) = (&self.service, &self.wake);
+        Reader::start(service, wake, stream, shards, &options, Some(consumer))
     }
 }
 

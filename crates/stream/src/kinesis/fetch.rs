@@ -5,10 +5,10 @@ use super::limit::Turns;
 use super::position::{Position, SequenceNumber};
 use super::reader::{ReadOptions, ShardStart};
 use super::service::{Failure, Pause, Service};
+use super::subscribe::Consumer;
 use crate::Error;
 use crate::wake::Wake;
-use aws_sdk_kinesis::operation::get_records::GetRecordsOutput;
-use aws_sdk_kinesis::types::Record;
+use aws_sdk_kinesis::types::{ChildShard, Record};
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -31,6 +31,15 @@ pub enum Until {
     Parity(i64),
     /// For ever.
     Stopped,
+}
+
+/// What the service says of a shard at once.
+pub struct Answer {
+    pub records: Vec<Record>,
+    /// The shard was closed, and these are its last records.
+    pub has_ended: bool,
+    pub behind_ms: Option<i64>,
+    pub children: Vec<ChildShard>,
 }
 
 /// What a task hands over.
@@ -88,6 +97,8 @@ pub struct Fetch {
     pub from: Position,
     /// Aggregated records are taken apart, for a shard with these keys.
     pub deaggregate: Option<HashKeys>,
+    /// By subscription of this consumer.
+    pub consumer: Option<Arc<Consumer>>,
     /// It is known to be closed: only its end is the end.
     pub is_closed: bool,
     pub options: ReadOptions,
@@ -100,7 +111,11 @@ pub struct Fetch {
 impl Fetch {
     /// Reads until the end, an error that will not pass, or nobody listens any more.
     pub async fn run(self) {
-        if let Err(error) = self.read().await {
+        let read = match &self.consumer {
+            Some(consumer) if !self.is_closed => self.follow(consumer).await,
+            _ => self.read().await,
+        };
+        if let Err(error) = read {
             let _ = self.pages.send(Err(error));
             self.wake.send();
         }
@@ -131,7 +146,17 @@ impl Fetch {
             {
                 Ok(answer) => {
                     pause.reset();
-                    iterator = answer.next_shard_iterator.clone();
+                    iterator = answer.next_shard_iterator;
+                    let answer = Answer {
+                        records: answer.records,
+                        has_ended: iterator.is_none(),
+                        behind_ms: answer.millis_behind_latest,
+                        children: answer.child_shards.unwrap_or_default(),
+                    };
+                    let bytes: u64 = answer.records.iter().map(size).sum();
+                    if let Some(turns) = &self.turns {
+                        turns.pay(bytes);
+                    }
                     let page = self.page(answer, asked, memory, &mut late);
                     if let Some(last) = page.records.last() {
                         from = after(last, from);
@@ -177,7 +202,11 @@ impl Fetch {
         memory.acquire_many_owned(LARGEST_PAGE as u32).await.ok()
     }
 
-    async fn wait_after(&self, failure: Failure, pause: &mut Pause) -> Result<(), Error> {
+    pub(super) async fn wait_after(
+        &self,
+        failure: Failure,
+        pause: &mut Pause,
+    ) -> Result<(), Error> {
         match failure {
             Failure::Final(error) => return Err(self.at_shard(error)),
             Failure::Later(cause) => self.service.remember(format!("{cause} ({})", self.id)),
@@ -200,20 +229,17 @@ impl Fetch {
         }
     }
 
-    fn page(
+    /// What is made of an answer that was asked for at that time (milliseconds since 1970).
+    pub(super) fn page(
         &self,
-        answer: GetRecordsOutput,
+        answer: Answer,
         asked: i64,
         memory: Option<OwnedSemaphorePermit>,
         late: &mut i64,
     ) -> Page {
         let mut records = answer.records;
         let bytes: u64 = records.iter().map(size).sum();
-        if let Some(turns) = &self.turns {
-            turns.pay(bytes);
-        }
-        let has_ended = answer.next_shard_iterator.is_none();
-        let behind_ms = answer.millis_behind_latest;
+        let (has_ended, behind_ms) = (answer.has_ended, answer.behind_ms);
         // The service says how far the last record is behind its clock. If ours is late, what arrived before we began may seem to be newer.
         if let (Some(behind), Some(last)) = (behind_ms, records.last().and_then(arrival)) {
             *late = (*late).max(last.saturating_add(behind) - asked);
@@ -239,7 +265,6 @@ impl Fetch {
         let at_end = newer.is_none() && has_ended;
         let at_parity = matches!(self.options.until, Until::Parity(_))
             && (newer.is_some() || behind_ms == Some(0) && !self.is_closed);
-        let children = answer.child_shards.unwrap_or_default();
         let contents: Vec<Contents> = match self.deaggregate {
             Some(keys) => records
                 .iter()
@@ -254,7 +279,8 @@ impl Fetch {
             shard: self.place,
             shard_id: Arc::clone(&self.id),
             is_last: at_end,
-            children: children
+            children: answer
+                .children
                 .into_iter()
                 .map(|child| ShardStart {
                     id: child.shard_id,
@@ -280,6 +306,7 @@ fn keep(mut memory: OwnedSemaphorePermit, bytes: usize) -> Option<OwnedSemaphore
     memory.split(bytes)
 }
 
-fn after(record: &Record, before: Position) -> Position {
+/// The position behind a record.
+pub fn after(record: &Record, before: Position) -> Position {
     SequenceNumber::parse(&record.sequence_number).map_or(before, Position::After)
 }

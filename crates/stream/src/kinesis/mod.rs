@@ -1,4 +1,4 @@
-//! Kinesis Data Streams: GetRecords on all shards of a stream side by side.
+//! Kinesis Data Streams: GetRecords, or a subscription, on all shards of a stream side by side.
 //!
 //! Every shard has a task of its own that keeps within the service's limits, tries again what may work later, and hands pages of records over.
 //! The caller polls; nothing here waits in its thread.
@@ -11,6 +11,7 @@ mod limit;
 mod position;
 mod reader;
 mod service;
+mod subscribe;
 
 pub use crate::runtime::Pending;
 pub use aggregate::{Deaggregate, HashKeys};

@@ -5,6 +5,7 @@ use super::fetch::{self, Fetch, LARGEST_PAGE, Page, Until};
 use super::limit;
 use super::position::{Position, SequenceNumber};
 use super::service::Service;
+use super::subscribe::Consumer;
 use crate::wake::Wake;
 use crate::{Error, Gathered, runtime};
 use std::sync::Arc;
@@ -169,8 +170,7 @@ impl Records {
         {
             self.pages.push(Arc::clone(page));
         }
-        self.places
-            .push((self.pages.len() as u32 - 1, at, user));
+        self.places.push((self.pages.len() as u32 - 1, at, user));
         self.bytes += bytes;
     }
 
@@ -228,6 +228,7 @@ pub struct Reader {
     wake: Arc<Wake>,
     stream: String,
     options: ReadOptions,
+    consumer: Option<Arc<Consumer>>,
     memory: Arc<Semaphore>,
     slots: Vec<Slot>,
     pages: Receiver<Result<Page, Error>>,
@@ -252,6 +253,7 @@ impl Reader {
         stream: &str,
         shards: Vec<ShardStart>,
         options: &ReadOptions,
+        consumer: Option<&str>,
     ) -> Result<Reader, Error> {
         let (sender, pages) = mpsc::channel();
         let memory = service.config().memory_bytes.max(LARGEST_PAGE);
@@ -260,6 +262,7 @@ impl Reader {
             wake: Arc::clone(wake),
             stream: stream.to_owned(),
             options: *options,
+            consumer: consumer.map(|name| Arc::new(Consumer::new(name))),
             memory: Arc::new(Semaphore::new(memory.min(Semaphore::MAX_PERMITS))),
             slots: Vec::new(),
             pages,
@@ -317,6 +320,7 @@ impl Reader {
                     Deaggregate::All => Some(HashKeys::ALL),
                 },
                 is_closed: slot.is_closed,
+                consumer: self.consumer.clone(),
                 options: self.options,
                 turns: config.keep_limits.then(|| limit::turns(name)),
                 memory: Arc::clone(&self.memory),

@@ -2,6 +2,7 @@
 
 use super::config::Config;
 use super::position::Position;
+use super::subscribe::Events;
 use crate::aws::kind_and_message;
 use crate::error::{causes, chain};
 use crate::{Error, runtime};
@@ -12,7 +13,10 @@ use aws_config::timeout::TimeoutConfig;
 use aws_sdk_kinesis::Client;
 use aws_sdk_kinesis::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_kinesis::operation::get_records::GetRecordsOutput;
-use aws_sdk_kinesis::types::{Shard, ShardIteratorType, StreamDescriptionSummary};
+use aws_sdk_kinesis::types::{
+    Shard, ShardIteratorType, StartingPosition, StreamDescriptionSummary, SubscribeToShardEvent,
+    SubscribeToShardEventStream,
+};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_types::DateTime;
 use std::sync::{Mutex, PoisonError};
@@ -203,6 +207,76 @@ impl Service {
         answer.map_err(|error| sorted("kinesis:GetRecords", Some(stream), &error))
     }
 
+    /// The ARN of a consumer that is registered with a stream.
+    pub async fn consumer_arn(&self, stream: &str, consumer: &str) -> Result<String, Failure> {
+        let arn = self.describe_stream(stream).await?.stream_arn;
+        let request = self.client().await?.describe_stream_consumer();
+        let answer = request.stream_arn(arn).consumer_name(consumer).send().await;
+        let answer = answer
+            .map_err(|error| sorted("kinesis:DescribeStreamConsumer", Some(stream), &error))?;
+        let description = answer.consumer_description;
+        description.map(|found| found.consumer_arn).ok_or_else(|| {
+            Failure::Later("DescribeStreamConsumer: an answer without a description".to_owned())
+        })
+    }
+
+    /// Has records of a shard pushed.
+    pub async fn subscribe(
+        &self,
+        consumer_arn: &str,
+        stream: &str,
+        shard: &str,
+        from: &Position,
+    ) -> Result<Events, Failure> {
+        let position = StartingPosition::builder();
+        let position = match from {
+            Position::Horizon => position.r#type(ShardIteratorType::TrimHorizon),
+            Position::After(number) => position
+                .r#type(ShardIteratorType::AfterSequenceNumber)
+                .sequence_number(number.as_str()),
+            Position::Time(ms) => position
+                .r#type(ShardIteratorType::AtTimestamp)
+                .timestamp(DateTime::from_millis(*ms)),
+        };
+        let position = position
+            .build()
+            .map_err(|error| Failure::Final(Error::Config(error.to_string())))?;
+        let request = self.client().await?.subscribe_to_shard();
+        let request = request.consumer_arn(consumer_arn).shard_id(shard);
+        let answer = request.starting_position(position).send().await;
+        let answer =
+            answer.map_err(|error| sorted("kinesis:SubscribeToShard", Some(stream), &error))?;
+        Ok(answer.event_stream)
+    }
+
+    /// The next event of a subscription; None when it is over.
+    pub async fn event(
+        &self,
+        stream: &str,
+        events: &mut Events,
+    ) -> Result<Option<SubscribeToShardEvent>, Failure> {
+        loop {
+            let event = events.recv().await;
+            let event = event.map_err(|error| {
+                sorted_by(
+                    "kinesis:SubscribeToShard",
+                    Some(stream),
+                    &error,
+                    code_and_message(&error),
+                    None,
+                )
+            })?;
+            match event {
+                Some(SubscribeToShardEventStream::SubscribeToShardEvent(event)) => {
+                    return Ok(Some(event));
+                }
+                // Of a later version.
+                Some(_) => {}
+                None => return Ok(None),
+            }
+        }
+    }
+
     /// Repeats an operation while it may work later, until the deadline.
     pub async fn until<T, F: Future<Output = Result<T, Failure>>>(
         &self,
@@ -267,9 +341,11 @@ impl Pause {
 }
 
 /// Errors that say "not now".
-const LATER: [&str; 8] = [
+const LATER: [&str; 9] = [
     "ProvisionedThroughputExceededException",
     "LimitExceededException",
+    // A consumer that is being registered, or has a subscription of the shard already.
+    "ResourceInUseException",
     "KMSThrottlingException",
     "ThrottlingException",
     "Throttling",
@@ -298,18 +374,41 @@ fn sorted<E>(operation: &str, stream: Option<&str>, error: &SdkError<E, HttpResp
 where
     E: ProvideErrorMetadata + std::error::Error + 'static,
 {
+    let response = error.raw_response();
+    let answer = match (error.code(), response) {
+        // The SDK reads JSON only.
+        (None, Some(response)) => kind_and_message(response.body().bytes().unwrap_or_default()),
+        _ => code_and_message(error),
+    };
+    let status = response.map(|response| response.status().as_u16());
+    sorted_by(operation, stream, error, answer, status)
+}
+
+type CodeAndMessage = (Option<String>, Option<String>);
+
+fn code_and_message(error: &impl ProvideErrorMetadata) -> CodeAndMessage {
+    (
+        error.code().map(str::to_owned),
+        error.message().map(str::to_owned),
+    )
+}
+
+fn sorted_by<E, R>(
+    operation: &str,
+    stream: Option<&str>,
+    error: &SdkError<E, R>,
+    answer: CodeAndMessage,
+    status: Option<u16>,
+) -> Failure
+where
+    E: ProvideErrorMetadata + std::error::Error + 'static,
+    R: std::fmt::Debug + 'static,
+{
     let request = match stream {
         Some(stream) => format!("{operation} of stream \"{stream}\""),
         None => operation.to_owned(),
     };
-    let answer = error.raw_response();
-    let status = answer.map(|answer| answer.status().as_u16());
-    let (code, text) = match (error.code(), answer) {
-        (Some(code), _) => (Some(code.to_owned()), error.message().map(str::to_owned)),
-        // The SDK reads JSON only.
-        (None, Some(answer)) => kind_and_message(answer.body().bytes().unwrap_or_default()),
-        (None, None) => (None, None),
-    };
+    let (code, text) = answer;
     let message = match (&code, text) {
         (None, _) => causes(error),
         (Some(code), None) => code.clone(),
