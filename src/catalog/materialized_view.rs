@@ -36,7 +36,7 @@ impl MaterializedView {
 
 const COLUMNS: &str = "mv_id, mv::oid, definition::oid, external_schema_name, stream_name, on_data_loss, max_record_bytes,
     origin IS DISTINCT FROM redshift.origin(), auto_refresh, paused, batch_records, batch_size, commit_window_ms,
-    max_records_per_second, parallel";
+    max_records_per_second, parallel, lag_alert_records, lag_alert_seconds";
 
 fn read(row: Row) -> MaterializedView {
     let definition: Oid = row.expect(3);
@@ -50,6 +50,8 @@ fn read(row: Row) -> MaterializedView {
             on_data_loss: OnDataLoss::of_name(&row.expect::<String>(6)).unwrap_or_default(),
             max_record_bytes: u64::try_from(row.expect::<i64>(7)).unwrap_or(0),
             pace: read_pace(&row, 11),
+            lag_alert_records: row.get(16),
+            lag_alert_seconds: row.get(17),
         },
         restored: row.expect(8),
         auto_refresh: row.expect(9),
@@ -122,7 +124,7 @@ pub fn update_options(id: i64, options: &Options) {
         spi::execute(
             "UPDATE redshift.materialized_view
              SET on_data_loss = $2, max_record_bytes = $3, batch_records = $4, batch_size = $5, commit_window_ms = $6,
-                 max_records_per_second = $7, parallel = $8
+                 max_records_per_second = $7, parallel = $8, lag_alert_records = $9, lag_alert_seconds = $10
              WHERE mv_id = $1",
             &[
                 id.into(),
@@ -133,6 +135,8 @@ pub fn update_options(id: i64, options: &Options) {
                 options.pace.commit_window_ms.into(),
                 options.pace.max_records_per_second.into(),
                 options.pace.parallel.into(),
+                options.lag_alert_records.into(),
+                options.lag_alert_seconds.into(),
             ],
         )
     });

@@ -96,6 +96,7 @@ impl Source {
             wait::readable(
                 client.wake_fd(),
                 pending.deadline().max(Instant::now()) + GRACE,
+                wait::Event::BrokerAnswer,
             );
         }
     }

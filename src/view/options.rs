@@ -1,8 +1,9 @@
 //! WITH (..) of a streaming materialized view.
 
-use super::pace::{self, Pace};
-use crate::error;
+use super::pace::{self, Pace, number};
 use crate::pg::node::Definition;
+use crate::pg::setting_value::Unit;
+use crate::{error, settings};
 
 /// The largest VARBYTE, and so the largest record that Redshift ingests ("Streaming ingestion to a materialized view", limits).
 pub const DEFAULT_MAX_RECORD_BYTES: u64 = 16_777_216;
@@ -47,6 +48,10 @@ pub struct Options {
     pub max_record_bytes: u64,
     /// How a worker loads it.
     pub pace: Pace,
+    /// `lag_alert_records`, instead of the setting; 0 turns it off.
+    pub lag_alert_records: Option<i32>,
+    /// `lag_alert_seconds`, in the same way.
+    pub lag_alert_seconds: Option<i32>,
 }
 
 impl Default for Options {
@@ -55,6 +60,8 @@ impl Default for Options {
             on_data_loss: OnDataLoss::default(),
             max_record_bytes: DEFAULT_MAX_RECORD_BYTES,
             pace: Pace::default(),
+            lag_alert_records: None,
+            lag_alert_seconds: None,
         }
     }
 }
@@ -97,6 +104,8 @@ pub fn is_ours(name: &str) -> bool {
             | "partition_by"
             | "offset_index"
             | "auto_refresh"
+            | "lag_alert_records"
+            | "lag_alert_seconds"
     ) || pace::is_option(name)
 }
 
@@ -126,6 +135,11 @@ impl CreateOptions {
 }
 
 impl Options {
+    /// Is its lag to be watched, whatever the settings are?
+    pub fn has_lag_limits(&self) -> bool {
+        self.lag_alert_records.is_some() || self.lag_alert_seconds.is_some()
+    }
+
     /// Changes one option.
     pub fn set(&mut self, option: &Definition) {
         let value = option.value.clone().unwrap_or_default();
@@ -154,6 +168,22 @@ impl Options {
                         error::option_value("max_record_bytes", &value, &allowed).raise()
                     })
             }
+            "lag_alert_records" => {
+                self.lag_alert_records = Some(number(
+                    option,
+                    Unit::None,
+                    settings::LAG_RECORDS_RANGE,
+                    "a whole number from 0 (off) to 2147483647",
+                ))
+            }
+            "lag_alert_seconds" => {
+                self.lag_alert_seconds = Some(number(
+                    option,
+                    Unit::Seconds,
+                    settings::LAG_SECONDS_RANGE,
+                    "a time from 0 (off) to 24d, such as 5min",
+                ))
+            }
             name if pace::is_option(name) => self.pace.set(option),
             fixed => error::option_fixed(fixed).raise(),
         }
@@ -166,6 +196,8 @@ impl Options {
             "on_error" => {}
             "on_data_loss" => self.on_data_loss = default.on_data_loss,
             "max_record_bytes" => self.max_record_bytes = default.max_record_bytes,
+            "lag_alert_records" => self.lag_alert_records = None,
+            "lag_alert_seconds" => self.lag_alert_seconds = None,
             name if pace::is_option(name) => self.pace.reset(name),
             fixed => error::option_fixed(fixed).raise(),
         }
