@@ -111,7 +111,11 @@ fn wait_for<T: Send + 'static>(schema: &str, request: Result<Request<T>, stream:
         match request.poll() {
             Some(Ok(answer)) => return answer,
             Some(Err(error)) => raise(error),
-            None => wait::readable(request.wake_fd(), request.deadline() + GRACE),
+            None => wait::readable(
+                request.wake_fd(),
+                request.deadline() + GRACE,
+                wait::Event::BrokerAnswer,
+            ),
         }
     }
 }

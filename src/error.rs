@@ -423,6 +423,16 @@ pub fn no_workers() -> Report {
     .hint("ALTER SYSTEM SET shared_preload_libraries = 'redshift_streaming'; and restart.")
 }
 
+/// redshift.query_history = 'all' without shared_preload_libraries.
+pub fn no_monitor() -> Report {
+    Report::new(
+        sqlstate::WARNING,
+        "redshift.query_history = 'all' has no effect yet: there is no background worker that writes statements down",
+    )
+    .detail("The library is not in shared_preload_libraries.")
+    .hint("ALTER SYSTEM SET shared_preload_libraries = 'redshift_streaming'; and restart.")
+}
+
 /// pause or resume of a view that no worker loads.
 pub fn not_under_auto_refresh(view: &str) -> Report {
     Report::new(

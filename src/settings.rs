@@ -42,6 +42,11 @@ pub const BATCH_RECORDS_RANGE: (i32, i32) = (1, 10_000_000);
 /// What `redshift.batch_size` may be, in kilobytes.
 pub const BATCH_KB_RANGE: (i32, i32) = (1, 1024 * 1024);
 
+/// What `redshift.lag_alert_records` may be, and a view's option of that name.
+pub const LAG_RECORDS_RANGE: (i32, i32) = (0, i32::MAX);
+/// The same for `redshift.lag_alert_seconds`.
+pub const LAG_SECONDS_RANGE: (i32, i32) = (0, i32::MAX / 1000);
+
 /// Defines the settings; called once, when the library is loaded.
 pub fn define() {
     crate::pg::session_setting::define();
@@ -124,21 +129,14 @@ pub fn define() {
         GucContext::Sighup,
         GucFlags::default(),
     );
-    GucRegistry::define_enum_guc(
-        c"redshift.query_history",
-        c"Which statements sys_query_history shows.",
-        c"Refreshes, or all that clients send. Literals of statements that may hold a secret are not kept.",
-        &QUERY_HISTORY,
-        GucContext::Suset,
-        GucFlags::default(),
-    );
+    crate::pg::statement_history::define_setting(&QUERY_HISTORY);
     GucRegistry::define_int_guc(
         c"redshift.lag_alert_records",
         c"An event is sent when a view is more than so many records behind its topic, and when it is back.",
         c"0 turns it off.",
         &LAG_ALERT_RECORDS,
-        0,
-        i32::MAX,
+        LAG_RECORDS_RANGE.0,
+        LAG_RECORDS_RANGE.1,
         GucContext::Sighup,
         GucFlags::default(),
     );
@@ -147,8 +145,8 @@ pub fn define() {
         c"An event is sent when the last record that a view has is older than this while others wait, and when it is back.",
         c"0 turns it off.",
         &LAG_ALERT_SECONDS,
-        0,
-        i32::MAX / 1000,
+        LAG_SECONDS_RANGE.0,
+        LAG_SECONDS_RANGE.1,
         GucContext::Sighup,
         GucFlags::UNIT_S,
     );
@@ -240,14 +238,9 @@ pub fn records_all_statements() -> bool {
     QUERY_HISTORY.get() == QueryHistory::All
 }
 
-/// `redshift.lag_alert_records` and `redshift.lag_alert_seconds`, if any of them is set.
-pub fn lag_limits() -> Option<(Option<i32>, Option<i32>)> {
-    let limit = |value: i32| (value > 0).then_some(value);
-    let limits = (
-        limit(LAG_ALERT_RECORDS.get()),
-        limit(LAG_ALERT_SECONDS.get()),
-    );
-    (limits != (None, None)).then_some(limits)
+/// `redshift.lag_alert_records` and `redshift.lag_alert_seconds`; 0 is off.
+pub fn lag_limits() -> (i32, i32) {
+    (LAG_ALERT_RECORDS.get(), LAG_ALERT_SECONDS.get())
 }
 
 /// `redshift.commit_window_ms`.

@@ -6,7 +6,7 @@ use crate::access::Access;
 use crate::pg::foreign::{self, Server};
 use crate::pg::node::Definition;
 use crate::pg::relation::Oid;
-use crate::pg::wait;
+use crate::pg::wait::{self, Event};
 use crate::{error, kinesis, settings};
 use std::time::{Duration, Instant};
 use stream::{Client, ListedOffset, Next, OffsetSpec, PartitionRange, Pending, ReadOptions};
@@ -142,7 +142,7 @@ impl Source {
                     cause: client.last_broker_error(),
                 });
             }
-            wait::readable(client.wake_fd(), deadline);
+            wait::readable(client.wake_fd(), deadline, Event::BrokerAnswer);
         }
     }
 }
@@ -331,7 +331,7 @@ impl Source {
                     );
                 }
                 Ok(Next::Wait) if Instant::now() < deadline => {
-                    wait::readable(client.wake_fd(), deadline);
+                    wait::readable(client.wake_fd(), deadline, Event::StreamFetch);
                     client.clear_wake();
                 }
                 Ok(Next::Wait | Next::End) | Err(_) => return times,

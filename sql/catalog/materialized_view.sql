@@ -23,7 +23,10 @@ CREATE TABLE redshift.materialized_view (
     commit_window_ms integer,
     max_records_per_second integer,
     parallel integer NOT NULL DEFAULT 1,
-    consumer text
+    consumer text,
+    -- Limits of its lag; where null, the setting of that name holds, 0 is none.
+    lag_alert_records integer,
+    lag_alert_seconds integer
 );
 COMMENT ON TABLE redshift.materialized_view IS 'Streaming materialized views';
 COMMENT ON COLUMN redshift.materialized_view.mv_id IS 'Number of the view, never used again';

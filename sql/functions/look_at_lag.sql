@@ -33,25 +33,31 @@ DECLARE
     server name;
     lag record;
     told boolean;
+    is_over boolean;
 BEGIN
     FOR server IN SELECT DISTINCT s.external_schema FROM redshift.view_server AS s LOOP
         BEGIN
             FOR lag IN
-                SELECT l.mv_id, l.schema_name, l.mv_name, sum(l.lag_records)::bigint AS records, max(l.lag_seconds) AS seconds,
-                       coalesce(sum(l.lag_records) > max_records OR max(l.lag_seconds) > max_seconds, sum(l.lag_records) > max_records,
-                                max(l.lag_seconds) > max_seconds) AS over
-                FROM redshift.lag_of(server) AS l GROUP BY 1, 2, 3
+                SELECT v.mv_id, l.schema_name, l.mv_name, sum(l.lag_records)::bigint AS records, max(l.lag_seconds) AS seconds,
+                       nullif(coalesce(v.lag_alert_records, max_records), 0) AS most_records,
+                       nullif(coalesce(v.lag_alert_seconds, max_seconds), 0) AS most_seconds
+                FROM redshift.lag_of(server) AS l JOIN redshift.materialized_view AS v USING (mv_id) GROUP BY v.mv_id, 2, 3
             LOOP
                 told := EXISTS (SELECT FROM redshift.lag_alert AS a WHERE a.mv_id = lag.mv_id);
-                -- Of a Kinesis stream there are no records to count, and nobody may have limited the seconds.
-                CONTINUE WHEN lag.over IS NULL OR told = lag.over;
-                IF lag.over THEN
+                is_over := coalesce(lag.records > lag.most_records OR lag.seconds > lag.most_seconds,
+                                 lag.records > lag.most_records, lag.seconds > lag.most_seconds);
+                -- Without a limit it is over none. Of a Kinesis stream there are no records to count, and nobody may have limited the seconds.
+                IF lag.most_records IS NULL AND lag.most_seconds IS NULL THEN
+                    is_over := false;
+                END IF;
+                CONTINUE WHEN is_over IS NULL OR told = is_over;
+                IF is_over THEN
                     INSERT INTO redshift.lag_alert (mv_id) VALUES (lag.mv_id);
                 ELSE
                     DELETE FROM redshift.lag_alert AS a WHERE a.mv_id = lag.mv_id;
                 END IF;
                 PERFORM pg_notify('redshift_events', json_build_object(
-                    'event', CASE WHEN lag.over THEN 'lag_over_limit' ELSE 'lag_within_limit' END,
+                    'event', CASE WHEN is_over THEN 'lag_over_limit' ELSE 'lag_within_limit' END,
                     'lag_records', lag.records, 'lag_seconds', round(lag.seconds::numeric, 1),
                     'schema_name', lag.schema_name, 'mv_name', lag.mv_name)::text);
             END LOOP;

@@ -36,7 +36,7 @@ impl MaterializedView {
 
 const COLUMNS: &str = "mv_id, mv::oid, definition::oid, external_schema_name, stream_name, on_data_loss, max_record_bytes,
     origin IS DISTINCT FROM redshift.origin(), auto_refresh, paused, batch_records, batch_size, commit_window_ms,
-    max_records_per_second, parallel, consumer";
+    max_records_per_second, parallel, consumer, lag_alert_records, lag_alert_seconds";
 
 fn read(row: Row) -> MaterializedView {
     let definition: Oid = row.expect(3);
@@ -51,6 +51,8 @@ fn read(row: Row) -> MaterializedView {
             max_record_bytes: u64::try_from(row.expect::<i64>(7)).unwrap_or(0),
             pace: read_pace(&row, 11),
             consumer: row.get(16),
+            lag_alert_records: row.get(17),
+            lag_alert_seconds: row.get(18),
         },
         restored: row.expect(8),
         auto_refresh: row.expect(9),
@@ -123,7 +125,7 @@ pub fn update_options(id: i64, options: &Options) {
         spi::execute(
             "UPDATE redshift.materialized_view
              SET on_data_loss = $2, max_record_bytes = $3, batch_records = $4, batch_size = $5, commit_window_ms = $6,
-                 max_records_per_second = $7, parallel = $8, consumer = $9
+                 max_records_per_second = $7, parallel = $8, consumer = $9, lag_alert_records = $10, lag_alert_seconds = $11
              WHERE mv_id = $1",
             &[
                 id.into(),
@@ -135,6 +137,8 @@ pub fn update_options(id: i64, options: &Options) {
                 options.pace.max_records_per_second.into(),
                 options.pace.parallel.into(),
                 options.consumer.as_deref().into(),
+                options.lag_alert_records.into(),
+                options.lag_alert_seconds.into(),
             ],
         )
     });

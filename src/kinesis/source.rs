@@ -98,6 +98,7 @@ impl Source {
             wait::readable(
                 client.wake_fd(),
                 pending.deadline().max(Instant::now()) + GRACE,
+                wait::Event::BrokerAnswer,
             );
         }
     }

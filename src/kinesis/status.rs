@@ -78,7 +78,7 @@ pub fn lag(
                 if lags.iter().all(|(_, lag)| lag.is_some()) {
                     return lags;
                 }
-                wait::readable(client.wake_fd(), deadline);
+                wait::readable(client.wake_fd(), deadline, wait::Event::StreamFetch);
                 client.clear_wake();
             }
             Ok(Next::End) => {
@@ -120,7 +120,7 @@ fn newest_times(client: &Client, stream: &StreamDescription) -> Vec<Option<i64>>
                 }
             }
             Ok(Next::Wait) if Instant::now() < deadline => {
-                wait::readable(client.wake_fd(), deadline);
+                wait::readable(client.wake_fd(), deadline, wait::Event::StreamFetch);
                 client.clear_wake();
             }
             Ok(Next::Wait | Next::End) | Err(_) => return newest,

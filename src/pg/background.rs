@@ -2,6 +2,7 @@
 
 use super::guard::{self, entry};
 use super::relation::Oid;
+use super::wait::Event;
 use pgrx::pg_sys;
 use std::ffi::{CStr, c_char};
 use std::time::Duration;
@@ -281,7 +282,7 @@ pub fn log(message: &str) {
 }
 
 /// Sleeps until the latch is set, at most so long; interruptible.
-pub fn sleep(time: Duration) {
+pub fn sleep(time: Duration, event: Event) {
     // SAFETY: waits as WaitLatch of every Postgres loop does.
     unsafe {
         let events = pg_sys::WL_LATCH_SET | pg_sys::WL_TIMEOUT | pg_sys::WL_EXIT_ON_PM_DEATH;
@@ -289,7 +290,7 @@ pub fn sleep(time: Duration) {
             pg_sys::MyLatch,
             events as i32,
             time.as_millis() as _,
-            pg_sys::PG_WAIT_EXTENSION,
+            event.number(),
         );
         pg_sys::ResetLatch(pg_sys::MyLatch);
     }

@@ -1,7 +1,7 @@
 //! What differs between the Postgres majors, and nothing else.
 
 use pgrx::pg_sys;
-use std::ffi::c_void;
+use std::ffi::{CStr, c_void};
 
 /// May `user` do what the relation's owner may? (aclchk.c: `pg_class_ownercheck` until 15, `object_ownercheck` since.)
 ///
@@ -59,6 +59,20 @@ pub(super) unsafe fn allocate_guc_extra(size: usize) -> *mut c_void {
     // SAFETY: at LOG it raises no error.
     unsafe {
         pg_sys::guc_malloc(pg_sys::LOG as i32, size)
+    }
+}
+
+/// The number of a wait event with this name; of all extensions' where they have no names yet (until 16).
+pub(super) fn wait_event(name: &CStr) -> u32 {
+    #[cfg(any(feature = "pg14", feature = "pg15", feature = "pg16"))]
+    {
+        let _ = name;
+        pg_sys::PG_WAIT_EXTENSION
+    }
+    #[cfg(not(any(feature = "pg14", feature = "pg15", feature = "pg16")))]
+    // SAFETY: the name is copied into shared memory, once a server.
+    unsafe {
+        pg_sys::WaitEventExtensionNew(name.as_ptr())
     }
 }
 

@@ -1,4 +1,4 @@
-//! Progress of a running refresh, in the backend's entry of Postgres's own progress reporting (backend_progress.c).
+//! Progress of a running refresh, or of a worker with a backlog, in the backend's entry of Postgres's own progress reporting (backend_progress.c).
 //!
 //! Postgres shows the commands that it knows and passes over others, so ours has a number of its own and a function of ours shows it. The entry goes by
 //! itself when a transaction or a subtransaction is aborted: as the latter happens whenever a definition catches an error, each report writes it whole.
@@ -11,7 +11,9 @@ use std::cell::Cell;
 /// Our `st_progress_command`: RS.
 const COMMAND: pg_sys::ProgressCommandType::Type = 0x5253;
 /// `st_progress_param` as we use them.
-const PARAMETERS: usize = 6;
+const PARAMETERS: usize = 7;
+/// A total that nobody knows.
+const UNKNOWN: i64 = i64::MAX;
 
 /// What a refresh is doing.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -22,12 +24,16 @@ pub enum Phase {
     Loading = 2,
     /// Positions, ledger and history are written.
     Storing = 3,
+    /// As loading, but the broker holds its answers back: a quota is used up.
+    Throttled = 4,
 }
 
 #[derive(Clone, Copy)]
 struct Report {
     table: Oid,
     values: [i64; PARAMETERS],
+    /// What batches before this one have loaded: records and bytes.
+    before: (u64, u64),
 }
 
 thread_local! {
@@ -42,7 +48,8 @@ impl Reporting {
     pub fn begin(table: Oid, started: i64) -> Reporting {
         REPORT.set(Some(Report {
             table,
-            values: [Phase::Connecting as i64, 0, 0, 0, 0, started],
+            values: [Phase::Connecting as i64, 0, 0, 0, 0, started, 0],
+            before: (0, 0),
         }));
         send();
         Reporting(())
@@ -62,7 +69,32 @@ impl Reporting {
 
 impl Drop for Reporting {
     fn drop(&mut self) {
-        REPORT.set(None);
+        end();
+    }
+}
+
+/// A worker loads the next batch of a backlog. The entry stays until the next one, or until [`end`].
+pub fn show_batch(
+    table: Oid,
+    started: i64,
+    partitions: usize,
+    before: (u64, u64),
+    total: Option<u64>,
+) {
+    let total = total.and_then(|total| i64::try_from(total).ok());
+    let (records, bytes) = (before.0 as i64, before.1 as i64);
+    let (phase, total) = (Phase::Loading as i64, total.unwrap_or(UNKNOWN));
+    REPORT.set(Some(Report {
+        table,
+        values: [phase, partitions as i64, total, records, bytes, started, 1],
+        before,
+    }));
+    send();
+}
+
+/// Nothing is shown any more.
+pub fn end() {
+    if REPORT.take().is_some() {
         // SAFETY: writes the backend's own entry.
         unsafe { pg_sys::pgstat_progress_end_command() }
     }
@@ -70,8 +102,24 @@ impl Drop for Reporting {
 
 /// So many records and bytes have been read. Without a refresh that reports, nothing happens.
 pub fn loaded(records: u64, bytes: u64) {
-    if REPORT.get().is_some() {
+    if let Some(report) = REPORT.get() {
+        let (records, bytes) = (report.before.0 + records, report.before.1 + bytes);
         change(|values| (values[3], values[4]) = (records as i64, bytes as i64));
+    }
+}
+
+/// Records are waited for: because the broker holds them back, or not.
+pub fn waiting(is_throttled: bool) {
+    let phase = if is_throttled {
+        Phase::Throttled
+    } else {
+        Phase::Loading
+    };
+    if REPORT
+        .get()
+        .is_some_and(|report| report.values[0] != phase as i64)
+    {
+        change(|values| values[0] = phase as i64);
     }
 }
 
@@ -99,7 +147,7 @@ fn send() {
 
 /// `redshift.running_refreshes()`
 #[pg_extern]
-#[expect(clippy::type_complexity, reason = "a row of eight columns")]
+#[expect(clippy::type_complexity, reason = "a row of nine columns")]
 fn running_refreshes() -> TableIterator<
     'static,
     (
@@ -108,9 +156,10 @@ fn running_refreshes() -> TableIterator<
         name!(phase, &'static str),
         name!(partitions, i64),
         name!(records_done, i64),
-        name!(records_total, i64),
+        name!(records_total, Option<i64>),
         name!(bytes_done, i64),
         name!(started_at, TimestampWithTimeZone),
+        name!(refresh_type, &'static str),
     ),
 > {
     let mut found = Vec::new();
@@ -131,6 +180,7 @@ fn running_refreshes() -> TableIterator<
             let phase = match values[0] {
                 1 => "connecting",
                 2 => "loading",
+                4 => "throttled",
                 _ => "storing",
             };
             let started = TimestampWithTimeZone::try_from(values[5])
@@ -141,9 +191,10 @@ fn running_refreshes() -> TableIterator<
                 phase,
                 values[1],
                 values[3],
-                values[2],
+                Some(values[2]).filter(|total| *total != UNKNOWN),
                 values[4],
                 started,
+                if values[6] == 0 { "Manual" } else { "Auto" },
             ));
         }
     }

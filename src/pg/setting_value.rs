@@ -12,6 +12,8 @@ pub enum Unit {
     Kilobytes,
     /// Milliseconds.
     Milliseconds,
+    /// Seconds.
+    Seconds,
 }
 
 /// A whole number such as `100`, `8MB` or `2s`; `None` if it is none.
@@ -20,6 +22,7 @@ pub fn parse(value: &str, unit: Unit) -> Option<i32> {
         Unit::None => 0,
         Unit::Kilobytes => pg_sys::GUC_UNIT_KB,
         Unit::Milliseconds => pg_sys::GUC_UNIT_MS,
+        Unit::Seconds => pg_sys::GUC_UNIT_S,
     };
     let value = c_text(value);
     let mut number = 0;

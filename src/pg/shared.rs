@@ -2,6 +2,7 @@
 
 use super::background::{self, wake};
 use super::relation::Oid;
+use super::wait::Event;
 use pgrx::prelude::*;
 use pgrx::{PGRXSharedMemory, PgLwLock, pg_shmem_init, pg_sys};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -29,6 +30,8 @@ struct Slot {
     changes: u64,
     /// The monitor, 0 if there is none.
     monitor: i32,
+    /// A view has limits of its own for its lag, so a monitor is wanted.
+    has_lag_limits: bool,
     /// A monitor found no extension in the database.
     no_extension: bool,
     /// No worker may start before this moment.
@@ -284,6 +287,21 @@ pub fn may_monitor(database: Oid) -> bool {
     .unwrap_or(false)
 }
 
+/// Has a view of the database limits of its own for its lag, as far as the first worker knows?
+pub fn has_lag_limits(database: Oid) -> bool {
+    with_slot(database, |slot| slot.has_lag_limits).unwrap_or(false)
+}
+
+/// The first worker has looked; the launcher is to start a monitor.
+pub fn set_lag_limits(database: Oid, exist: bool) {
+    let before = with_slot(database, |slot| {
+        std::mem::replace(&mut slot.has_lag_limits, exist)
+    });
+    if exist && before == Some(false) {
+        wake(launcher());
+    }
+}
+
 /// The launcher.
 pub(super) fn launcher() -> i32 {
     SHARED.share().launcher
@@ -345,7 +363,7 @@ pub(super) fn step_aside(database: Oid) {
     let deadline = Instant::now() + Duration::from_secs(5);
     let some_run = || with_slot(database, |slot| slot.processes().next().is_some());
     while some_run() == Some(true) && Instant::now() < deadline {
-        background::sleep(Duration::from_millis(10));
+        background::sleep(Duration::from_millis(10), Event::WorkerEnd);
     }
 }
 

@@ -1,11 +1,58 @@
 //! Waiting on the network: every wait ends at once for a cancel, a termination or the postmaster's death.
 
+use super::polyfill;
 use pgrx::pg_sys;
+use std::cell::Cell;
+use std::ffi::CStr;
 use std::os::fd::{AsRawFd, FromRawFd, RawFd};
 use std::time::{Duration, Instant};
 
+/// What is waited for, as `wait_event` of pg_stat_activity calls it: by its name since Postgres 17, `Extension` before.
+#[derive(Clone, Copy)]
+pub enum Event {
+    /// The answer of a broker to a request.
+    BrokerAnswer,
+    /// Records.
+    StreamFetch,
+    /// A worker, for whatever comes.
+    WorkerMain,
+    /// The launcher, for whatever comes.
+    LauncherMain,
+    /// A monitor, for its next look.
+    MonitorMain,
+    /// Workers, to step aside.
+    WorkerEnd,
+}
+
+impl Event {
+    const fn name(self) -> &'static CStr {
+        match self {
+            Event::BrokerAnswer => c"RedshiftBrokerAnswer",
+            Event::StreamFetch => c"RedshiftStreamFetch",
+            Event::WorkerMain => c"RedshiftWorkerMain",
+            Event::LauncherMain => c"RedshiftLauncherMain",
+            Event::MonitorMain => c"RedshiftMonitorMain",
+            Event::WorkerEnd => c"RedshiftWorkerEnd",
+        }
+    }
+
+    /// Its number in this server.
+    pub(super) fn number(self) -> u32 {
+        thread_local! {
+            static KNOWN: [Cell<u32>; 6] = const { [const { Cell::new(0) }; 6] };
+        }
+        KNOWN.with(|known| {
+            let known = &known[self as usize];
+            if known.get() == 0 {
+                known.set(polyfill::wait_event(self.name()));
+            }
+            known.get()
+        })
+    }
+}
+
 /// Waits until `fd` is readable, the latch is set or `deadline` has come; cancels and terminations are acted on.
-pub fn readable(fd: RawFd, deadline: Instant) {
+pub fn readable(fd: RawFd, deadline: Instant, event: Event) {
     let left = deadline
         .saturating_duration_since(Instant::now())
         .min(Duration::from_secs(60));
@@ -22,7 +69,7 @@ pub fn readable(fd: RawFd, deadline: Instant) {
             events as i32,
             fd,
             timeout_ms as _,
-            pg_sys::PG_WAIT_EXTENSION,
+            event.number(),
         );
         pg_sys::ResetLatch(pg_sys::MyLatch);
     }
@@ -72,7 +119,7 @@ impl WakeSet {
 
     /// As [`readable`], for any of the set.
     pub fn wait(&self, deadline: Instant) {
-        readable(self.0.as_raw_fd(), deadline);
+        readable(self.0.as_raw_fd(), deadline, Event::WorkerMain);
     }
 }
 

@@ -10,6 +10,7 @@ pub mod stream_scan;
 
 use crate::pg::relation::{self, Oid};
 use crate::pg::tuple::RowWriter;
+use crate::pg::wait::Event;
 use crate::pg::{progress, time, wait};
 use crate::source::{Source, Watermarks};
 use crate::{error, settings};
@@ -435,10 +436,14 @@ impl Open {
             let waiting_for = unfinished(reader, &self.ranges);
             error::stalled(&self.topic, &waiting_for, client.last_broker_error()).raise();
         }
+        if refresh.is_some() {
+            progress::waiting(client.throttled().is_some());
+        }
         // The reader has checks of its own to make when nothing arrives.
         wait::readable(
             client.wake_fd(),
             deadline.min(Instant::now() + READER_CHECKS),
+            Event::StreamFetch,
         );
         client.clear_wake();
     }

@@ -216,7 +216,7 @@ impl ShardScan {
                         let label = Stream::of_table(self.table, self.user).label();
                         error::shards_stalled(&label, &waiting_for, client.last_trouble()).raise();
                     }
-                    wait::readable(client.wake_fd(), deadline);
+                    wait::readable(client.wake_fd(), deadline, wait::Event::StreamFetch);
                     client.clear_wake();
                     self.waited += began.elapsed();
                 }

@@ -5,11 +5,11 @@ use super::{alter, check, definition, start};
 use crate::catalog::materialized_view;
 use crate::error;
 use crate::pg::error_context::with_context;
-use crate::pg::execute;
 use crate::pg::node::Definition;
 use crate::pg::query::{OutputColumn, Query};
 use crate::pg::relation::{self, LockMode, Oid};
 use crate::pg::report::{Report, sqlstate};
+use crate::pg::{execute, shared};
 use crate::source::Stream;
 use pgrx::spi::{quote_identifier, quote_literal, quote_qualified_identifier};
 use stream::kinesis::Deaggregate;
@@ -73,6 +73,10 @@ pub fn run(request: Request) {
     create_offset_index(table, &columns, options.offset_index, &of);
     let schema = relation::schema_name(stream).unwrap_or_default();
     let id = materialized_view::insert(table, view, &schema, topic, &options.kept);
+    if options.kept.has_lag_limits() {
+        // A monitor may be wanted now.
+        shared::nudge_at_commit();
+    }
     checkpoints.store(id);
     if options.auto_refresh
         && let Some(view) = materialized_view::find(table)

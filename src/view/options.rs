@@ -1,8 +1,9 @@
 //! WITH (..) of a streaming materialized view.
 
-use super::pace::{self, Pace};
-use crate::error;
+use super::pace::{self, Pace, number};
 use crate::pg::node::Definition;
+use crate::pg::setting_value::Unit;
+use crate::{error, settings};
 
 /// The largest VARBYTE, and so the largest record that Redshift ingests ("Streaming ingestion to a materialized view", limits).
 pub const DEFAULT_MAX_RECORD_BYTES: u64 = 16_777_216;
@@ -49,6 +50,10 @@ pub struct Options {
     pub pace: Pace,
     /// `consumer`: by whose subscriptions a worker reads a stream of Kinesis (enhanced fan-out).
     pub consumer: Option<String>,
+    /// `lag_alert_records`, instead of the setting; 0 turns it off.
+    pub lag_alert_records: Option<i32>,
+    /// `lag_alert_seconds`, in the same way.
+    pub lag_alert_seconds: Option<i32>,
 }
 
 impl Default for Options {
@@ -58,6 +63,8 @@ impl Default for Options {
             max_record_bytes: DEFAULT_MAX_RECORD_BYTES,
             pace: Pace::default(),
             consumer: None,
+            lag_alert_records: None,
+            lag_alert_seconds: None,
         }
     }
 }
@@ -101,6 +108,8 @@ pub fn is_ours(name: &str) -> bool {
             | "offset_index"
             | "auto_refresh"
             | "consumer"
+            | "lag_alert_records"
+            | "lag_alert_seconds"
     ) || pace::is_option(name)
 }
 
@@ -130,6 +139,11 @@ impl CreateOptions {
 }
 
 impl Options {
+    /// Is its lag to be watched, whatever the settings are?
+    pub fn has_lag_limits(&self) -> bool {
+        self.lag_alert_records.is_some() || self.lag_alert_seconds.is_some()
+    }
+
     /// Changes one option.
     pub fn set(&mut self, option: &Definition) {
         let value = option.value.clone().unwrap_or_default();
@@ -167,6 +181,22 @@ impl Options {
                 }
                 self.consumer = Some(value);
             }
+            "lag_alert_records" => {
+                self.lag_alert_records = Some(number(
+                    option,
+                    Unit::None,
+                    settings::LAG_RECORDS_RANGE,
+                    "a whole number from 0 (off) to 2147483647",
+                ))
+            }
+            "lag_alert_seconds" => {
+                self.lag_alert_seconds = Some(number(
+                    option,
+                    Unit::Seconds,
+                    settings::LAG_SECONDS_RANGE,
+                    "a time from 0 (off) to 24d, such as 5min",
+                ))
+            }
             name if pace::is_option(name) => self.pace.set(option),
             fixed => error::option_fixed(fixed).raise(),
         }
@@ -180,6 +210,8 @@ impl Options {
             "on_data_loss" => self.on_data_loss = default.on_data_loss,
             "max_record_bytes" => self.max_record_bytes = default.max_record_bytes,
             "consumer" => self.consumer = None,
+            "lag_alert_records" => self.lag_alert_records = None,
+            "lag_alert_seconds" => self.lag_alert_seconds = None,
             name if pace::is_option(name) => self.pace.reset(name),
             fixed => error::option_fixed(fixed).raise(),
         }

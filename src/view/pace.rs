@@ -122,7 +122,8 @@ impl Pace {
     }
 }
 
-fn number(option: &Definition, unit: Unit, range: (i32, i32), allowed: &str) -> i32 {
+/// A whole number of a setting's form, with or without a unit.
+pub(super) fn number(option: &Definition, unit: Unit, range: (i32, i32), allowed: &str) -> i32 {
     let value = option.value.clone().unwrap_or_default();
     setting_value::parse(&value, unit)
         .filter(|number| (range.0..=range.1).contains(number))

@@ -4,7 +4,7 @@
 //! 0) also starts the others and keeps the journal.
 
 use super::crew::Crew;
-use super::feed::{Batch, Begun, Clients, Feed, Opening, Plan, Topic};
+use super::feed::{self, Batch, Begun, Clients, Feed, Opening, Plan, Topic};
 use super::ingest::{self, Order, Outcome};
 use super::journal::{self, Journal};
 use super::share::{self, Share};
@@ -13,18 +13,27 @@ use super::streams::Streams;
 use super::tempo::LONG_BATCH;
 use super::view::View;
 use crate::access::Access;
-use crate::catalog::{checkpoint, materialized_view};
+use crate::catalog::{checkpoint, lag_alert, materialized_view};
 use crate::pg::background::{self, Failure, transaction};
 use crate::pg::relation::{self, Oid};
 use crate::pg::shared;
 use crate::pg::wait::WakeSet;
-use crate::pg::{invalidation, kept_plan};
+use crate::pg::{invalidation, kept_plan, progress};
 use crate::settings;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
+/// SQLSTATE of brokers that do not answer (errcodes.txt).
+const NO_CONNECTION: &str = "08001";
+/// How soon one of the views that wait for brokers tries again.
+const SCOUT_PAUSE: Duration = Duration::from_secs(2);
 /// How often the list of views is read when nobody said that it changed.
 const LIST_PAUSE: Duration = Duration::from_secs(30);
+/// So many topics are looked at side by side, each by two threads.
+const MOST_LOOKS: usize = 32;
+/// A statement wakes the workers a moment before Postgres hands on what it changed in the catalogues: they look again for so long, so often.
+const SETTLE: Duration = Duration::from_secs(2);
+const SETTLE_PAUSE: Duration = Duration::from_millis(100);
 /// The longest sleep.
 const NAP: Duration = Duration::from_secs(1);
 
@@ -39,6 +48,8 @@ pub struct Worker {
     feeds: Vec<Feed>,
     pub(super) streams: Streams,
     pub(super) listed: Option<Instant>,
+    /// When the list was read because somebody changed something.
+    changed: Option<Instant>,
     /// The workers as they were when the list was read.
     crew: shared::Crew,
     /// What only the first worker has.
@@ -78,6 +89,7 @@ pub fn run(database: Oid, number: usize) {
         feeds: Vec::new(),
         streams: Streams::default(),
         listed: None,
+        changed: None,
         crew: shared::crew(database),
         first: (number == 0).then(|| First {
             journal: Journal::new(database),
@@ -124,7 +136,13 @@ impl Worker {
             || self.listed.is_none_or(|when| when.elapsed() > LIST_PAUSE)
         {
             self.crew = crew;
+            if changed {
+                self.changed = Some(Instant::now());
+            }
             self.list_views(changed);
+        } else if self.is_settling() {
+            // Takes in what has changed in the catalogues.
+            let _ = transaction(|| ());
         }
         let Some(first) = &self.first else {
             return true;
@@ -136,20 +154,28 @@ impl Worker {
         first.has_views
     }
 
+    fn is_settling(&self) -> bool {
+        self.changed.is_some_and(|when| when.elapsed() < SETTLE)
+    }
+
     /// Reads which views there are, takes this worker's share and forgets the others. After a change each is tried at once.
     fn list_views(&mut self, changed: bool) {
         self.listed = Some(Instant::now());
         // The registration of a view is no catalogue of Postgres's, which would tell of changes.
         invalidation::forget();
         kept_plan::forget_idle();
-        let listed = match transaction(|| {
+        let found = transaction(|| {
             if relation::extension_exists() {
-                materialized_view::under_auto_refresh()
+                (
+                    materialized_view::under_auto_refresh(),
+                    lag_alert::has_own_limits(),
+                )
             } else {
-                Vec::new()
+                (Vec::new(), false)
             }
-        }) {
-            Ok(listed) => listed,
+        });
+        let (listed, has_lag_limits) = match found {
+            Ok(found) => found,
             Err(Failure { message, .. }) => {
                 return background::log(&format!("list of views: {message}"));
             }
@@ -160,6 +186,7 @@ impl Worker {
             .collect();
         if let Some(first) = &mut self.first {
             first.has_views = !listed.is_empty();
+            shared::set_lag_limits(self.database, has_lag_limits);
             first.useful = share::useful_workers(&topics);
         }
         let share = Share {
@@ -279,6 +306,9 @@ impl Worker {
             match Opening::begin(plan, &mut self.clients, &self.wake) {
                 Ok(Begun::Topic(opening)) => {
                     self.openings.push(*opening);
+                    if let Some(view) = self.views.get_mut(&plan.mv_id) {
+                        view.throttled = None;
+                    }
                     self.show_unless_failing(plan.mv_id, State::Starting);
                 }
                 Ok(Begun::Stream(source, stream)) => self.open_stream(plan, *source, stream),
@@ -289,11 +319,16 @@ impl Worker {
         let mut index = 0;
         while index < self.openings.len() {
             let Some(answer) = self.openings[index].poll(&self.clients) else {
+                let opening = &self.openings[index];
+                if opening.began.elapsed() > feed::PATIENCE {
+                    let (id, cause) = (opening.plan.mv_id, opening.cause(&self.clients));
+                    self.show(id, State::Retrying, Some(&cause));
+                }
                 index += 1;
                 continue;
             };
             let opening = self.openings.swap_remove(index);
-            let id = opening.plan.mv_id;
+            let (id, access) = (opening.plan.mv_id, opening.access().clone());
             let feed =
                 answer.and_then(|start| opening.into_feed(start, &mut self.clients, &self.wake));
             match feed {
@@ -303,8 +338,41 @@ impl Worker {
                     }
                     self.feeds.push(feed);
                     self.show_unless_failing(id, State::Running);
+                    self.brokers_answer(&access);
                 }
-                Err(failure) => self.failed(id, &failure),
+                Err(failure) => {
+                    self.failed(id, &failure);
+                    if failure.sqlstate == NO_CONNECTION {
+                        self.wait_for_brokers(id, access);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Of the views that wait for the same brokers one tries often, for all of them.
+    fn wait_for_brokers(&mut self, id: i64, access: Access) {
+        let soon = Instant::now() + SCOUT_PAUSE;
+        let is_scout =
+            |view: &View| view.waits_for.as_ref() == Some(&access) && view.retry_at <= soon;
+        let has_scout = self
+            .views
+            .iter()
+            .any(|(other, view)| *other != id && is_scout(view));
+        if let Some(view) = self.views.get_mut(&id) {
+            if !has_scout {
+                view.retry_at = view.retry_at.min(soon);
+            }
+            view.waits_for = Some(access);
+        }
+    }
+
+    /// They answer again: nobody waits for them any longer.
+    fn brokers_answer(&mut self, access: &Access) {
+        for view in self.views.values_mut() {
+            if view.waits_for.as_ref() == Some(access) {
+                view.waits_for = None;
+                view.retry_at = Instant::now();
             }
         }
     }
@@ -324,27 +392,58 @@ impl Worker {
             let is_probe = self.feeds[..index]
                 .iter()
                 .all(|feed| *feed.access() != access);
-            match self.feeds[index].look_at_topic(&self.clients, is_probe) {
+            let looks = self.feeds.iter().filter(|feed| feed.is_looking()).count();
+            let may_ask = is_probe || looks < MOST_LOOKS;
+            let of = self.feeds.len();
+            match self.feeds[index].look_at_topic(&self.clients, of, is_probe, may_ask) {
                 Topic::Same => {}
-                Topic::Answered => self.show_members(&access, State::Running, None),
-                Topic::Silent(cause) => self.show_members(&access, State::Retrying, Some(&cause)),
+                Topic::Answered => self.show_where(State::Running, None, |feed| {
+                    *feed.access() == access && !feed.is_silent
+                }),
+                Topic::Silent(cause) => self.show_where(State::Retrying, Some(&cause), |feed| {
+                    *feed.access() == access
+                }),
+                Topic::Leaderless(cause) => {
+                    let members = self.feeds[index].members.clone();
+                    self.show_where(State::Retrying, Some(&cause), |feed| {
+                        feed.members == members
+                    });
+                }
                 Topic::Changed => {
                     self.feeds.swap_remove(index);
                     continue;
                 }
             }
+            self.show_throttling(index);
             index += 1;
         }
     }
 
-    /// Shows a state for each view that is read by these brokers and credentials.
-    fn show_members(&mut self, access: &Access, state: State, error: Option<&str>) {
-        let of_access = self.feeds.iter().filter(|feed| feed.access() == access);
-        let members: Vec<i64> = of_access
+    /// Shows a state for each view of these feeds.
+    fn show_where(&mut self, state: State, error: Option<&str>, which: impl Fn(&Feed) -> bool) {
+        let feeds = self.feeds.iter().filter(|feed| which(feed));
+        let members: Vec<i64> = feeds
             .flat_map(|feed| feed.members.iter().copied())
             .collect();
         for id in members {
             self.show(id, state, error);
+        }
+    }
+
+    /// Shows that a broker slows a feed's views down, or that it does so no more.
+    fn show_throttling(&mut self, index: usize) {
+        let cause = self.feeds[index].throttled(&self.clients);
+        for id in self.feeds[index].members.clone() {
+            let Some(view) = self.views.get_mut(&id) else {
+                continue;
+            };
+            view.throttled = cause.clone();
+            let (shown, is_throttled) = (view.shown, cause.is_some());
+            if shown == Some(State::Running) && is_throttled
+                || shown == Some(State::Throttled) && !is_throttled
+            {
+                self.show(id, State::Running, None);
+            }
         }
     }
 
@@ -376,6 +475,9 @@ impl Worker {
             }
         }
         self.drop_empty_feeds();
+        if !self.has_backlog() {
+            progress::end();
+        }
         busy
     }
 
@@ -390,6 +492,10 @@ impl Worker {
         } else {
             Memory::Others
         }
+    }
+
+    fn has_backlog(&self) -> bool {
+        self.feeds.iter().any(|feed| feed.backlog.is_some()) || self.streams.has_backlog()
     }
 
     fn load_batch(&mut self, index: usize, batch: &Batch) {
@@ -425,6 +531,7 @@ impl Worker {
         };
         let flush = view.owes_ledger();
         let feed = &self.feeds[index];
+        feed.show_progress(view.plan.table);
         let order = Order {
             table: view.plan.table,
             topic: &feed.topic,
@@ -437,6 +544,10 @@ impl Worker {
                 let partitions = self.feeds[index].positions.keys();
                 let partitions = partitions.map(i32::to_string).collect();
                 self.loaded(id, flush, partitions);
+                // Not while the leader of another partition is silent.
+                if !self.feeds[index].is_silent {
+                    self.show(id, State::Running, None);
+                }
             }
             Ok(Outcome::Moved) => self.leave(index, id),
             Ok(Outcome::Gone) => {
@@ -463,7 +574,6 @@ impl Worker {
             journal::recovered(view.plan.table);
             background::log(&format!("materialized view {id} is loaded again"));
         }
-        self.show(id, State::Running, None);
     }
 
     fn leave(&mut self, feed: usize, id: i64) {
@@ -515,7 +625,8 @@ impl Worker {
         if !blocked && first_time {
             journal::write_auto(table, failure);
         }
-        if first_time || !blocked {
+        // Each time at first, then more and more rarely.
+        if first_time || !blocked && view.errors.is_power_of_two() {
             background::log(&format!("materialized view {id}: {}", failure.message));
         }
         view.shown = None;
@@ -532,9 +643,15 @@ impl Worker {
         let Some(view) = self.views.get_mut(&id) else {
             return;
         };
+        let (state, error) = match &view.throttled {
+            Some(cause) if state == State::Running => (State::Throttled, Some(cause.as_str())),
+            // Its answers are late, and so are those to our looks.
+            Some(_) if state == State::Retrying && view.errors == 0 => return,
+            _ => (state, error),
+        };
         if view.shown != Some(state) {
-            view.shown = Some(state);
             state::write(id, self.number, state, error);
+            view.shown = Some(state);
         }
     }
 
@@ -544,7 +661,21 @@ impl Worker {
         let opens = self.feeds.iter().filter_map(|feed| feed.tempo.opens_at());
         let opens = opens.chain(self.streams.opens_at());
         let retries = self.views.values().map(|view| view.retry_at);
-        let ahead = opens.chain(retries).filter(|moment| *moment > now);
-        self.wake.wait(ahead.fold(now + NAP, Instant::min));
+        let looks = self.feeds.iter().map(|feed| feed.looked + feed::LOOK_PAUSE);
+        let patience = self
+            .openings
+            .iter()
+            .map(|opening| opening.began + feed::PATIENCE);
+        let ahead = opens
+            .chain(retries)
+            .chain(looks)
+            .chain(patience)
+            .filter(|moment| *moment > now);
+        let nap = if self.is_settling() {
+            SETTLE_PAUSE
+        } else {
+            NAP
+        };
+        self.wake.wait(ahead.fold(now + nap, Instant::min));
     }
 }

@@ -3,6 +3,7 @@
 //! Views at the same positions share a feed, so the topic is fetched once for them. A view that is elsewhere (new, or after an error) has a feed of its
 //! own until it has caught up. A client reads a partition once, so feeds of one topic need different clients; all others share.
 
+use super::backlog::Backlog;
 use super::ingest::bound_lock_waits;
 use super::share::Slice;
 use super::tempo::{self, Tempo};
@@ -11,6 +12,7 @@ use crate::catalog::checkpoint::Checkpoint;
 use crate::catalog::{checkpoint as checkpoints, materialized_view};
 use crate::checkpoint;
 use crate::pg::background::{Failure, transaction};
+use crate::pg::progress;
 use crate::pg::relation::{self, Oid};
 use crate::pg::wait::WakeSet;
 use crate::refresh::{self, Locked};
@@ -24,12 +26,14 @@ use stream::{
     TopicDescription,
 };
 
-/// How often a topic is looked at for new partitions, and whether it is still the same one.
-const DESCRIBE_PAUSE: Duration = Duration::from_secs(10);
-/// The same for one topic of each server, which tells whether the server answers.
-const PROBE_PAUSE: Duration = Duration::from_secs(1);
-/// How long the broker may take for that before the views are shown as waiting for it.
-const DESCRIBE_TIMEOUT: Duration = Duration::from_secs(3);
+/// How often a topic is looked at: for new partitions, whether it is still the same one, and whether the leaders of its partitions answer.
+pub const LOOK_PAUSE: Duration = Duration::from_secs(1);
+/// The same where there are many topics: so much for each, up to the longest, but not for the one of each server which tells whether that answers, nor
+/// for those whose brokers are in trouble.
+const LOOK_PAUSE_EACH: Duration = Duration::from_millis(100);
+const LONGEST_LOOK_PAUSE: Duration = Duration::from_secs(10);
+/// How long the brokers may take for that before the views are shown as waiting for them. With the pause it bounds how long trouble stays unseen.
+pub const PATIENCE: Duration = Duration::from_secs(3);
 
 /// The clients of the worker, by what they are made of: views share one if brokers and credentials are the same. Each keeps its place.
 #[derive(Default)]
@@ -83,9 +87,7 @@ impl Clients {
     pub fn keep(&mut self, openings: &[Opening], feeds: &[Feed]) {
         for (place, client) in self.places.iter_mut().enumerate() {
             let used = openings.iter().any(|opening| opening.client == place)
-                || feeds
-                    .iter()
-                    .any(|feed| feed.client == place || feed.reader_client == place);
+                || feeds.iter().any(|feed| feed.client == place);
             if !used {
                 *client = None;
             }
@@ -127,6 +129,8 @@ pub struct Opening {
     topic: String,
     client: usize,
     description: Answer<TopicDescription>,
+    /// When the broker was first asked.
+    pub began: Instant,
     /// The view's checkpoints before the watermarks were asked for.
     stored: Vec<Checkpoint>,
     earliest: Option<Answer<Vec<ListedOffset>>>,
@@ -166,6 +170,8 @@ pub struct Start {
     /// Next offset by partition.
     pub positions: BTreeMap<i32, i64>,
     topic_id: Option<String>,
+    /// One past the last record by partition.
+    ends: BTreeMap<i32, i64>,
 }
 
 impl Opening {
@@ -191,17 +197,30 @@ impl Opening {
             Stream::Kinesis(source, stream) => return Ok(Begun::Stream(Box::new(source), stream)),
         };
         let client = transaction(|| clients.first(&source, wake))?;
-        let description = clients.get(client).describe_topic(&topic, DESCRIBE_TIMEOUT);
+        let description = clients.get(client).describe_topic(&topic, PATIENCE);
         Ok(Begun::Topic(Box::new(Opening {
             plan,
             source,
             topic,
             client,
             description: Answer::Pending(description),
+            began: Instant::now(),
             stored,
             earliest: None,
             latest: None,
         })))
+    }
+
+    /// Which brokers are asked, as whom.
+    pub fn access(&self) -> &Access {
+        self.source.access()
+    }
+
+    /// Why there is no answer yet, for one who has waited long enough.
+    pub fn cause(&self, clients: &Clients) -> String {
+        let cause = clients.get(self.client).last_broker_error();
+        let cause = cause.unwrap_or_else(|| "no answer from the Kafka broker".to_owned());
+        format!("{}: {cause}", self.source.label())
     }
 
     /// Has the broker answered? Then the view's positions are compared with the topic, as a refresh does, and stored.
@@ -290,6 +309,7 @@ impl Opening {
                 return Ok(Start {
                     positions: BTreeMap::new(),
                     topic_id: topic.topic_id.clone(),
+                    ends: BTreeMap::new(),
                 });
             }
             let plan = checkpoint::plan_some(&view, topic, &stored, watermarks);
@@ -303,6 +323,7 @@ impl Opening {
             Ok(Start {
                 positions,
                 topic_id: topic.topic_id.clone(),
+                ends: watermarks.iter().map(|w| (w.partition, w.latest)).collect(),
             })
         })
     }
@@ -329,7 +350,7 @@ impl Opening {
         let found = clients
             .all(&self.source)
             .find_map(|(place, client)| Some((place, read(client).ok()?)));
-        let (reader_client, reader) = match found {
+        let (client, reader) = match found {
             Some(found) => found,
             None => {
                 let place = transaction(|| clients.add(&self.source, wake))?;
@@ -345,14 +366,16 @@ impl Opening {
             slice: self.plan.slice,
             tempo: Tempo::new(self.plan.pace, self.plan.slice.of()),
             topic: self.topic,
-            client: self.client,
+            client,
             source: self.source,
             positions: start.positions,
             topic_id: start.topic_id,
+            ends: start.ends,
+            backlog: None,
             reader,
-            reader_client,
-            described: Instant::now(),
-            description: None,
+            looked: Instant::now(),
+            look: None,
+            is_silent: false,
         })
     }
 }
@@ -368,16 +391,29 @@ pub struct Feed {
     /// How fast it goes.
     pub tempo: Tempo,
     source: Source,
+    /// Whose the reader is.
     client: usize,
     /// Next offset by partition, as the members have it stored.
     pub positions: BTreeMap<i32, i64>,
     /// The topic's id.
     pub topic_id: Option<String>,
+    /// One past the last record by partition, as the last look has shown them.
+    ends: BTreeMap<i32, i64>,
+    /// What waited when a batch was full, until nothing waits.
+    pub backlog: Option<Backlog>,
     reader: Reader,
-    /// Whose the reader is: the client that was asked for the start, or another one.
-    reader_client: usize,
-    described: Instant,
-    description: Option<Pending<TopicDescription>>,
+    /// When the last look at the topic began.
+    pub looked: Instant,
+    look: Option<Look>,
+    /// The last look had no answer.
+    pub is_silent: bool,
+}
+
+/// A look at the topic that is under way.
+struct Look {
+    description: Answer<TopicDescription>,
+    /// The ends of the partitions, which only their leaders know.
+    ends: Answer<Vec<ListedOffset>>,
 }
 
 /// Records for all members of a feed.
@@ -388,16 +424,18 @@ pub struct Batch {
     pub ranges: Vec<PartitionRange>,
 }
 
-/// What the broker says of a feed's topic.
+/// What the brokers say of a feed's topic.
 pub enum Topic {
     /// Nothing new.
     Same,
-    /// It answers again after it did not.
+    /// They answer.
     Answered,
     /// Other partitions, or another topic of the same name: open again.
     Changed,
-    /// The broker does not answer, for this reason.
+    /// None of them answers, for this reason.
     Silent(String),
+    /// The leader of one of its partitions does not answer; others do.
+    Leaderless(String),
 }
 
 impl Batch {
@@ -418,6 +456,10 @@ impl Feed {
         let (max_records, max_bytes) = self.tempo.limits();
         match self.reader.gather(max_records, max_bytes) {
             Ok(mut gathered) => {
+                let records = self.reader.gathered().len() as u64;
+                if gathered.is_full && self.backlog.is_none() && self.waiting() > records {
+                    self.backlog = Some(Backlog::begin());
+                }
                 gathered.is_full |= is_short;
                 Ok(self.tempo.is_due(gathered) && !self.reader.gathered().is_empty())
             }
@@ -457,6 +499,29 @@ impl Feed {
             self.positions.insert(range.partition, range.end);
         }
         self.tempo.loaded(batch.records.len(), took);
+        if self.waiting() == 0 {
+            self.backlog = None;
+        }
+        if let Some(backlog) = &mut self.backlog {
+            backlog.add(batch.records.len(), batch.records.bytes());
+        }
+    }
+
+    /// How many offsets wait, as far as is known.
+    fn waiting(&self) -> u64 {
+        let left = |(partition, position): (&i32, &i64)| {
+            let end = self.ends.get(partition)?;
+            u64::try_from(end - position).ok()
+        };
+        self.positions.iter().filter_map(left).sum()
+    }
+
+    /// Shows that a batch of the backlog goes into `table`, or nothing if there is none.
+    pub fn show_progress(&self, table: Oid) {
+        match &self.backlog {
+            Some(backlog) => backlog.show(table, self.positions.len(), Some(self.waiting())),
+            None => progress::end(),
+        }
     }
 
     /// Is another feed at the same place?
@@ -469,34 +534,94 @@ impl Feed {
             && self.positions == other.positions
     }
 
-    /// Looks at the topic from time to time, without waiting; more often if it is the one that tells of its server.
-    pub fn look_at_topic(&mut self, clients: &Clients, is_probe: bool) -> Topic {
-        let pause = if is_probe {
-            PROBE_PAUSE
-        } else {
-            DESCRIBE_PAUSE
-        };
-        if self.description.is_none() && self.described.elapsed() >= pause {
-            let client = clients.get(self.client);
-            self.description = Some(client.describe_topic(&self.topic, DESCRIBE_TIMEOUT));
+    /// Looks at the topic, one of so many, from time to time, without waiting; more often if it is the one that tells of its server, or if there is trouble.
+    pub fn look_at_topic(
+        &mut self,
+        clients: &Clients,
+        of: usize,
+        is_probe: bool,
+        may_ask: bool,
+    ) -> Topic {
+        let client = clients.get(self.client);
+        if self.look.is_none() {
+            if !may_ask {
+                return Topic::Same;
+            }
+            let soon = is_probe || self.is_silent || client.has_trouble_since(self.looked);
+            let many = LOOK_PAUSE_EACH * u32::try_from(of).unwrap_or(u32::MAX);
+            let pause = if soon {
+                LOOK_PAUSE
+            } else {
+                many.clamp(LOOK_PAUSE, LONGEST_LOOK_PAUSE)
+            };
+            if self.looked.elapsed() < pause {
+                return Topic::Same;
+            }
+            self.looked = Instant::now();
+            let ends = self.positions.keys().map(|p| (*p, OffsetSpec::Latest));
+            let ends: Vec<_> = ends.collect();
+            self.look = Some(Look {
+                description: Answer::Pending(client.describe_topic(&self.topic, PATIENCE)),
+                ends: if ends.is_empty() {
+                    Answer::Ready(Vec::new())
+                } else {
+                    Answer::Pending(client.list_offsets(&self.topic, ends, PATIENCE))
+                },
+            });
         }
-        let Some(answer) = self.description.as_mut().and_then(Pending::poll) else {
+        let Some(found) = self
+            .look
+            .as_mut()
+            .and_then(|look| look.poll(self.topic_id.as_ref(), &self.positions, self.slice))
+        else {
             return Topic::Same;
         };
-        self.description = None;
-        self.described = Instant::now();
-        match answer {
-            Ok(topic) => {
-                let own = topic.partitions.iter().filter(|p| self.slice.takes(**p));
-                let same = own.eq(self.positions.keys()) && topic.topic_id == self.topic_id;
-                if same {
-                    Topic::Answered
-                } else {
-                    Topic::Changed
-                }
-            }
-            Err(stream::Error::UnknownTopic { .. }) => Topic::Changed,
-            Err(error) => Topic::Silent(error.to_string()),
+        if let Some(Look {
+            ends: Answer::Ready(ends),
+            ..
+        }) = self.look.take()
+        {
+            self.ends = ends
+                .iter()
+                .filter_map(|end| Some((end.partition, end.offset?)))
+                .collect();
+        }
+        self.is_silent = matches!(found, Topic::Silent(_) | Topic::Leaderless(_));
+        found
+    }
+
+    /// Is a look under way?
+    pub fn is_looking(&self) -> bool {
+        self.look.is_some()
+    }
+
+    /// In words, which broker slows this feed down.
+    pub fn throttled(&self, clients: &Clients) -> Option<String> {
+        clients.get(self.client).throttled()
+    }
+}
+
+impl Look {
+    /// What was found, when both questions are answered.
+    fn poll(
+        &mut self,
+        topic_id: Option<&String>,
+        positions: &BTreeMap<i32, i64>,
+        slice: Slice,
+    ) -> Option<Topic> {
+        let topic = match self.description.poll() {
+            Ok(topic) => topic?,
+            Err(stream::Error::UnknownTopic { .. }) => return Some(Topic::Changed),
+            Err(error) => return Some(Topic::Silent(error.to_string())),
+        };
+        let own = topic.partitions.iter().filter(|p| slice.takes(**p));
+        if !own.eq(positions.keys()) || topic.topic_id.as_ref() != topic_id {
+            return Some(Topic::Changed);
+        }
+        match self.ends.poll() {
+            Ok(ends) => ends.map(|_| Topic::Answered),
+            Err(stream::Error::UnknownTopic { .. }) => Some(Topic::Changed),
+            Err(error) => Some(Topic::Leaderless(error.to_string())),
         }
     }
 }

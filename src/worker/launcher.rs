@@ -2,6 +2,7 @@
 
 use crate::pg::background::{self, Handle};
 use crate::pg::relation::Oid;
+use crate::pg::wait::Event;
 use crate::pg::{shared, statement_ring};
 use crate::worker::monitor;
 use std::collections::HashMap;
@@ -36,7 +37,7 @@ fn start_monitors(
         let runs = known
             .and_then(|known| known.worker.as_ref())
             .is_some_and(|worker| !worker.has_ended());
-        if runs || !(monitor::is_wanted() || statement_ring::has_waiting(*database)) {
+        if runs || !(monitor::is_wanted(*database) || statement_ring::has_waiting(*database)) {
             continue;
         }
         if !shared::may_monitor(*database) {
@@ -127,6 +128,6 @@ pub fn run() {
                 },
             );
         }
-        background::sleep(nap);
+        background::sleep(nap, Event::LauncherMain);
     }
 }

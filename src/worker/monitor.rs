@@ -1,9 +1,10 @@
 //! The monitor of a database: it writes down what clients ran (`redshift.query_history = 'all'`) and tells when a view falls behind its topic
-//! (`redshift.lag_alert_records`, `redshift.lag_alert_seconds`). It may wait for a broker, so it is a process beside those that load.
+//! (`redshift.lag_alert_records`, `redshift.lag_alert_seconds`, and options of views of these names). It may wait for a broker, so it is a process beside those that load.
 
 use crate::catalog::{lag_alert, statement_history};
 use crate::pg::background::{self, Failure, transaction};
 use crate::pg::relation::{self, Oid};
+use crate::pg::wait::Event;
 use crate::pg::{shared, statement_ring};
 use crate::settings;
 use std::time::{Duration, Instant};
@@ -19,9 +20,13 @@ const LINGER: Duration = Duration::from_secs(60);
 /// An error that repeats is logged once in this time.
 const COMPLAINT_PAUSE: Duration = Duration::from_secs(60);
 
-/// Is a monitor wanted in each database?
-pub fn is_wanted() -> bool {
-    settings::records_all_statements() || settings::lag_limits().is_some()
+/// Is a monitor wanted in the database: in each, or because a view there has a limit of its own?
+pub fn is_wanted(database: Oid) -> bool {
+    settings::records_all_statements() || has_lag_limits(database)
+}
+
+fn has_lag_limits(database: Oid) -> bool {
+    settings::lag_limits() != (0, 0) || shared::has_lag_limits(database)
 }
 
 /// Runs until the server stops, or until there is nothing to do.
@@ -54,10 +59,9 @@ pub fn run(database: Oid) {
                 statement_history::forget_older_than(days);
             }));
         }
-        if let Some((records, seconds)) = settings::lag_limits()
-            && due(looked, LAG_PAUSE)
-        {
+        if has_lag_limits(database) && due(looked, LAG_PAUSE) {
             looked = Some(Instant::now());
+            let (records, seconds) = settings::lag_limits();
             results.push(transaction(|| lag_alert::look(records, seconds)));
         }
         for Failure { message, .. } in results.into_iter().filter_map(Result::err) {
@@ -66,11 +70,11 @@ pub fn run(database: Oid) {
                 background::log(&format!("monitor: {message}"));
             }
         }
-        if is_wanted() {
+        if is_wanted(database) {
             used = Instant::now();
         } else if used.elapsed() >= LINGER {
             return;
         }
-        background::sleep(NAP);
+        background::sleep(NAP, Event::MonitorMain);
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Views of one stream have a reader each; together they keep within the limits of each shard (`stream::kinesis` counts a process's reads).
 
+use super::backlog::Backlog;
 use super::feed::Plan;
 use super::ingest::{self, Known, Outcome};
 use super::tempo::Tempo;
@@ -12,7 +13,7 @@ use crate::kinesis::plan::Plan as ShardPlan;
 use crate::kinesis::source::Source;
 use crate::pg::background::{Failure, transaction};
 use crate::pg::wait::WakeSet;
-use crate::pg::{relation, time};
+use crate::pg::{progress, relation, time};
 use crate::refresh;
 use crate::scan::job::{Input, Job, Limits};
 use crate::{error, settings};
@@ -111,6 +112,7 @@ impl ShardOpening {
         Ok(ShardFeed {
             mv_id: self.plan.mv_id,
             tempo: Tempo::new(self.plan.pace, 1),
+            backlog: None,
             stored: reader.shards(),
             unchanging: plan,
             known: None,
@@ -135,6 +137,8 @@ pub struct ShardFeed {
     pub mv_id: i64,
     /// How fast it goes.
     pub tempo: Tempo,
+    /// What waited when a batch was full, until one is not.
+    pub backlog: Option<Backlog>,
     table: relation::Oid,
     /// By whose subscriptions it reads, if not by requests.
     consumer: Option<String>,
@@ -205,6 +209,11 @@ impl ShardFeed {
         if !self.tempo.is_due(gathered) {
             return Ok(None);
         }
+        match (&self.backlog, gathered.is_full) {
+            (None, true) => self.backlog = Some(Backlog::begin()),
+            (Some(_), false) => self.backlog = None,
+            _ => {}
+        }
         let reached = self.reader.shards();
         let has_news = !self.reader.gathered().is_empty() || self.news(&reached).next().is_some();
         Ok(has_news.then(|| ShardBatch {
@@ -228,6 +237,10 @@ impl ShardFeed {
 
     /// Loads a batch: one transaction, as a refresh is.
     pub fn load(&mut self, batch: &ShardBatch, flush: bool) -> Result<Outcome, Failure> {
+        match &self.backlog {
+            Some(backlog) => backlog.show(self.table, self.stored.len(), None),
+            None => progress::end(),
+        }
         let mut found = self.known.take();
         let outcome = transaction(|| {
             ingest::bound_lock_waits();
@@ -267,6 +280,9 @@ impl ShardFeed {
         })?;
         if outcome == Outcome::Loaded {
             self.known = found;
+            if let Some(backlog) = &mut self.backlog {
+                backlog.add(batch.records.len(), batch.records.bytes());
+            }
             self.stored = self.merged(&batch.reached);
         }
         Ok(outcome)
@@ -356,9 +372,17 @@ impl ShardFeed {
             Some(_) => PUSH_PATIENCE,
             None => PATIENCE,
         };
-        match self.client.last_trouble() {
-            Some(trouble) if self.answered.elapsed() > patience => Stream::Silent(trouble),
-            _ => Stream::Answers,
+        if self.answered.elapsed() <= patience {
+            return Stream::Answers;
+        }
+        let unanswered = self.client.unanswered_for();
+        match self.client.trouble_since(self.answered) {
+            Some(trouble) => Stream::Silent(trouble),
+            None if unanswered.is_some_and(|time| time > patience) => Stream::Silent(format!(
+                "stream \"{}\": no answer from Kinesis in time",
+                self.stream
+            )),
+            None => Stream::Answers,
         }
     }
 

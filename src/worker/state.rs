@@ -11,6 +11,8 @@ pub enum State {
     Starting,
     /// Following its topic.
     Running,
+    /// Following its topic as fast as a quota of the broker's allows.
+    Throttled,
     /// An error stopped it; it tries again.
     Retrying,
     /// Another session holds the view; it tries again.
@@ -22,6 +24,7 @@ impl State {
         match self {
             State::Starting => "starting",
             State::Running => "running",
+            State::Throttled => "throttled",
             State::Retrying => "retrying",
             State::Blocked => "blocked",
         }

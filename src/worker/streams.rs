@@ -41,6 +41,11 @@ impl Streams {
         self.feeds.iter().for_each(ShardFeed::clear_wake);
     }
 
+    /// Does a view have more to load than a batch?
+    pub fn has_backlog(&self) -> bool {
+        self.feeds.iter().any(|feed| feed.backlog.is_some())
+    }
+
     /// When the next batches may be loaded.
     pub fn opens_at(&self) -> impl Iterator<Item = Instant> {
         self.feeds.iter().filter_map(|feed| feed.tempo.opens_at())
@@ -176,6 +181,7 @@ impl Worker {
                 let (most, names) = (feed.tempo.most_records, feed.shard_names());
                 self.remember_batch(id, most);
                 self.loaded(id, flush, names);
+                self.show(id, State::Running, None);
                 true
             }
             Ok(Outcome::Moved) => false,

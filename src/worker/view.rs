@@ -4,6 +4,7 @@ use super::feed::Plan;
 use super::ingest::Known;
 use super::state::State;
 use super::tempo::FIRST_BATCH;
+use crate::access::Access;
 use std::time::{Duration, Instant};
 
 /// The ledger has at most one row in this time, partition and view.
@@ -17,6 +18,10 @@ pub struct View {
     pub plan: Plan,
     /// What a batch needs of it.
     pub known: Option<Known>,
+    /// In words, which broker slows it down.
+    pub throttled: Option<String>,
+    /// It could not be opened because these brokers do not answer.
+    pub waits_for: Option<Access>,
     /// The state that is written.
     pub shown: Option<State>,
     /// Errors in a row.
@@ -37,6 +42,8 @@ impl View {
         View {
             plan,
             known: None,
+            throttled: None,
+            waits_for: None,
             shown: None,
             errors: 0,
             retry_at: Instant::now(),

@@ -2,9 +2,11 @@
 
 import contextlib
 import os
+import pathlib
 import secrets
 import signal
 import socket
+import subprocess
 import time
 
 from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
@@ -154,6 +156,19 @@ class Kafka:
             yield
         finally:
             os.kill(pid, signal.SIGCONT)
+
+    @contextlib.contextmanager
+    def quota(self, client, bytes_per_second):
+        """Clients of this name get no more than that (averaged over ten seconds). Of the clients that can be had only Kafka's own tool sets quotas."""
+        target = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", pathlib.Path(__file__).parents[2] / "target"))
+        tool = ["java", "-cp", f"{next(target.glob('kafka-[0-9]*'))}/*", "kafka.admin.ConfigCommand", "--bootstrap-server", self.bootstrap,
+                "--alter", "--entity-type", "clients", "--entity-name", client]
+        run = lambda *change: subprocess.run([*tool, *change], check=True, capture_output=True, timeout=60)
+        run("--add-config", f"consumer_byte_rate={bytes_per_second}")
+        try:
+            yield
+        finally:
+            run("--delete-config", "consumer_byte_rate")
 
     def clean_up(self):
         if self.kind == "apache" and self.made:

@@ -51,6 +51,11 @@ class Proxy:
         finally:
             self.delay = 0
 
+    def close(self):
+        """Gives the port back; nothing is connected any more."""
+        self._do(self._cut)
+        self._do(self._stop)
+
     # --- in the loop's thread
 
     def _do(self, what):
@@ -68,6 +73,9 @@ class Proxy:
         self.refusing = True
         for writer in list(self.writers):
             writer.transport.abort()
+
+    async def _stop(self):
+        self.server.close()
 
     async def _hold(self):
         self.open.clear()

@@ -1,16 +1,20 @@
 """What goes wrong around auto refresh: each time the cause is shown within seconds, the other views go on, and the view goes on by itself when it is over."""
 
+import contextlib
 import os
 import pathlib
 import subprocess
 import time
 
+import psycopg
 import pytest
-from broker import Kafka
+from broker import Kafka, closed_port
 from confluent_kafka import KafkaException
-from conftest import ROOT
-from stage import Stage, wait_until
-from test_auto_refresh import AUTO, landed, spread, status, wait_for_state
+from conftest import ROOT, RUN
+from proxy import Proxy
+from server import Server
+from stage import InBackground, Stage, wait_until
+from test_auto_refresh import AUTO, landed, seen, spread, status, wait_for_state
 from test_ingest_workers import Load
 from test_memory import MEGABYTE, Watch
 
@@ -39,14 +43,58 @@ def test_no_room_for_the_table(stage):
     pid = worker(stage)
     as_its_user(pid, "prlimit", f"--pid={pid}", f"--fsize={17 * MEGABYTE}:unlimited")
     try:
+        began = time.monotonic()
         expected |= stage.kafka.produce(topic, [record | {"partition": n % 8} for n in range(4000)])
-        wait_for_state(stage, "retrying", seconds=5)
-        assert "could not extend file" in status(stage)[1]
+        seen(stage, "retrying", began, word="could not extend file")
         landed(stage, stage.kafka.produce(other, [b"x"]), "w")
     finally:
         as_its_user(pid, "prlimit", f"--pid={pid}", "--fsize=unlimited:unlimited")
     landed(stage, expected, seconds=60)
     wait_for_state(stage, "running")
+
+
+@contextlib.contextmanager
+def small_disk(cluster, megabytes):
+    """A tablespace on a file system of its own; .grow(megabytes) makes room."""
+    directory = Server.of(cluster).make_directory("small_disk")
+    become = [] if os.geteuid() == 0 else ["sudo", "-n"]
+    mount = lambda *options: subprocess.run([*become, "mount", "-t", "tmpfs", "-o", ",".join(options), "tmpfs", directory], capture_output=True, text=True)
+    owner = directory.stat()
+    mounted = mount(f"size={megabytes}m", "mode=0700", f"uid={owner.st_uid}", f"gid={owner.st_gid}")
+    if mounted.returncode:
+        directory.rmdir()
+        pytest.skip(f"no file system can be mounted here: {mounted.stderr.strip()}")
+    try:
+        cluster.administer(f"CREATE TABLESPACE small_disk LOCATION '{directory}'")
+        yield lambda megabytes: mount("remount", f"size={megabytes}m").check_returncode()
+        cluster.administer("DROP TABLESPACE small_disk")
+    finally:
+        subprocess.run([*become, "umount", "--lazy", directory], check=True)
+        directory.rmdir()
+
+
+@pytest.mark.embedded_only("which broker it is does not matter")
+def test_a_full_disk(stage, cluster):
+    topic, other = stage.kafka.topic(4), stage.kafka.topic(1)
+    stage.map(f"{topic},{other}")
+    with small_disk(cluster, 16) as grow:
+        stage.view(topic, options=AUTO)
+        stage.db.run("ALTER TABLE v ALTER kafka_value SET STORAGE EXTERNAL")
+        stage.db.run("ALTER TABLE v SET TABLESPACE small_disk")
+        stage.view(other, "w", options=AUTO)
+        record = {"value": b"x" * 1900}
+        expected = stage.kafka.produce(topic, [record | {"partition": n % 4} for n in range(4000)])
+        landed(stage, expected)
+        began = time.monotonic()
+        expected |= stage.kafka.produce(topic, [record | {"partition": n % 4} for n in range(8000)])
+        seen(stage, "retrying", began, word="No space left on device")
+        landed(stage, stage.kafka.produce(other, [b"x"]), "w")
+        with pytest.raises(psycopg.errors.DiskFull):
+            stage.refresh()
+        grow(64)
+        landed(stage, expected, seconds=40)
+        wait_for_state(stage, "running")
+        stage.db.run("DROP MATERIALIZED VIEW v")
 
 
 @pytest.mark.apache_only("the embedded broker does not expire records")
@@ -80,12 +128,13 @@ def made_again(kafka, topic, partitions):
 def test_a_topic_that_is_deleted_and_made_again(stage, on_data_loss):
     topic, other = stage.kafka.topic(2), stage.kafka.topic(1)
     stage.map(f"{topic},{other}")
-    stage.view(topic, options=AUTO + f", on_data_loss = '{on_data_loss}'")
     stage.view(other, "w", options=AUTO)
+    stage.view(topic, options=AUTO + f", on_data_loss = '{on_data_loss}'")
     old = stage.kafka.produce(topic, spread(10))
     landed(stage, old)
+    began = time.monotonic()
     stage.kafka.delete_topic(topic)
-    wait_for_state(stage, "retrying", seconds=20)
+    seen(stage, "retrying", began, word=topic)
     landed(stage, stage.kafka.produce(other, [b"x"]), "w")
     wait_until(lambda: made_again(stage.kafka, topic, 2), 20, "making the topic again")
     new = stage.kafka.produce(topic, spread(30))
@@ -127,6 +176,79 @@ def test_a_leader_that_moves(three_brokers):
 
 
 @pytest.mark.embedded_only("has a broker of its own")
+def test_a_leader_that_is_away(three_brokers):
+    """The other brokers answer, so do the partitions that they lead."""
+    stage = three_brokers
+    topic, other = stage.kafka.topic(2), stage.kafka.topic(1)
+    for name, partition, broker in ((topic, 0, 2), (topic, 1, 3), (other, 0, 1)):
+        stage.kafka._control(f"leader {name} {partition} {broker}")
+    stage.map(f"{topic},{other}")
+    stage.view(other, "w", options=AUTO)
+    stage.view(topic, options=AUTO)
+    expected, others = stage.kafka.produce(topic, spread(10)), stage.kafka.produce(other, [b"x"])
+    landed(stage, expected)
+    time.sleep(1)
+    began = time.monotonic()
+    stage.kafka._control("broker-down 3")
+    seen(stage, "retrying", began, word=topic)
+    expected |= stage.kafka.produce(topic, [{"value": b"y", "partition": 0}])
+    others |= stage.kafka.produce(other, [b"y"])
+    landed(stage, expected)
+    landed(stage, others, "w")
+    time.sleep(2)
+    assert (status(stage)[0], status(stage, "w")[0]) == ("retrying", "running")
+    stage.kafka._control("broker-up 3")
+    expected |= stage.kafka.produce(topic, [{"value": b"z", "partition": 1}])
+    landed(stage, expected, seconds=5)
+    wait_for_state(stage, "running", seconds=5)
+
+
+@pytest.mark.apache_only("the embedded broker has no address that a proxy can have")
+@pytest.mark.parametrize("how", ["silent", "cut"])
+def test_a_network_that_is_cut(stage, how):
+    """Nothing comes through, with connections that stand or that break. A view whose broker is reached in another way goes on."""
+    topic, other, elsewhere = stage.kafka.topic(2), stage.kafka.topic(1), stage.schema + "_other"
+    proxy = Proxy.of(RUN)
+    try:
+        stage.map(topic)
+        stage.map(other, elsewhere)
+        stage.db.run(f"ALTER SERVER {stage.schema} OPTIONS (SET uri '{proxy.bootstrap}')")
+        stage.view(topic, options=AUTO)
+        stage.db.run(f'CREATE MATERIALIZED VIEW w WITH ({AUTO}) AS SELECT kafka_partition, kafka_offset FROM {elsewhere}."{other}"')
+        expected = stage.kafka.produce(topic, spread(10))
+        landed(stage, expected)
+        time.sleep(1)
+        began = time.monotonic()
+        with getattr(proxy, how)():
+            expected |= stage.kafka.produce(topic, spread(10))
+            seen(stage, "retrying", began, word=topic)
+            landed(stage, stage.kafka.produce(other, [b"x"]), "w")
+            assert status(stage, "w")[0] == "running"
+        landed(stage, expected, seconds=5)
+        wait_for_state(stage, "running", seconds=5)
+    finally:
+        proxy.close()
+        stage.db.run("SET client_min_messages = error")
+        stage.db.run(f"DROP SCHEMA {elsewhere} CASCADE")
+
+
+def test_a_broker_whose_name_does_not_resolve(stage):
+    """And one that was never there: a worker that has to open its views finds nobody."""
+    topic = stage.topic(2)
+    stage.view(topic, options=AUTO)
+    expected = stage.kafka.produce(topic, spread(10))
+    landed(stage, expected)
+    for uri in ("no-such-host.invalid:9092", closed_port()):
+        began = time.monotonic()
+        stage.db.run(f"ALTER SERVER {stage.schema} OPTIONS (SET uri '{uri}')")
+        seen(stage, "retrying", began, word=uri)
+    time.sleep(3)
+    stage.db.run(f"ALTER SERVER {stage.schema} OPTIONS (SET uri '{stage.kafka.bootstrap}')")
+    expected |= stage.kafka.produce(topic, spread(10))
+    landed(stage, expected, seconds=5)
+
+
+@pytest.mark.embedded_only("has a broker of its own")
 def test_brokers_that_are_slow(three_brokers):
     """As those that throttle their clients: answers come late, nothing is lost, nothing is an error."""
     stage = three_brokers
@@ -138,6 +260,33 @@ def test_brokers_that_are_slow(three_brokers):
     expected |= stage.kafka.produce(topic, spread(100))
     landed(stage, expected)
     assert status(stage)[:2] == ("running", None)
+
+
+@pytest.mark.apache_only("the embedded broker has no quotas")
+def test_a_broker_that_throttles(stage):
+    """The state says so, a refresh by hand too; a view on another topic is not starved, and all of it lands."""
+    topic, other = stage.kafka.topic(1), stage.kafka.topic(1)
+    stage.map(f"{topic},{other}")
+    stage.view(topic, options=AUTO)
+    stage.view(other, "w", options=AUTO)
+    stage.view(topic, "by_hand")
+    others = stage.kafka.produce(other, [b"x"])
+    landed(stage, others, "w")
+    with stage.kafka.quota("redshift_streaming", 300_000):
+        began = time.monotonic()
+        expected = stage.kafka.produce(topic, [b"x" * 4000] * 2000)
+        assert "quota" in seen(stage, "throttled", began)
+        assert stage.db.value("SELECT count(*) FROM v") < len(expected)
+        refresh = InBackground(stage.connect(), "REFRESH MATERIALIZED VIEW by_hand")
+        phase = lambda: stage.db.column("SELECT phase FROM redshift.refresh_progress WHERE mv_name = 'by_hand'")
+        wait_until(lambda: phase() == ["throttled"], 10, "the phase of the refresh by hand")
+        others |= stage.kafka.produce(other, [b"y"])
+        landed(stage, others, "w", seconds=10)
+        assert status(stage)[0] == "throttled" and refresh.running
+    refresh.result()
+    stage.count_exactly_once(expected, "by_hand")
+    landed(stage, expected)
+    wait_for_state(stage, "running", seconds=10)
 
 
 def test_a_table_that_is_locked_while_much_arrives(stage):

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import threading
 import time
 
 import psycopg
@@ -127,11 +128,27 @@ def test_a_service_that_is_throttled_or_away_is_shown_and_lasts(faulty, proxy):
     landed(faulty, produced)
     for fault, word in ((THROTTLED, "ProvisionedThroughputExceeded"), (UNAVAILABLE, "ServiceUnavailable")):
         proxy.fail(fault)
+        wait_until(lambda: state(faulty)[0] == "retrying" and word in (state(faulty)[1] or ""), 5, word)
         produced |= faulty.kinesis.produce(stream, [b"y"] * 30)
-        wait_until(lambda: state(faulty)[0] == "retrying" and word in (state(faulty)[1] or ""), 30, word)
         proxy.clear()
         landed(faulty, produced)
         wait_until(lambda: state(faulty)[0] == "running")
+
+
+def test_a_service_that_does_not_answer_is_shown(faulty, proxy):
+    stream = faulty.stream()
+    faulty.view(stream, options=AUTO)
+    produced = faulty.kinesis.produce(stream, [b"x"] * 30)
+    landed(faulty, produced)
+    wait_until(lambda: state(faulty) == ("running", None))
+    held = threading.Event()
+    proxy.before.append(lambda *_: held.wait(30))
+    wait_until(lambda: state(faulty)[0] == "retrying" and "no answer" in state(faulty)[1], 5, "the state")
+    held.set()
+    proxy.clear()
+    produced |= faulty.kinesis.produce(stream, [b"y"] * 30)
+    landed(faulty, produced, seconds=5)
+    wait_until(lambda: state(faulty)[0] == "running", 5)
 
 
 def test_answers_that_are_cut_now_and_then(faulty, proxy):

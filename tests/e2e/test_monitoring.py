@@ -148,6 +148,24 @@ def test_stream_lag_of_a_view_under_auto_refresh(stage):
     stage.count_exactly_once(expected)
 
 
+def test_a_worker_with_a_backlog_is_seen(stage):
+    topic = stage.topic(2)
+    expected = stage.kafka.produce(topic, spread(1500))
+    stage.view(topic, columns="kafka_partition, kafka_offset, pg_sleep(0.001) IS NULL AS slow", options="auto_refresh = on")
+    seen = []
+    while stage.db.value("SELECT count(*) FROM v") < len(expected):
+        seen += [row for row in progress(stage.db) if row["mv_name"] == "v"]
+        assert value(metrics(stage.db), "refreshes_running") == 0, "of refreshes by hand"
+    worker = stage.db.value("SELECT pid FROM redshift.worker_status WHERE schema_name = %s", stage.work)
+    told = ("pid", "schema_name", "phase", "refresh_type", "partitions", "records_total")
+    assert {tuple(row[name] for name in told) for row in seen} == {(worker, stage.work, "loading", "Auto", 2, 1500)}
+    done = [row["records_done"] for row in seen]
+    assert done == sorted(done) and len(set(done)) >= 3 and 0 < max(done) <= 1500
+    assert all(row["bytes_done"] == row["records_done"] * 10 for row in seen) and len({row["started_at"] for row in seen}) == 1
+    wait_until(lambda: progress(stage.db) == [], 5, "the end of the entry")
+    stage.count_exactly_once(expected, verified=False)
+
+
 # --- metrics -------------------------------------------------------------------------------------------------------------------
 
 
@@ -339,6 +357,30 @@ def test_events_when_the_lag_crosses_a_limit_and_when_it_is_back(own):
     own.count_exactly_once(expected)
     own.count_exactly_once(expected, "w")
     own.count_exactly_once(old, "x")
+
+
+@pytest.mark.embedded_only("waits for the monitor, again and again")
+def test_a_view_has_limits_of_its_own(own):
+    topic = own.topic(2)
+    own.view(topic, options="lag_alert_records = 5, lag_alert_seconds = '2min'")
+    own.view(topic, "w")
+    with pytest.raises(psycopg.errors.InvalidParameterValue):
+        own.db.run("ALTER MATERIALIZED VIEW w SET (lag_alert_records = -1)")
+    expected = own.kafka.produce(topic, spread(10))
+    names = lambda event: [told["mv_name"] for told in own.events(event)]
+    wait_until(lambda: names("lag_over_limit"), 20, "the event by the view's own limit, without a setting")
+    own.db.run("ALTER MATERIALIZED VIEW v SET (lag_alert_records = 100)")
+    own.db.run("ALTER SYSTEM SET redshift.lag_alert_records = 3")
+    own.db.run("SELECT pg_reload_conf()")
+    wait_until(lambda: names("lag_within_limit") == ["v"] and names("lag_over_limit") == ["v", "w"], 20, "v back, w over the setting")
+    own.db.run("ALTER MATERIALIZED VIEW v RESET (lag_alert_records, lag_alert_seconds)")
+    own.db.run("ALTER MATERIALIZED VIEW w SET (lag_alert_records = 0)")
+    wait_until(lambda: names("lag_within_limit") == ["v", "w"] and names("lag_over_limit") == ["v", "w", "v"], 20, "v over the setting, w without a limit")
+    limits = "SELECT lag_alert_records, lag_alert_seconds FROM redshift.materialized_view ORDER BY mv_id"
+    assert own.db.rows(limits) == [(None, None), (0, None)]
+    for name in "vw":
+        own.refresh(name)
+        own.count_exactly_once(expected, name)
 
 
 # --- examples/ -----------------------------------------------------------------------------------------------------------------

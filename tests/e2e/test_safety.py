@@ -103,6 +103,17 @@ def test_without_the_preload_create_extension_refuses_and_says_what_to_do(privat
     database.run("SET session_preload_libraries = ''")
     with database.connect(options="-c session_preload_libraries=redshift_streaming") as session:
         session.execute("CREATE EXTENSION redshift_streaming")
+        # What needs a background worker says so where it is asked for.
+        session.execute("SET redshift.query_history = 'refreshes'")
+        assert session.notices == []
+        notices = []
+        session.add_notice_handler(lambda told: notices.append((told.severity_nonlocalized, told.message_primary, told.message_detail)))
+        for sql in ("SET redshift.query_history = 'all'", "ALTER ROLE CURRENT_USER SET redshift.query_history = 'all'"):
+            session.execute(sql)
+            severity, text, detail = notices.pop()
+            assert severity == "WARNING" and "no effect yet" in text and "shared_preload_libraries" in detail
+        session.execute("ALTER ROLE CURRENT_USER RESET redshift.query_history")
+        assert notices == []
 
 
 def test_if_the_preload_goes_away_a_view_is_not_silently_made_native(private_cluster, kafka):

@@ -10,7 +10,7 @@ import psycopg
 import pytest
 from server import Server
 from stage import Database, Stage, wait_until
-from test_auto_refresh import AUTO, landed, spread, status, wait_for_state
+from test_auto_refresh import AUTO, landed, seen, spread, status
 from test_failover import prepared, producing
 
 pytestmark = [pytest.mark.timeout(180), pytest.mark.embedded_only("which broker it is does not matter")]
@@ -75,12 +75,12 @@ def test_a_broker_name_that_does_not_resolve_holds_up_no_shutdown(private_cluste
     reconnect(stage)
     # The broker moves to that name: the worker's client and a session's both hang in the look-up.
     stage.db.run("SET redshift.connect_timeout_ms = '1s'")
-    stage.db.run(f"ALTER SERVER {stage.schema} OPTIONS (SET uri 'hangs.invalid:9092')")
     began = time.monotonic()
+    stage.db.run(f"ALTER SERVER {stage.schema} OPTIONS (SET uri 'hangs.invalid:9092')")
     with pytest.raises(psycopg.Error) as error:
         stage.refresh("w")
     assert time.monotonic() - began < 5, error.value
-    wait_for_state(stage, "retrying", seconds=30)
+    seen(stage, "retrying", began, word="hangs.invalid")
     stage.db.connection.close()
     assert stage.server.stop(mode) < SHUTDOWN_SECONDS
     assert "terminated by signal 11" not in stage.server.log.read_text()

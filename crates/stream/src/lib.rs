@@ -40,6 +40,7 @@
 //! | [`Client::new`], [`Client::close`] | start; end within a bounded time (dropping does too) |
 //! | [`Client::wake_fd`], [`Client::clear_wake`] | when to poll. After `clear_wake` poll *everything* that is under way |
 //! | [`Client::last_broker_error`] | the cause to show when nothing arrives |
+//! | [`Client::throttled`] | whether a quota slows it down |
 //! | [`Client::list_topics`], [`Client::describe_topic`], [`Client::list_offsets`] | requests: a [`Pending`] each, with a deadline |
 //! | [`Reader::gather`], [`Reader::take`], [`Records`] | the same, kept to be read more than once |
 //! | [`Client::read`], [`Reader::next`], [`Reader::next_offset`] | half-open ranges of offsets, record by record |

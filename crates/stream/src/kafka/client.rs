@@ -26,6 +26,9 @@ const RETRY_PAUSE: Duration = Duration::from_millis(100);
 /// How long a refusal counts for more than the end of the connection that follows it.
 const REFUSAL_STANDS: Duration = Duration::from_secs(5);
 
+/// A broker that held an answer back so long ago does so no more: one that does answers about once a second.
+const THROTTLE_STANDS: Duration = Duration::from_secs(3);
+
 /// No request waits longer.
 const LONGEST_TIMEOUT: Duration = Duration::from_secs(3_600);
 
@@ -142,6 +145,28 @@ impl Client {
     pub fn last_broker_error(&self) -> Option<String> {
         self.shared.listen();
         self.shared.trouble_text()
+    }
+
+    /// Whether there was such trouble after this moment.
+    pub fn has_trouble_since(&self, moment: Instant) -> bool {
+        self.shared.listen();
+        let trouble = self.shared.trouble.borrow();
+        trouble
+            .as_ref()
+            .is_some_and(|trouble| trouble.when > moment)
+    }
+
+    /// In words, which broker holds its answers back because this client has used up a quota; None if none does.
+    pub fn throttled(&self) -> Option<String> {
+        self.shared.listen();
+        let throttle = self.shared.handle().last_throttle()?;
+        (throttle.when.elapsed() < THROTTLE_STANDS).then(|| {
+            format!(
+                "broker {} throttles this client: it has used up a quota (answers are held back for {} ms)",
+                throttle.broker,
+                throttle.time.as_millis()
+            )
+        })
     }
 
     /// Whether a broker refused this client the last time, and nothing has been answered since.

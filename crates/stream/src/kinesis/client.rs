@@ -10,8 +10,8 @@ use crate::runtime::{self, Pending};
 use crate::wake::Wake;
 use std::os::fd::RawFd;
 use std::sync::Arc;
-use std::time::Duration;
-use tokio::time::Instant;
+use std::time::{Duration, Instant};
+use tokio::time;
 
 /// No stream has more; a list that goes on is a mistake.
 const MOST_SHARDS: usize = 200_000;
@@ -73,14 +73,25 @@ impl Client {
 
     /// The last trouble, such as a throttled read. It stays after the trouble is over.
     pub fn last_trouble(&self) -> Option<String> {
-        self.service.trouble()
+        self.service.trouble().map(|(_, trouble)| trouble)
+    }
+
+    /// The same, if it came after this moment.
+    pub fn trouble_since(&self, moment: Instant) -> Option<String> {
+        let (when, trouble) = self.service.trouble()?;
+        (when.into_std() > moment).then_some(trouble)
+    }
+
+    /// How long the oldest read that is under way has had no answer.
+    pub fn unanswered_for(&self) -> Option<Duration> {
+        self.service.unanswered_since().map(|since| since.elapsed())
     }
 
     /// The names of all streams, in their order.
     pub fn list_streams(&self, timeout: Duration) -> Pending<Vec<String>> {
         let service = Arc::clone(&self.service);
         let text = "list of streams";
-        let deadline = Instant::now() + timeout;
+        let deadline = time::Instant::now() + timeout;
         runtime::ask(&self.wake, text, timeout, async move {
             let mut names: Vec<String> = Vec::new();
             loop {
@@ -101,7 +112,7 @@ impl Client {
         let service = Arc::clone(&self.service);
         let stream = stream.to_owned();
         let text = format!("description of stream \"{stream}\"");
-        let deadline = Instant::now() + timeout;
+        let deadline = time::Instant::now() + timeout;
         let asked = text.clone();
         runtime::ask(&self.wake, text, timeout, async move {
             describe(&service, stream, deadline, &asked).await
@@ -140,7 +151,7 @@ impl Client {
 async fn describe(
     service: &Service,
     stream: String,
-    deadline: Instant,
+    deadline: time::Instant,
     text: &str,
 ) -> Result<StreamDescription, Error> {
     let summary = service

@@ -44,7 +44,25 @@ pub enum Failure {
 pub struct Service {
     config: Config,
     client: OnceCell<Client>,
-    trouble: Mutex<Option<String>>,
+    trouble: Mutex<Option<(Instant, String)>>,
+    /// When the reads that have no answer yet were sent.
+    unanswered: Mutex<Vec<Instant>>,
+}
+
+/// A read that is under way, given up or answered when it is dropped.
+struct Asking<'a>(&'a Service, Instant);
+
+impl Drop for Asking<'_> {
+    fn drop(&mut self) {
+        let mut unanswered = self
+            .0
+            .unanswered
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(place) = unanswered.iter().position(|when| *when == self.1) {
+            unanswered.swap_remove(place);
+        }
+    }
 }
 
 impl Service {
@@ -54,6 +72,7 @@ impl Service {
             config,
             client: OnceCell::new(),
             trouble: Mutex::default(),
+            unanswered: Mutex::default(),
         }
     }
 
@@ -62,17 +81,36 @@ impl Service {
         &self.config
     }
 
-    /// The last trouble, for the one who wonders why nothing arrives.
-    pub fn trouble(&self) -> Option<String> {
+    /// The last trouble and when it came, for the one who wonders why nothing arrives.
+    pub fn trouble(&self) -> Option<(Instant, String)> {
         self.trouble
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
     }
 
+    fn ask(&self) -> Asking<'_> {
+        let now = Instant::now();
+        self.unanswered
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(now);
+        Asking(self, now)
+    }
+
+    /// When the oldest read that has no answer yet was sent.
+    pub fn unanswered_since(&self) -> Option<Instant> {
+        let unanswered = self
+            .unanswered
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        unanswered.iter().min().copied()
+    }
+
     /// Keeps the last trouble.
     pub fn remember(&self, trouble: String) {
-        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = Some(trouble);
+        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) =
+            Some((Instant::now(), trouble));
     }
 
     async fn client(&self) -> Result<&Client, Failure> {
@@ -171,6 +209,7 @@ impl Service {
         shard: &str,
         from: &Position,
     ) -> Result<String, Failure> {
+        let _asking = self.ask();
         let client = self.client().await?;
         let (name, arn) = target(stream);
         let request = client.get_shard_iterator().shard_id(shard);
@@ -199,6 +238,7 @@ impl Service {
         iterator: &str,
         most: Option<u32>,
     ) -> Result<GetRecordsOutput, Failure> {
+        let _asking = self.ask();
         let client = self.client().await?;
         let request = client.get_records().shard_iterator(iterator);
         let request = request.set_limit(most.and_then(|most| i32::try_from(most).ok()));

@@ -31,6 +31,18 @@ pub(super) struct Told {
     errors: Mutex<Vec<Failure>>,
     /// What was last wrong with a broker's certificate (OpenSSL's number).
     certificate: AtomicI32,
+    throttle: Mutex<Option<Throttle>>,
+}
+
+/// A broker that holds its answers back, because the client has used up a quota.
+#[derive(Clone, Debug)]
+pub struct Throttle {
+    /// When it was told.
+    pub when: Instant,
+    /// The broker's host and port.
+    pub broker: String,
+    /// How long it holds them back.
+    pub time: Duration,
 }
 
 /// More than that are not kept until somebody asks.
@@ -50,6 +62,26 @@ unsafe extern "C" fn on_error(
         errors.push(Failure {
             code: Code(code),
             message: text(reason),
+        });
+    }
+}
+
+/// Called by librdkafka in a thread that polls a queue, for each answer that was held back and for the first one that was not.
+unsafe extern "C" fn on_throttle(
+    _client: *mut rd::rd_kafka_t,
+    broker: *const c_char,
+    _broker_id: i32,
+    time_ms: c_int,
+    told: *mut c_void,
+) {
+    // SAFETY: the pointer that was configured; its target outlives the client.
+    let told = unsafe { &*told.cast::<Told>() };
+    if let Some(time) = u64::try_from(time_ms).ok().filter(|&time| time > 0) {
+        let mut throttle = told.throttle.lock().unwrap_or_else(PoisonError::into_inner);
+        *throttle = Some(Throttle {
+            when: Instant::now(),
+            broker: text(broker),
+            time: Duration::from_millis(time),
         });
     }
 }
@@ -154,6 +186,15 @@ impl Handle {
     /// What was last wrong with a broker's certificate, as OpenSSL numbers it; 0 if nothing was.
     pub fn certificate_error(&self) -> i32 {
         self.told.certificate.load(Ordering::Relaxed)
+    }
+
+    /// The last answer that a broker held back, if it ever did.
+    pub fn last_throttle(&self) -> Option<Throttle> {
+        let throttle = &self.told.throttle;
+        throttle
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// The names and partition counts of all topics. Blocks for about `timeout` at most.
@@ -348,6 +389,7 @@ impl Conf {
             rd::rd_kafka_conf_set_events(conf.0, rd::RD_KAFKA_EVENT_ERROR | rd::RD_KAFKA_EVENT_LOG);
             rd::rd_kafka_conf_set_opaque(conf.0, ptr::from_ref(told).cast_mut().cast());
             rd::rd_kafka_conf_set_error_cb(conf.0, Some(on_error));
+            rd::rd_kafka_conf_set_throttle_cb(conf.0, Some(on_throttle));
             rd::rd_kafka_conf_set_ssl_cert_verify_cb(conf.0, Some(on_certificate));
         }
         Ok(conf)
