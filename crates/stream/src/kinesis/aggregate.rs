@@ -10,6 +10,8 @@ const MAGIC: [u8; 4] = [0xF3, 0x89, 0x9A, 0xC2];
 const DIGEST_BYTES: usize = 16;
 /// The service takes no longer partition key, in characters.
 const LONGEST_KEY: usize = 256;
+/// The same in bytes: what is longer must not be looked at for each of the records that refer to it.
+const LONGEST_KEY_BYTES: usize = 4 * LONGEST_KEY;
 
 /// What a reader does with aggregated records.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -153,7 +155,9 @@ fn user_record(data: &[u8], message: Range<u32>) -> Option<(u64, Option<u64>, Ra
 }
 
 fn text<'a>(data: &'a [u8], place: &Range<u32>) -> Option<&'a str> {
-    std::str::from_utf8(&data[place.start as usize..place.end as usize]).ok()
+    let text = &data[place.start as usize..place.end as usize];
+    let text = (text.len() <= LONGEST_KEY_BYTES).then_some(text)?;
+    std::str::from_utf8(text).ok()
 }
 
 /// A value of protobuf's wire format.
@@ -350,6 +354,16 @@ mod tests {
         *wrong_sum.last_mut().unwrap() ^= 1;
         for data in [&wrong_sum[..], b"", &MAGIC, &packed(b""), b"ordinary"] {
             assert_eq!(contents(data, HashKeys::ALL), Contents::Itself);
+        }
+    }
+
+    #[test]
+    fn a_huge_key_is_not_read_once_a_record() {
+        let records = record(0, Some(0), b"").repeat(500_000);
+        let huge = vec![b'0'; 4_000_000];
+        for (key, hash_key) in [(&huge[..], &b"0"[..]), (b"a", &huge)] {
+            let data = packed(&[&bytes(1, key)[..], &bytes(2, hash_key), &records].concat());
+            assert_eq!(contents(&data, HashKeys::ALL), Contents::Itself);
         }
     }
 
