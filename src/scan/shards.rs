@@ -290,7 +290,7 @@ impl Refresh {
         let (data, time) = (record.data().len() as u64, record.arrival_ms());
         self.tally.count(record.shard(), record.bytes(), time);
         let reason = if record.is_of_other_shard() {
-            SkipReason::OtherShard
+            SkipReason::OtherShard(record.sub_sequence_number().unwrap_or(0))
         } else if self.tally.is_too_large(data) {
             SkipReason::TooLarge("value", data)
         } else {
