@@ -302,7 +302,7 @@ fn skipped_records(outcome: &Outcome, limit: u64) -> impl Iterator<Item = Failur
         timestamp: record.timestamp.and_then(|(_, time)| to_timestamp(time)),
         reason: match record.reason {
             SkipReason::TooLarge(part, bytes) => Reason::TooLarge { part, bytes, limit },
-            SkipReason::OtherShard => Reason::OtherShard,
+            SkipReason::OtherShard(user) => Reason::OtherShard { user },
         },
     })
 }

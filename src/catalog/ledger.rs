@@ -98,8 +98,11 @@ pub enum Reason {
         /// What arrived after it is still there, as text.
         until: String,
     },
-    /// An aggregated record with user records of another shard.
-    OtherShard,
+    /// A user record of an aggregated one that belongs to another shard.
+    OtherShard {
+        /// Its place.
+        user: u32,
+    },
 }
 
 impl Reason {
@@ -110,7 +113,7 @@ impl Reason {
             Reason::Recreated => 3,
             Reason::Truncated { .. } => 4,
             Reason::Expired { .. } => 5,
-            Reason::OtherShard => 6,
+            Reason::OtherShard { .. } => 6,
         }
     }
 
@@ -141,9 +144,10 @@ impl Reason {
                     "Records that arrived between {from} and {until} may have expired before they were loaded."
                 )
             }
-            Reason::OtherShard => {
-                "The aggregated record has user records of another shard: its producer writes them again, where they belong. deaggregate 'all' loads them here."
-                    .to_owned()
+            Reason::OtherShard { user } => {
+                format!(
+                    "User record {user} belongs to another shard: its producer writes it again there. deaggregate 'all' loads it here."
+                )
             }
         }
     }

@@ -115,8 +115,8 @@ pub struct SkippedRecord {
 pub enum SkipReason {
     /// Its `key` or its `value` has so many bytes.
     TooLarge(&'static str, u64),
-    /// User records of which one belongs to another shard.
-    OtherShard,
+    /// This user record belongs to another shard.
+    OtherShard(u32),
 }
 
 thread_local! {

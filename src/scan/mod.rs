@@ -7,6 +7,7 @@ pub mod column;
 pub mod job;
 pub mod shards;
 pub mod stream_scan;
+mod tally;
 
 use crate::pg::relation::{self, Oid};
 use crate::pg::tuple::RowWriter;
@@ -16,19 +17,18 @@ use crate::source::{Source, Watermarks};
 use crate::{error, settings};
 use bounds::Bounds;
 use column::{Column, RowFiller, to_milliseconds};
-use job::{Input, Job, MAX_LISTED_SKIPS, Outcome, Progress, SkipReason, SkippedRecord};
+use job::{Input, Job, Progress, SkipReason, SkippedRecord};
 use std::cell::Cell;
 use std::ffi::CStr;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 use stream::{Client, Next, PartitionRange, ReadOptions, Reader, Record};
+use tally::Tally;
 
 /// A query that wants a few records buffers no more than this.
 const SMALL_PEEK_BYTES: usize = 4 * 1024 * 1024;
 /// How often a reader is asked when nothing arrives (it looks whether its partitions still exist).
 const READER_CHECKS: Duration = Duration::from_secs(1);
-/// Progress is reported each time that so many records have been read, while there are few at each doubling, and before a wait.
-const PROGRESS_RECORDS: u64 = 1024;
 /// LIMITs up to this are a few records.
 const SMALL_PEEK_RECORDS: u64 = 1000;
 
@@ -98,16 +98,10 @@ pub struct Scan {
 /// What only a refresh's scan has.
 struct Refresh {
     job: Box<Job>,
-    /// One a range, in their order.
-    progress: Vec<Progress>,
-    /// From partition number to place in `progress`.
+    /// Its progress is one a range, in their order.
+    tally: Tally,
+    /// From partition number to place in that.
     places: Vec<usize>,
-    /// Where the current record is counted.
-    current: usize,
-    scanned: u64,
-    bytes: u64,
-    skipped: Vec<SkippedRecord>,
-    stopped_early: bool,
 }
 
 /// A started reading.
@@ -216,7 +210,7 @@ impl Scan {
         let mut stalled_at = None;
         loop {
             if let Some(refresh) = &mut self.refresh
-                && refresh.reached_limit()
+                && refresh.tally.reached_limit()
             {
                 return false;
             }
@@ -246,7 +240,7 @@ impl Scan {
                 Next::End => return false,
                 Next::Wait => {
                     if let Some(refresh) = &self.refresh {
-                        progress::loaded(refresh.scanned, refresh.bytes);
+                        refresh.tally.report();
                     }
                     let began = Instant::now();
                     let deadline = *stalled_at.get_or_insert(began + settings::fetch_timeout());
@@ -260,7 +254,7 @@ impl Scan {
     /// The row that `next` wrote did not pass the WHERE.
     pub fn filtered(&mut self) {
         if let Some(refresh) = &mut self.refresh {
-            refresh.progress[refresh.current].filtered += 1;
+            refresh.tally.filtered();
         }
     }
 
@@ -270,18 +264,13 @@ impl Scan {
             return;
         };
         if let Some(open) = &self.open {
-            for progress in &mut refresh.progress {
+            for progress in &mut refresh.tally.progress {
                 if let Some(next_offset) = open.next_offset(progress.partition) {
                     progress.next_offset = next_offset;
                 }
             }
         }
-        job::finish(Outcome {
-            partitions: std::mem::take(&mut refresh.progress),
-            skipped: std::mem::take(&mut refresh.skipped),
-            stopped_early: refresh.stopped_early,
-            shards: Vec::new(),
-        });
+        refresh.tally.finish(Vec::new());
     }
 
     /// For EXPLAIN ANALYZE: what was read, and how long records were waited for.
@@ -332,62 +321,39 @@ impl Refresh {
             }
         }
         Refresh {
+            tally: Tally::new(job.limits, progress),
             job,
-            progress,
             places,
-            current: 0,
-            scanned: 0,
-            bytes: 0,
-            skipped: Vec::new(),
-            stopped_early: false,
         }
-    }
-
-    fn reached_limit(&mut self) -> bool {
-        let limits = &self.job.limits;
-        self.stopped_early = self.scanned >= limits.max_records || self.bytes >= limits.max_bytes;
-        self.stopped_early
     }
 
     /// Counts a record; false if it is too large to load.
     fn accept(&mut self, record: &Record) -> bool {
         let (partition, offset) = (record.partition(), record.offset());
         CURRENT.set(Some(CurrentRecord::Topic(partition, offset)));
-        self.current = usize::try_from(partition)
+        let place = usize::try_from(partition)
             .ok()
             .and_then(|p| self.places.get(p).copied())
             .unwrap_or(0);
         let key = record.key().map_or(0, <[u8]>::len) as u64;
         let value = record.value().map_or(0, <[u8]>::len) as u64;
-        self.scanned += 1;
-        self.bytes += key + value;
-        if self.scanned.is_multiple_of(PROGRESS_RECORDS)
-            || self.scanned < PROGRESS_RECORDS && self.scanned.is_power_of_two()
-        {
-            progress::loaded(self.scanned, self.bytes);
-        }
         let timestamp = record.timestamp();
-        let progress = &mut self.progress[self.current];
+        let time = timestamp.map(|(_, time)| time);
+        let progress = self.tally.count(place, key + value, time);
         progress.last_offset = Some(offset);
-        progress.count(key + value, timestamp.map(|(_, time)| time));
-        let limit = self.job.limits.max_record_bytes;
-        if key <= limit && value <= limit {
+        let reason = if self.tally.is_too_large(value) {
+            SkipReason::TooLarge("value", value)
+        } else if self.tally.is_too_large(key) {
+            SkipReason::TooLarge("key", key)
+        } else {
             return true;
-        }
-        progress.skipped += 1;
-        if self.skipped.len() < MAX_LISTED_SKIPS {
-            let reason = if value > limit {
-                SkipReason::TooLarge("value", value)
-            } else {
-                SkipReason::TooLarge("key", key)
-            };
-            self.skipped.push(SkippedRecord {
-                partition: partition.to_string(),
-                position: offset.to_string(),
-                timestamp,
-                reason,
-            });
-        }
+        };
+        self.tally.skip(|| SkippedRecord {
+            partition: partition.to_string(),
+            position: offset.to_string(),
+            timestamp,
+            reason,
+        });
         false
     }
 }

@@ -5,13 +5,12 @@
 use super::CurrentRecord;
 use super::bounds::Bounds;
 use super::column::{Column, RowFiller, to_milliseconds};
-use super::job::{
-    self, Input, Job, Limits, MAX_LISTED_SKIPS, Outcome, Progress, SkipReason, SkippedRecord,
-};
+use super::job::{self, Input, Job, Progress, SkipReason, SkippedRecord};
+use super::tally::Tally;
 use crate::kinesis::source::Source;
 use crate::pg::relation::Oid;
 use crate::pg::tuple::RowWriter;
-use crate::pg::{progress, time, wait};
+use crate::pg::{time, wait};
 use crate::source::Stream;
 use crate::{error, settings};
 use std::cell::RefCell;
@@ -96,15 +95,9 @@ enum Open {
 /// What only a refresh's scan has.
 struct Refresh {
     input: Option<Input>,
-    limits: Limits,
     refresh_time: i64,
-    /// One a shard, in the order of the reader's.
-    progress: Vec<Progress>,
-    current: usize,
-    scanned: u64,
-    bytes: u64,
-    skipped: Vec<SkippedRecord>,
-    stopped_early: bool,
+    /// Its progress is one a shard, in the order of the reader's.
+    tally: Tally,
 }
 
 impl ShardScan {
@@ -155,6 +148,14 @@ impl ShardScan {
 
     /// Writes the next record as a row; false at the end.
     pub fn next(&mut self, row: &mut RowWriter) -> bool {
+        let more = self.advance(row);
+        if !more && self.refresh.is_some() {
+            super::work_on(None);
+        }
+        more
+    }
+
+    fn advance(&mut self, row: &mut RowWriter) -> bool {
         let Some(open) = self.open.as_mut() else {
             return false;
         };
@@ -167,7 +168,7 @@ impl ShardScan {
             let is_within = matches!(open, Open::Read(reader, _) if reader.is_within_record());
             if let Some(refresh) = &mut self.refresh
                 && !is_within
-                && refresh.reached_limit()
+                && refresh.tally.reached_limit()
             {
                 return false;
             }
@@ -203,7 +204,7 @@ impl ShardScan {
                         return false;
                     };
                     if let Some(refresh) = &self.refresh {
-                        progress::loaded(refresh.scanned, refresh.bytes);
+                        refresh.tally.report();
                     }
                     let began = Instant::now();
                     // An answer without records is a sign of life.
@@ -227,7 +228,7 @@ impl ShardScan {
     /// The row that `next` wrote did not pass the WHERE.
     pub fn filtered(&mut self) {
         if let Some(refresh) = &mut self.refresh {
-            refresh.progress[refresh.current].filtered += 1;
+            refresh.tally.filtered();
         }
     }
 
@@ -240,14 +241,8 @@ impl ShardScan {
             Some(Open::Read(reader, _)) => reader.shards(),
             _ => Vec::new(),
         };
-        let mut progress = std::mem::take(&mut refresh.progress);
-        progress.resize(progress.len().max(shards.len()), Progress::default());
-        job::finish(Outcome {
-            partitions: progress,
-            skipped: std::mem::take(&mut refresh.skipped),
-            stopped_early: refresh.stopped_early,
-            shards,
-        });
+        refresh.know_shards(shards.len());
+        refresh.tally.finish(shards);
     }
 
     /// For EXPLAIN ANALYZE: what was read, and how long records were waited for.
@@ -277,53 +272,36 @@ impl Refresh {
     fn new(job: Job) -> Refresh {
         Refresh {
             input: Some(job.input),
-            limits: job.limits,
             refresh_time: job.refresh_time,
-            progress: Vec::new(),
-            current: 0,
-            scanned: 0,
-            bytes: 0,
-            skipped: Vec::new(),
-            stopped_early: false,
+            tally: Tally::new(job.limits, Vec::new()),
         }
     }
 
-    fn reached_limit(&mut self) -> bool {
-        let limits = &self.limits;
-        self.stopped_early = self.scanned >= limits.max_records || self.bytes >= limits.max_bytes;
-        self.stopped_early
+    /// There is progress for so many shards at least: children come up while others are read.
+    fn know_shards(&mut self, count: usize) {
+        let progress = &mut self.tally.progress;
+        progress.resize(progress.len().max(count), Progress::default());
     }
 
     /// Counts a record; false if it is not to be loaded.
     fn accept(&mut self, record: &Record) -> bool {
         remember(record);
-        self.current = record.shard();
-        if self.progress.len() <= self.current {
-            self.progress.resize(self.current + 1, Progress::default());
-        }
-        let (data, bytes) = (record.data().len() as u64, record.bytes());
-        self.scanned += 1;
-        self.bytes += bytes;
-        let progress = &mut self.progress[self.current];
-        progress.count(bytes, record.arrival_ms());
+        self.know_shards(record.shard() + 1);
+        let (data, time) = (record.data().len() as u64, record.arrival_ms());
+        self.tally.count(record.shard(), record.bytes(), time);
         let reason = if record.is_of_other_shard() {
-            SkipReason::OtherShard
-        } else if data > self.limits.max_record_bytes {
+            SkipReason::OtherShard(record.sub_sequence_number().unwrap_or(0))
+        } else if self.tally.is_too_large(data) {
             SkipReason::TooLarge("value", data)
         } else {
             return true;
         };
-        progress.skipped += 1;
-        if self.skipped.len() < MAX_LISTED_SKIPS {
-            self.skipped.push(SkippedRecord {
-                partition: record.shard_id().to_owned(),
-                position: record.sequence_number().to_owned(),
-                timestamp: record
-                    .arrival_ms()
-                    .map(|time| (TimestampType::LogAppend, time)),
-                reason,
-            });
-        }
+        self.tally.skip(|| SkippedRecord {
+            partition: record.shard_id().to_owned(),
+            position: record.sequence_number().to_owned(),
+            timestamp: time.map(|time| (TimestampType::LogAppend, time)),
+            reason,
+        });
         false
     }
 }

@@ -398,6 +398,20 @@ def test_a_closed_shard_that_the_service_forgets_is_forgotten(faulty, proxy):
     faulty.count_exactly_once(produced)
 
 
+def test_an_error_at_the_end_names_no_record(streams):
+    stream = streams.stream()
+    streams.view(stream)
+    streams.db.run("CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'no'; END $$")
+    streams.db.run("CREATE TRIGGER refuse AFTER INSERT ON v EXECUTE FUNCTION refuse()")
+    produced = streams.kinesis.produce(stream, [b"x"] * 5)
+    with pytest.raises(psycopg.errors.RaiseException) as raised:
+        streams.refresh()
+    assert "sequence number" not in raised.value.diag.context
+    streams.db.run("DROP TRIGGER refuse ON v; DROP FUNCTION refuse()")
+    streams.refresh()
+    streams.count_exactly_once(produced)
+
+
 # --- what is lost is said
 
 

@@ -22,7 +22,9 @@ public final class AggregatingProducer {
         KinesisProducerConfiguration configuration = new KinesisProducerConfiguration()
             .setCredentialsProvider(StaticCredentialsProvider.create(AwsBasicCredentials.create("test", "test")))
             .setRegion("us-east-1").setVerifyCertificate(false).setMetricsLevel("none").setRecordMaxBufferedTime(200)
-            .setKinesisEndpoint("127.0.0.1").setKinesisPort(kinesis).setStsEndpoint("127.0.0.1").setStsPort(sts);
+            .setKinesisEndpoint("127.0.0.1").setKinesisPort(kinesis).setStsEndpoint("127.0.0.1").setStsPort(sts)
+            // A busy machine is slow, not broken.
+            .setRecordTtl(600_000).setRequestTimeout(60_000).setConnectTimeout(30_000);
         KinesisProducer producer = new KinesisProducer(configuration);
         BufferedReader input = new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));
         for (String line = input.readLine(); line != null; line = input.readLine()) {

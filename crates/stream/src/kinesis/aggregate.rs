@@ -10,6 +10,8 @@ const MAGIC: [u8; 4] = [0xF3, 0x89, 0x9A, 0xC2];
 const DIGEST_BYTES: usize = 16;
 /// The service takes no longer partition key, in characters.
 const LONGEST_KEY: usize = 256;
+/// The same in bytes: what is longer must not be looked at for each of the records that refer to it.
+const LONGEST_KEY_BYTES: usize = 4 * LONGEST_KEY;
 
 /// What a reader does with aggregated records.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -17,7 +19,7 @@ pub enum Deaggregate {
     /// They are records as any other.
     #[default]
     Off,
-    /// Their user records come one by one, as Amazon's consumer library (KCL) gives them: see [`Contents::OfOtherShard`].
+    /// Their user records come one by one; those of another shard are marked ([`super::Record::is_of_other_shard`]).
     On,
     /// The same, whichever shard they belong to.
     All,
@@ -50,6 +52,10 @@ impl HashKeys {
 pub struct UserRecord {
     key: Range<u32>,
     data: Range<u32>,
+    /// Its hash key is not the shard's: it was packed before a split. The producer library sees in the answer where it came to, and writes each such
+    /// user record again, where it belongs (retrier.cc, "Wrong Shard"): it is to be dropped here, as KCL documents it. (KCL's code drops the user
+    /// records beside it too; since the library takes those for written, they would be lost.)
+    pub is_of_other_shard: bool,
 }
 
 impl UserRecord {
@@ -70,10 +76,6 @@ pub enum Contents {
     Itself,
     /// User records in their order, perhaps none.
     Users(Vec<UserRecord>),
-    /// User records of which one has a hash key outside the shard: it was packed for a shard that was split meanwhile. The producer library sees in
-    /// the answer that it came to another shard than was meant (retrier.cc, "Wrong Shard") and writes its records again, where they belong; so KCL
-    /// drops all of it (AggregatorUtil.deaggregate). Loading it would load them twice.
-    OfOtherShard,
 }
 
 impl Contents {
@@ -113,7 +115,6 @@ fn read(data: &[u8], message: Range<u32>, shard: HashKeys) -> Option<Contents> {
             _ => {}
         }
     }
-    let mut is_of_shard = true;
     for record in records {
         let (key, hash_key, content) = user_record(data, record)?;
         let key = keys.get(usize::try_from(key).ok()?)?.clone();
@@ -121,20 +122,19 @@ fn read(data: &[u8], message: Range<u32>, shard: HashKeys) -> Option<Contents> {
         if text.contains('\0') || text.chars().count() > LONGEST_KEY {
             return None;
         }
-        if let Some(place) = hash_key {
+        let is_of_shard = if let Some(place) = hash_key {
             let hash_key = hash_keys.get(usize::try_from(place).ok()?)?;
-            is_of_shard &= shard.has(self::text(data, hash_key)?.parse().ok()?);
-        } else if shard != HashKeys::ALL {
-            is_of_shard &= shard.has(u128::from_be_bytes(Md5::digest(text).into()));
-        }
-        let data = content;
-        users.push(UserRecord { key, data });
+            shard.has(self::text(data, hash_key)?.parse().ok()?)
+        } else {
+            shard == HashKeys::ALL || shard.has(u128::from_be_bytes(Md5::digest(text).into()))
+        };
+        users.push(UserRecord {
+            key,
+            data: content,
+            is_of_other_shard: !is_of_shard,
+        });
     }
-    Some(if is_of_shard {
-        Contents::Users(users)
-    } else {
-        Contents::OfOtherShard
-    })
+    Some(Contents::Users(users))
 }
 
 /// `Record`: the places of its partition key and, if it has one, its hash key in their tables, and its data.
@@ -153,7 +153,9 @@ fn user_record(data: &[u8], message: Range<u32>) -> Option<(u64, Option<u64>, Ra
 }
 
 fn text<'a>(data: &'a [u8], place: &Range<u32>) -> Option<&'a str> {
-    std::str::from_utf8(&data[place.start as usize..place.end as usize]).ok()
+    let text = &data[place.start as usize..place.end as usize];
+    let text = (text.len() <= LONGEST_KEY_BYTES).then_some(text)?;
+    std::str::from_utf8(text).ok()
 }
 
 /// A value of protobuf's wire format.
@@ -354,6 +356,16 @@ mod tests {
     }
 
     #[test]
+    fn a_huge_key_is_not_read_once_a_record() {
+        let records = record(0, Some(0), b"").repeat(500_000);
+        let huge = vec![b'0'; 4_000_000];
+        for (key, hash_key) in [(&huge[..], &b"0"[..]), (b"a", &huge)] {
+            let data = packed(&[&bytes(1, key)[..], &bytes(2, hash_key), &records].concat());
+            assert_eq!(contents(&data, HashKeys::ALL), Contents::Itself);
+        }
+    }
+
+    #[test]
     fn no_bytes_do_harm() {
         let good = [
             bytes(1, b"abc"),
@@ -377,40 +389,29 @@ mod tests {
                     );
                 }
             }
-            assert_ne!(
-                contents(&packed(&good[..place]), HashKeys::ALL),
-                Contents::OfOtherShard
-            );
+            contents(&packed(&good[..place]), HashKeys::ALL);
         }
         assert!(found > 0);
     }
 
     #[test]
-    fn what_was_packed_for_another_shard_is_known() {
+    fn what_belongs_to_another_shard_is_known() {
         // MD5 of "a" begins with 0c, of "b" with 92.
         let halves = [HashKeys(0, (1 << 127) - 1), HashKeys(1 << 127, u128::MAX)];
-        let of = |records: &[Vec<u8>]| {
-            packed(
-                &[
-                    bytes(1, b"a"),
-                    bytes(1, b"b"),
-                    bytes(2, b"1"),
-                    records.concat(),
-                ]
-                .concat(),
-            )
-        };
-        let (a, b) = (record(0, None, b"x"), record(1, None, b"x"));
-        let is_other = |data: &[u8], shard| contents(data, shard) == Contents::OfOtherShard;
-        for (data, other) in [
-            (of(&[a.clone()]), [false, true]),
-            (of(&[b.clone()]), [true, false]),
-            (of(&[a.clone(), b]), [true, true]),
+        let records = [
+            record(0, None, b"x"),
+            record(1, None, b"x"),
             // A hash key of its own counts more than the partition key.
-            (of(&[a, record(1, Some(0), b"x")]), [false, true]),
-        ] {
-            assert_eq!(halves.map(|shard| is_other(&data, shard)), other);
-            assert!(!is_other(&data, HashKeys::ALL));
-        }
+            record(1, Some(0), b"x"),
+        ];
+        let tables = [bytes(1, b"a"), bytes(1, b"b"), bytes(2, b"1")];
+        let data = packed(&[tables.concat(), records.concat()].concat());
+        let others = |shard| match contents(&data, shard) {
+            Contents::Users(users) => users.iter().map(|user| user.is_of_other_shard).collect(),
+            Contents::Itself => Vec::new(),
+        };
+        assert_eq!(others(halves[0]), [false, true, false]);
+        assert_eq!(others(halves[1]), [true, false, true]);
+        assert_eq!(others(HashKeys::ALL), [false; 3]);
     }
 }

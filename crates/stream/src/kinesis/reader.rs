@@ -101,10 +101,11 @@ impl<'a> Record<'a> {
         matches!(self.contents(), Some(Contents::Users(_))).then_some(self.user)
     }
 
-    /// Is this an aggregated record for another shard, which is to be dropped? [`Record::data`] has all of it.
+    /// Is this a user record of another shard, which is to be dropped? Its producer writes it again, where it belongs.
     #[inline]
     pub fn is_of_other_shard(&self) -> bool {
-        matches!(self.contents(), Some(Contents::OfOtherShard))
+        self.user_record()
+            .is_some_and(|user| user.is_of_other_shard)
     }
 
     fn user_record(&self) -> Option<&'a UserRecord> {
