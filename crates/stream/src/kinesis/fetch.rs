@@ -16,6 +16,8 @@ use tokio::time::{sleep, sleep_until};
 
 /// The largest page that the service gives.
 pub const LARGEST_PAGE: usize = 10 * 1024 * 1024;
+/// And the most records in it.
+const MOST_RECORDS: u32 = 10_000;
 /// What a record costs beyond its data.
 const RECORD_OVERHEAD: usize = 256;
 /// After a page without records, when nothing is behind: leaves other consumers their part of the reads.
@@ -208,7 +210,11 @@ impl Fetch {
             turns.pay(bytes);
         }
         let has_ended = answer.next_shard_iterator.is_none();
+        // What follows a full page may have arrived in the same millisecond as its last record: 0 is no time, but not always the tip.
+        let most = self.options.page_records.unwrap_or(MOST_RECORDS);
+        let is_full = records.len() >= most as usize;
         let behind_ms = answer.millis_behind_latest;
+        let behind_ms = behind_ms.map(|behind| behind.max(i64::from(is_full)));
         // The service says how far the last record is behind its clock. If ours is late, what arrived before we began may seem to be newer.
         if let (Some(behind), Some(last)) = (behind_ms, records.last().and_then(arrival)) {
             *late = (*late).max(last.saturating_add(behind) - asked);
