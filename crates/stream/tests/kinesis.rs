@@ -3,6 +3,7 @@
 use aws_sdk_kinesis::Client as Producer;
 use aws_sdk_kinesis::config::{BehaviorVersion, Credentials, Region};
 use aws_sdk_kinesis::primitives::Blob;
+use aws_sdk_kinesis::types::PutRecordsRequestEntry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::time::{Duration, Instant};
@@ -80,6 +81,17 @@ impl Stage {
             let request = request.partition_key(text).data(Blob::new(text.as_bytes()));
             self.ask(request.send());
         }
+    }
+
+    /// In one request: they arrive in the same millisecond.
+    fn put_at_once(&self, name: &str, texts: &[String]) {
+        let entry = |text: &String| {
+            let entry = PutRecordsRequestEntry::builder().partition_key(text);
+            entry.data(Blob::new(text.as_bytes())).build().unwrap()
+        };
+        let entries = texts.iter().map(entry).collect();
+        let request = self.producer.put_records().stream_name(name);
+        self.ask(request.set_records(Some(entries)).send());
     }
 
     fn client(&self) -> Client {
@@ -207,6 +219,22 @@ fn children_come_after_their_parents_and_nothing_twice() {
         .map(|(_, t)| t)
         .collect();
     assert_eq!(found, texts("c", 5));
+}
+
+#[test]
+fn a_page_that_ends_within_a_millisecond_is_not_the_tip() {
+    let Some(stage) = Stage::new() else { return };
+    let name = format!("crate-burst-{}", std::process::id());
+    stage.create(&name, 1);
+    stage.put_at_once(&name, &texts("a", 10));
+    let client = stage.client();
+    let description = answer(&client, client.describe_stream(&name, TIMEOUT));
+    let options = ReadOptions {
+        until: Until::Parity(now_ms()),
+        page_records: Some(4),
+    };
+    let mut reader = client.read(&name, starts(&description), &options).unwrap();
+    assert_eq!(read_all(&client, &mut reader).len(), 10);
 }
 
 #[test]

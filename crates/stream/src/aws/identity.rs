@@ -270,19 +270,20 @@ fn is_fresh(credentials: &Credentials) -> bool {
 
 fn refused<E: std::error::Error + 'static>(role: &str, error: &SdkError<E, HttpResponse>) -> Error {
     let request = format!("sts:AssumeRole of {role}");
-    match error.raw_response() {
-        Some(answer) => Error::Denied {
+    let answer = error.raw_response();
+    let status = answer.map_or(0, |answer| answer.status().as_u16());
+    let cause = answer.map_or_else(
+        || causes(error),
+        |answer| reason(answer.body().bytes().unwrap_or_default(), status),
+    );
+    if matches!(status, 400..=499) && status != 429 && !cause.starts_with("Throttling") {
+        Error::Denied { request, cause }
+    } else {
+        Error::Broker {
             request,
-            cause: reason(
-                answer.body().bytes().unwrap_or_default(),
-                answer.status().as_u16(),
-            ),
-        },
-        None => Error::Broker {
-            request,
-            cause: causes(error),
+            cause,
             transient: true,
-        },
+        }
     }
 }
 

@@ -17,6 +17,8 @@ use tokio::time::{sleep, sleep_until};
 
 /// The largest page that the service gives.
 pub const LARGEST_PAGE: usize = 10 * 1024 * 1024;
+/// And the most records in it.
+const MOST_RECORDS: u32 = 10_000;
 /// What a record costs beyond its data.
 const RECORD_OVERHEAD: usize = 256;
 /// After a page without records, when nothing is behind: leaves other consumers their part of the reads.
@@ -147,10 +149,14 @@ impl Fetch {
                 Ok(answer) => {
                     pause.reset();
                     iterator = answer.next_shard_iterator;
+                    // What follows a full page may have arrived in the same millisecond as its last record: 0 is no time, but not always the tip.
+                    let most = self.options.page_records.unwrap_or(MOST_RECORDS);
+                    let is_full = answer.records.len() >= most as usize;
+                    let behind_ms = answer.millis_behind_latest;
                     let answer = Answer {
                         records: answer.records,
                         has_ended: iterator.is_none(),
-                        behind_ms: answer.millis_behind_latest,
+                        behind_ms: behind_ms.map(|behind| behind.max(i64::from(is_full))),
                         children: answer.child_shards.unwrap_or_default(),
                     };
                     let bytes: u64 = answer.records.iter().map(size).sum();
