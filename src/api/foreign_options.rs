@@ -22,7 +22,7 @@ pub enum OptionsOf {
 }
 
 /// Of Kafka, of both, of Kinesis.
-const SERVER: [&str; 17] = [
+const SERVER: [&str; 18] = [
     "uri",
     "cluster_arn",
     "authentication",
@@ -40,6 +40,7 @@ const SERVER: [&str; 17] = [
     "endpoint_url",
     "streams",
     "preview_columns",
+    "sync",
 ];
 const MAPPING: [&str; 10] = [
     "user",
@@ -128,6 +129,7 @@ fn wrong(name: &str, value: &str) -> Option<&'static str> {
             (!value.trim().is_empty(), "a name")
         }
         "preview_columns" => (matches!(value, "true" | "false"), "true, false"),
+        "sync" => (matches!(value, "auto" | "manual"), "auto, manual"),
         "endpoint_url" => (
             value.starts_with("https://") || value.starts_with("http://"),
             "https://host[:port], http://host[:port]",
