@@ -3,8 +3,9 @@ KAFKA ?= embedded
 ROWS ?= 1000000
 INPUTS ?= 1000000
 ROUNDS ?= 30
+MINUTES ?= 60
 
-.PHONY: help demo up down psql test chaos fuzz bench bench-latency bench-workers build lint install package image clean
+.PHONY: help demo up down psql test chaos fuzz bench bench-latency bench-workers bench-trickle build lint install package image clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' Makefile
@@ -38,6 +39,9 @@ bench-latency: ## from produce to visible, beside a Python consumer
 
 bench-workers: ## auto refresh of 1, 2 and 4 views, topics and workers
 	@scripts/bench-workers.sh
+
+bench-trickle: ## auto refresh at 1,000 records a second for an hour: sizes, memory, transaction ids, WAL (MINUTES=60)
+	@scripts/bench-trickle.sh $(MINUTES)
 
 build: ## the extension and the embedded Kafka
 	@scripts/prepare.sh build

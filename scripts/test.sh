@@ -17,7 +17,8 @@ open_run_dir
 export PGPORT_WANTED=${PGPORT_WANTED:-24400}
 # Schedules are tested with the real pg_cron, whose jobs run in processes of the server's own: no password, no pg_hba.
 export PG_SETTINGS="shared_preload_libraries = 'redshift_streaming, pg_cron'
-cron.use_background_workers = on"
+cron.use_background_workers = on
+redshift.sync_interval = 0"
 
 wanted() { [[ " ${suites[*]} " =~ $1 ]]; }
 

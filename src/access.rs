@@ -87,6 +87,7 @@ impl Access {
         let mut options = collect(&server.options);
         // Which topics are shown is nothing to a client.
         options.remove("topics");
+        options.remove("sync");
         Access {
             server: server.name.clone(),
             user,

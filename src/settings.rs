@@ -28,6 +28,7 @@ static DEFAULT_IAM_ROLE: GucSetting<Option<CString>> = GucSetting::<Option<CStri
 static KINESIS_LIMITS: GucSetting<bool> = GucSetting::<bool>::new(true);
 
 static INGEST_WORKERS: GucSetting<i32> = GucSetting::<i32>::new(2);
+static SYNC_INTERVAL_S: GucSetting<i32> = GucSetting::<i32>::new(60);
 static HISTORY_DAYS: GucSetting<i32> = GucSetting::<i32>::new(7);
 
 static QUERY_HISTORY: GucSetting<QueryHistory> =
@@ -118,6 +119,16 @@ pub fn define() {
         MOST_WORKERS as i32,
         GucContext::Sighup,
         GucFlags::default(),
+    );
+    GucRegistry::define_int_guc(
+        c"redshift.sync_interval",
+        c"How often external schemas with option sync = auto get relations for topics and streams that have appeared.",
+        c"0 turns it off.",
+        &SYNC_INTERVAL_S,
+        0,
+        86_400,
+        GucContext::Sighup,
+        GucFlags::UNIT_S,
     );
     GucRegistry::define_int_guc(
         c"redshift.history_days",
@@ -226,6 +237,12 @@ fn text(setting: &GucSetting<Option<CString>>) -> Option<String> {
 /// `redshift.ingest_workers`.
 pub fn ingest_workers() -> usize {
     usize::try_from(INGEST_WORKERS.get()).unwrap_or(1)
+}
+
+/// `redshift.sync_interval`; `None` if it is off.
+pub fn sync_interval() -> Option<Duration> {
+    let seconds = u64::try_from(SYNC_INTERVAL_S.get()).unwrap_or(0);
+    (seconds > 0).then(|| Duration::from_secs(seconds))
 }
 
 /// `redshift.history_days`.

@@ -113,8 +113,16 @@ impl Source {
 
     /// A new client that buffers at most `memory_bytes`. It connects in the background.
     pub fn connect(&self, memory_bytes: usize) -> Client {
-        Client::new(&self.access.config(memory_bytes))
-            .unwrap_or_else(|error| error::source(&self.label(), &error).raise())
+        self.connect_for(1, memory_bytes)
+    }
+
+    /// The same for so many readers, which divide the memory.
+    pub fn connect_for(&self, readers: usize, memory_bytes: usize) -> Client {
+        let config = stream::Config {
+            readers,
+            ..self.access.config(memory_bytes)
+        };
+        Client::new(&config).unwrap_or_else(|error| error::source(&self.label(), &error).raise())
     }
 
     /// Waits for an answer; raises what went wrong.

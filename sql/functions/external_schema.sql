@@ -14,6 +14,11 @@ CREATE FUNCTION redshift.source_status(
     LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'source_status_wrapper';
 COMMENT ON FUNCTION redshift.source_status(text) IS 'Is data flowing: earliest offset, end and time (UTC) of the newest record of each partition of an external schema. Of a shard only the time, if its newest record is not older than ten seconds';
 
+CREATE FUNCTION redshift.sync_lock(server oid) RETURNS bigint LANGUAGE sql STABLE STRICT PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    RETURN 'pg_foreign_server'::regclass::bigint << 32 | server::bigint;
+COMMENT ON FUNCTION redshift.sync_lock(oid) IS 'Key of the advisory lock under which relations are created for topics that have appeared';
+
 CREATE PROCEDURE redshift.sync_external_schema(schema_name text) LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -25,6 +30,8 @@ BEGIN
         RAISE EXCEPTION 'external schema "%" does not exist', schema_name
             USING ERRCODE = 'undefined_object', HINT = 'CALL redshift.create_external_schema(..) creates one.';
     END IF;
+    -- Not beside the worker, which does the same for option sync = auto (and does not wait for us).
+    PERFORM pg_advisory_xact_lock(redshift.sync_lock(server));
     PERFORM redshift.bind_external_schema(schema_name)
     WHERE NOT EXISTS (
         SELECT FROM pg_depend AS d
@@ -77,7 +84,8 @@ CREATE PROCEDURE redshift.create_external_schema(
     ca_file text DEFAULT NULL,
     verify_hostname boolean DEFAULT NULL,
     client_properties text DEFAULT NULL,
-    deaggregate text DEFAULT NULL
+    deaggregate text DEFAULT NULL,
+    sync text DEFAULT 'auto'
 ) LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -118,7 +126,7 @@ BEGIN
                  ('authentication_arn', authentication_arn), ('topics', topics), ('tls', tls::text), ('ca', ca), ('ca_file', ca_file),
                  ('verify_hostname', verify_hostname::text), ('client_properties', client_properties), ('region', region), ('iam_role', iam_role),
                  ('external_id', external_id), ('endpoint_url', endpoint_url), ('streams', streams),
-                 ('preview_columns', CASE WHEN preview_columns THEN 'true' END), ('deaggregate', lower(deaggregate))) AS o (name, value)
+                 ('preview_columns', CASE WHEN preview_columns THEN 'true' END), ('deaggregate', lower(deaggregate)), ('sync', sync)) AS o (name, value)
     WHERE o.value IS NOT NULL;
     EXECUTE format('CREATE SCHEMA %I', create_external_schema.name);
     EXECUTE format('CREATE SERVER %I TYPE %L FOREIGN DATA WRAPPER redshift_streaming %s', create_external_schema.name, source, coalesce(options, ''));
@@ -139,5 +147,5 @@ BEGIN
     END IF;
     CALL redshift.sync_external_schema(create_external_schema.name);
 END $$;
-COMMENT ON PROCEDURE redshift.create_external_schema(text, text, text, text, text, boolean, text, text, text, text, boolean, text, text, text, text, boolean, text, text, boolean, text, text)
+COMMENT ON PROCEDURE redshift.create_external_schema(text, text, text, text, text, boolean, text, text, text, text, boolean, text, text, text, text, boolean, text, text, boolean, text, text, text)
     IS 'Redshift''s CREATE EXTERNAL SCHEMA .. FROM KAFKA, MSK or KINESIS: schema, foreign server and a foreign table for each topic or stream';

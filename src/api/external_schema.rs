@@ -7,8 +7,8 @@ use crate::source::Source;
 use crate::{error, kinesis, pg, settings};
 use pgrx::spi::{quote_identifier, quote_literal};
 use std::collections::HashMap;
-use stream::Client;
 use stream::kinesis::Deaggregate;
+use stream::{Client, TopicSummary};
 
 /// The longest identifier, in bytes (NAMEDATALEN - 1).
 const MAX_NAME_BYTES: usize = 63;
@@ -20,17 +20,53 @@ pub fn import_commands(server: &str) -> Vec<String> {
     let server = foreign::server_by_name(server);
     topics(&server)
         .iter()
-        .map(|(topic, name)| create_table(&server, topic, name))
+        .map(|(topic, name)| create_table(&server, topic, &quote_identifier(name)))
         .collect()
+}
+
+/// Creates the foreign tables of at most so many of these topics or streams in the server's schema: of those that have none, and whose relation's name
+/// is not taken. How many it were. As a user who may do that.
+pub fn create_missing(server: &Server, names: Vec<String>, most: usize) -> usize {
+    let mapped = mapped(server);
+    let missing = named(server, names).into_iter().filter(|(topic, name)| {
+        !mapped.contains(topic) && relation::find(&server.name, name).is_none()
+    });
+    let mut created = 0;
+    for (topic, name) in missing.take(most) {
+        let name = format!(
+            "{}.{}",
+            quote_identifier(&server.name),
+            quote_identifier(&name)
+        );
+        pg::spi::execute_once(&create_table(server, &topic, &name));
+        // As in Redshift: whoever may use the schema may read its streams.
+        pg::spi::execute_once(&format!("GRANT SELECT ON {name} TO PUBLIC"));
+        created += 1;
+    }
+    created
+}
+
+/// The topics or streams that have a relation.
+pub fn mapped(server: &Server) -> Vec<String> {
+    pg::spi::rows(
+        "SELECT o.option_value FROM pg_catalog.pg_foreign_table AS t, pg_catalog.pg_options_to_table(t.ftoptions) AS o
+         WHERE t.ftserver = $1 AND o.option_name IN ('topic', 'stream') ORDER BY o.option_value",
+        &[server.oid.into()],
+        |row| row.expect::<String>(1),
+    )
 }
 
 /// Name and relation name of each topic or stream that belongs to the schema, by name.
 pub fn topics(server: &Server) -> Vec<(String, String)> {
-    let mut names = if kinesis::source::Source::is_of(server) {
+    let names = if kinesis::source::Source::is_of(server) {
         stream_names(server)
     } else {
         topic_names(server)
     };
+    named(server, names)
+}
+
+fn named(server: &Server, mut names: Vec<String>) -> Vec<(String, String)> {
     names.sort();
     if names.len() > MAX_TOPICS {
         error::too_many_topics(&server.name, names.len(), MAX_TOPICS).raise();
@@ -52,9 +88,14 @@ fn topic_names(server: &Server) -> Vec<String> {
     let source = Source::of_server(server, relation::current_user());
     let client = source.connect(settings::memory_limit_bytes());
     let listed = source.answer(&client, client.list_topics(settings::connect_timeout()));
+    shown_topics(source.topics.as_deref(), listed)
+}
+
+/// The topics that match the pattern; without one all but internal ones.
+pub fn shown_topics(pattern: Option<&str>, listed: Vec<TopicSummary>) -> Vec<String> {
     listed
         .into_iter()
-        .filter(|topic| match &source.topics {
+        .filter(|topic| match pattern {
             Some(pattern) => matches_pattern(pattern, &topic.name),
             None => !topic.is_internal && !topic.name.starts_with("__"),
         })
@@ -66,10 +107,12 @@ fn stream_names(server: &Server) -> Vec<String> {
     let source = kinesis::source::Source::of_server(server, relation::current_user());
     let client = source.connect(settings::memory_limit_bytes());
     let listed = source.answer(&client, client.list_streams(settings::connect_timeout()));
-    let wanted = |stream: &String| {
-        let pattern = source.streams.as_ref();
-        pattern.is_none_or(|pattern| matches_pattern(pattern, stream))
-    };
+    shown_streams(source.streams.as_deref(), listed)
+}
+
+/// The streams that match the pattern; without one all.
+pub fn shown_streams(pattern: Option<&str>, listed: Vec<String>) -> Vec<String> {
+    let wanted = |stream: &String| pattern.is_none_or(|pattern| matches_pattern(pattern, stream));
     listed.into_iter().filter(wanted).collect()
 }
 
@@ -107,6 +150,7 @@ fn cut_name(topic: &str) -> String {
     topic[..end].to_owned()
 }
 
+/// `name` is quoted.
 fn create_table(server: &Server, topic: &str, name: &str) -> String {
     let dialect = quote_identifier(pg::extension::schema());
     let column = |name: &str, kind: &str| match kind {
@@ -138,7 +182,7 @@ fn create_table(server: &Server, topic: &str, name: &str) -> String {
     };
     format!(
         "CREATE FOREIGN TABLE {} ({}) SERVER {} OPTIONS ({} {})",
-        quote_identifier(name),
+        name,
         columns.join(", "),
         quote_identifier(&server.name),
         if of_kinesis { "stream" } else { "topic" },
@@ -166,12 +210,7 @@ pub struct PartitionStatus {
 pub fn status(schema: &str) -> Vec<PartitionStatus> {
     let server = foreign::find_server(schema)
         .unwrap_or_else(|| error::not_an_external_schema(schema).raise());
-    let mapped = pg::spi::rows(
-        "SELECT o.option_value FROM pg_catalog.pg_foreign_table AS t, pg_catalog.pg_options_to_table(t.ftoptions) AS o
-         WHERE t.ftserver = $1 AND o.option_name IN ('topic', 'stream') ORDER BY o.option_value",
-        &[server.oid.into()],
-        |row| row.expect::<String>(1),
-    );
+    let mapped = mapped(&server);
     if kinesis::source::Source::is_of(&server) {
         let source = kinesis::source::Source::of_server(&server, relation::current_user());
         let client = source.connect(settings::memory_limit_bytes());

@@ -22,7 +22,7 @@ pub enum OptionsOf {
 }
 
 /// Of Kafka, of both, of Kinesis.
-const SERVER: [&str; 18] = [
+const SERVER: [&str; 19] = [
     "uri",
     "cluster_arn",
     "authentication",
@@ -41,6 +41,7 @@ const SERVER: [&str; 18] = [
     "streams",
     "preview_columns",
     "deaggregate",
+    "sync",
 ];
 const MAPPING: [&str; 10] = [
     "user",
@@ -130,6 +131,7 @@ fn wrong(name: &str, value: &str) -> Option<&'static str> {
         }
         "preview_columns" => (matches!(value, "true" | "false"), "true, false"),
         "deaggregate" => (matches!(value, "off" | "on" | "all"), "off, on, all"),
+        "sync" => (matches!(value, "auto" | "manual"), "auto, manual"),
         "endpoint_url" => (
             value.starts_with("https://") || value.starts_with("http://"),
             "https://host[:port], http://host[:port]",

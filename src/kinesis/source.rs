@@ -8,7 +8,9 @@ use crate::source::{Stream, option};
 use crate::{error, settings};
 use std::time::{Duration, Instant};
 use stream::aws::Identity;
-use stream::kinesis::{Client, Config, Deaggregate, Pending, StreamDescription};
+use stream::kinesis::{Config, Deaggregate, StreamDescription};
+
+pub use stream::kinesis::{Client, Pending};
 
 /// Where an external schema's streams are.
 pub struct Source {

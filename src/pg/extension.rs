@@ -10,6 +10,31 @@ pub fn schema() -> String {
     super::spi::first(sql, &[], |row| row.expect(1)).unwrap_or_default()
 }
 
+/// The version of the extension's objects in this database; `None` if it is not created.
+pub fn version() -> Option<String> {
+    if !super::relation::extension_exists() {
+        return None;
+    }
+    let sql = "SELECT e.extversion FROM pg_catalog.pg_extension AS e WHERE e.extname = 'redshift_streaming'";
+    super::spi::first(sql, &[], |row| row.expect(1))
+}
+
+/// Can this library work with the objects of that version? It can if both are of one release, `x.y`: what the third number counts changes
+/// nothing that a worker reads or writes.
+pub fn is_understood(version: &str) -> bool {
+    fn release(version: &str) -> &str {
+        version
+            .rsplit_once('.')
+            .map_or(version, |(release, _)| release)
+    }
+    release(version) == release(env!("CARGO_PKG_VERSION"))
+}
+
+/// Is the extension created in this database, in a version that this library understands?
+pub fn is_usable() -> bool {
+    version().is_some_and(|version| is_understood(&version))
+}
+
 /// Is Postgres loading shared_preload_libraries, in the postmaster and not for a binary upgrade?
 pub(super) fn is_loading_at_start() -> bool {
     // SAFETY: reads variables of the process.

@@ -36,6 +36,8 @@ struct Slot {
     no_extension: bool,
     /// No worker may start before this moment.
     held_until: i64,
+    /// When topics that have appeared were last looked for.
+    synced: i64,
 }
 
 impl Slot {
@@ -370,6 +372,21 @@ pub(super) fn step_aside(database: Oid) {
 /// The first worker has seen what the launcher would have started it for.
 pub fn take_nudge(database: Oid) {
     with_slot(database, |slot| slot.nudged = false);
+}
+
+/// Is it time to look for topics that have appeared? Says so once in each interval.
+pub fn take_sync_turn(database: Oid, interval: Duration) -> bool {
+    // A little early: workers that only look are started once a minute, and a moment less shall not cost a turn.
+    let pause = i64::try_from((interval - interval / 10).as_micros()).unwrap_or(i64::MAX);
+    let now = super::time::now_utc();
+    let due = with_slot(database, |slot| {
+        let due = now.saturating_sub(slot.synced) >= pause;
+        if due {
+            slot.synced = now;
+        }
+        due
+    });
+    due == Some(true)
 }
 
 /// Puts a nudge back that could not be acted on.

@@ -44,6 +44,15 @@ pub fn first<T>(sql: &str, args: &[Arg], make: impl FnMut(Row) -> T) -> Option<T
     rows(sql, args, make).into_iter().next()
 }
 
+/// Runs a statement whose text is not a fixed one: no plan of it is kept.
+pub fn execute_once(sql: &str) {
+    Spi::connect_mut(|client| {
+        let done = client.update(sql, None, &[]);
+        done.map(|_| ())
+            .unwrap_or_else(|error| panic!("{sql}: {error}"))
+    });
+}
+
 /// Runs `sql` and returns the number of rows that it touched.
 pub fn execute(sql: &str, args: &[Arg]) -> usize {
     Spi::connect_mut(|client| run(client, sql, args).len())
@@ -108,7 +117,8 @@ pub fn as_extension_owner<T>(work: impl FnOnce() -> T) -> T {
     )
 }
 
-/// Runs `work` as `owner` in a security-restricted operation: the definition of a view and what the table's triggers do.
+/// Runs `work` as `owner` in a security-restricted operation: the definition of a view and what the table's triggers do, and what a worker creates
+/// for the owner of an external schema.
 pub fn as_view_owner<T>(owner: pg_sys::Oid, work: impl FnOnce() -> T) -> T {
     let flags = pg_sys::SECURITY_LOCAL_USERID_CHANGE | pg_sys::SECURITY_RESTRICTED_OPERATION;
     as_user(owner, flags as i32, work)

@@ -105,6 +105,7 @@ fn concerns_sources(tag: pg_sys::NodeTag) -> bool {
     matches!(
         tag,
         T_AlterForeignServerStmt
+            | T_AlterExtensionStmt
             | T_CreateUserMappingStmt
             | T_AlterUserMappingStmt
             | T_DropUserMappingStmt

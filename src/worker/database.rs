@@ -3,22 +3,24 @@
 //! One loop: whatever can be done is done, then the process sleeps until a client or somebody who changed a view wakes it. The first worker (number
 //! 0) also starts the others and keeps the journal.
 
+use super::clients::Clients;
 use super::crew::Crew;
-use super::feed::{self, Batch, Begun, Clients, Feed, Opening, Plan, Topic};
+use super::feed::{self, Batch, Begun, Feed, Opening, Plan, Topic};
 use super::ingest::{self, Order, Outcome};
 use super::journal::{self, Journal};
 use super::share::{self, Share};
 use super::state::{self, LOCK_NOT_AVAILABLE, State};
 use super::streams::Streams;
+use super::sync::Sync;
 use super::tempo::LONG_BATCH;
 use super::view::View;
 use crate::access::Access;
 use crate::catalog::{checkpoint, lag_alert, materialized_view};
 use crate::pg::background::{self, Failure, transaction};
-use crate::pg::relation::{self, Oid};
+use crate::pg::relation::Oid;
 use crate::pg::shared;
 use crate::pg::wait::WakeSet;
-use crate::pg::{invalidation, kept_plan, progress};
+use crate::pg::{extension, invalidation, kept_plan, progress};
 use crate::settings;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -42,16 +44,18 @@ pub struct Worker {
     database: Oid,
     number: usize,
     pub(super) wake: WakeSet,
-    clients: Clients,
+    pub(super) clients: Clients,
     pub(super) views: HashMap<i64, View>,
-    openings: Vec<Opening>,
-    feeds: Vec<Feed>,
+    pub(super) openings: Vec<Opening>,
+    pub(super) feeds: Vec<Feed>,
     pub(super) streams: Streams,
     pub(super) listed: Option<Instant>,
     /// When the list was read because somebody changed something.
     changed: Option<Instant>,
     /// The workers as they were when the list was read.
     crew: shared::Crew,
+    /// A version of the extension in the database that this library does not understand: nothing is done until it is another one.
+    unknown_version: Option<String>,
     /// What only the first worker has.
     first: Option<First>,
 }
@@ -59,6 +63,7 @@ pub struct Worker {
 struct First {
     journal: Journal,
     others: Crew,
+    sync: Sync,
     /// Some view of the database is under auto refresh.
     has_views: bool,
     /// How many workers have something to do.
@@ -91,9 +96,11 @@ pub fn run(database: Oid, number: usize) {
         listed: None,
         changed: None,
         crew: shared::crew(database),
+        unknown_version: None,
         first: (number == 0).then(|| First {
             journal: Journal::new(database),
             others: Crew::new(database),
+            sync: Sync::new(database),
             has_views: false,
             useful: 1,
         }),
@@ -105,6 +112,7 @@ pub fn run(database: Oid, number: usize) {
         worker.follow_streams();
         let busy = worker.load_batches() | worker.load_streams();
         worker.merge_feeds();
+        worker.give_room();
         worker.write_ledgers();
         if !busy {
             worker.sleep();
@@ -118,10 +126,14 @@ impl Worker {
     /// Does what is not of one view, and reads the list of views if it may be another one. False if there is nothing to do in the database.
     fn is_needed(&mut self) -> bool {
         background::reload_settings();
+        if self.waits_for_another_version() {
+            return true;
+        }
         if let Some(first) = &mut self.first {
             shared::take_nudge(self.database);
             first.journal.write_failures();
             first.journal.forget_old();
+            first.sync.tend();
             first
                 .others
                 .tend(first.useful.min(settings::ingest_workers()));
@@ -151,7 +163,37 @@ impl Worker {
         if !first.has_views {
             shared::set_useful_workers(self.database, 1);
         }
-        first.has_views
+        first.has_views || first.sync.is_busy()
+    }
+
+    /// The library and the objects in the database may be of different versions between two steps of an upgrade. Looks as long as they are; else when
+    /// the list of views is to be read.
+    fn waits_for_another_version(&mut self) -> bool {
+        let is_due = self.listed.is_none_or(|when| when.elapsed() > LIST_PAUSE)
+            || shared::crew(self.database).changes != self.crew.changes;
+        if self.unknown_version.is_none() && !is_due {
+            return false;
+        }
+        let unknown = transaction(|| {
+            extension::version().filter(|version| !extension::is_understood(version))
+        });
+        let unknown = unknown.unwrap_or_default();
+        if unknown == self.unknown_version {
+            return unknown.is_some();
+        }
+        if let Some(version) = &unknown {
+            background::log(&format!(
+                "version {version} of the extension in this database is none that this library, {}, works with: auto refresh waits for ALTER EXTENSION \
+                 redshift_streaming UPDATE, or for a restart of the server with the library of that version",
+                env!("CARGO_PKG_VERSION")
+            ));
+            self.views.clear();
+            self.streams.retain(|_| false);
+            self.leave_topics();
+        }
+        self.listed = None;
+        self.unknown_version = unknown;
+        self.unknown_version.is_some()
     }
 
     fn is_settling(&self) -> bool {
@@ -165,7 +207,7 @@ impl Worker {
         invalidation::forget();
         kept_plan::forget_idle();
         let found = transaction(|| {
-            if relation::extension_exists() {
+            if extension::is_usable() {
                 (
                     materialized_view::under_auto_refresh(),
                     lag_alert::has_own_limits(),
@@ -214,6 +256,9 @@ impl Worker {
             self.leave_moved_streams();
         }
         self.drop_empty_feeds();
+        if self.clients.expect(self.views.len()) {
+            self.leave_topics();
+        }
     }
 
     /// Follows these views from now on, and no others.
@@ -242,7 +287,7 @@ impl Worker {
     /// Views whose positions somebody moved (a refresh by hand, set_position) begin anew from there, also when nothing arrives.
     fn leave_moved_feeds(&mut self) {
         let stored = match transaction(|| {
-            if relation::extension_exists() {
+            if extension::is_usable() {
                 checkpoint::under_auto_refresh()
             } else {
                 Vec::new()
@@ -270,13 +315,18 @@ impl Worker {
     /// A server or a user mapping has another address or secret: everything is opened anew, with new clients.
     fn leave_changed_sources(&mut self) {
         if invalidation::take_source_change() {
-            self.feeds.clear();
-            self.openings.clear();
             self.streams.retain(|_| false);
-            self.clients.keep(&self.openings, &self.feeds);
-            for view in self.views.values_mut() {
-                view.retry_at = Instant::now();
-            }
+            self.leave_topics();
+        }
+    }
+
+    /// All topics are opened anew, with new clients.
+    fn leave_topics(&mut self) {
+        self.feeds.clear();
+        self.openings.clear();
+        self.clients.keep(&self.openings, &self.feeds);
+        for view in self.views.values_mut() {
+            view.retry_at = Instant::now();
         }
     }
 

@@ -1,9 +1,10 @@
 //! A feed: one reader of a topic, and the views that are at its positions.
 //!
 //! Views at the same positions share a feed, so the topic is fetched once for them. A view that is elsewhere (new, or after an error) has a feed of its
-//! own until it has caught up. A client reads a partition once, so feeds of one topic need different clients; all others share.
+//! own until it has caught up.
 
 use super::backlog::Backlog;
+use super::clients::Clients;
 use super::ingest::bound_lock_waits;
 use super::share::Slice;
 use super::tempo::{self, Tempo};
@@ -18,12 +19,11 @@ use crate::pg::wait::WakeSet;
 use crate::refresh::{self, Locked};
 use crate::source::{Source, Stream, Watermarks};
 use crate::view::pace::Pace;
-use crate::{error, kinesis, settings};
+use crate::{error, kinesis};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 use stream::{
-    Client, ListedOffset, OffsetSpec, PartitionRange, Pending, ReadOptions, Reader, Records,
-    TopicDescription,
+    ListedOffset, OffsetSpec, PartitionRange, Pending, Reader, Records, TopicDescription,
 };
 
 /// How often a topic is looked at: for new partitions, whether it is still the same one, and whether the leaders of its partitions answer.
@@ -34,66 +34,6 @@ const LOOK_PAUSE_EACH: Duration = Duration::from_millis(100);
 const LONGEST_LOOK_PAUSE: Duration = Duration::from_secs(10);
 /// How long the brokers may take for that before the views are shown as waiting for them. With the pause it bounds how long trouble stays unseen.
 pub const PATIENCE: Duration = Duration::from_secs(3);
-
-/// The clients of the worker, by what they are made of: views share one if brokers and credentials are the same. Each keeps its place.
-#[derive(Default)]
-pub struct Clients {
-    places: Vec<Option<(Access, Client)>>,
-}
-
-impl Clients {
-    fn get(&self, place: usize) -> &Client {
-        let found = self.places.get(place).and_then(Option::as_ref);
-        &found.expect("a place that is used").1
-    }
-
-    /// Where the clients of a source are.
-    fn all(&self, source: &Source) -> impl Iterator<Item = (usize, &Client)> {
-        let access = source.access().clone();
-        let places = self.places.iter().enumerate();
-        places.filter_map(move |(place, known)| {
-            let (known, client) = known.as_ref()?;
-            (*known == access).then_some((place, client))
-        })
-    }
-
-    /// One that no broker has refused: credentials may have changed where they are looked up.
-    fn first(&mut self, source: &Source, wake: &WakeSet) -> usize {
-        let found = self.all(source).find(|(_, client)| !client.is_refused());
-        let place = found.map(|(place, _)| place);
-        place.unwrap_or_else(|| self.add(source, wake))
-    }
-
-    fn add(&mut self, source: &Source, wake: &WakeSet) -> usize {
-        let client = source.connect(settings::memory_limit_bytes());
-        wake.add(client.wake_fd());
-        let free = self.places.iter().position(Option::is_none);
-        let place = free.unwrap_or(self.places.len());
-        if free.is_none() {
-            self.places.push(None);
-        }
-        self.places[place] = Some((source.access().clone(), client));
-        place
-    }
-
-    /// After a wake-up; everything is polled then.
-    pub fn clear_wakes(&self) {
-        for (_, client) in self.places.iter().flatten() {
-            client.clear_wake();
-        }
-    }
-
-    /// Ends the clients that no feed or opening has any more.
-    pub fn keep(&mut self, openings: &[Opening], feeds: &[Feed]) {
-        for (place, client) in self.places.iter_mut().enumerate() {
-            let used = openings.iter().any(|opening| opening.client == place)
-                || feeds.iter().any(|feed| feed.client == place);
-            if !used {
-                *client = None;
-            }
-        }
-    }
-}
 
 /// What of a view a worker follows, and how.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -335,38 +275,14 @@ impl Opening {
         clients: &mut Clients,
         wake: &WakeSet,
     ) -> Result<Feed, Failure> {
-        let ranges: Vec<PartitionRange> = start
-            .positions
-            .iter()
-            .map(|(partition, position)| PartitionRange {
-                partition: *partition,
-                start: *position,
-                end: i64::MAX,
-            })
-            .collect();
-        let read =
-            |client: &Client| client.read(&self.topic, ranges.clone(), &ReadOptions::default());
-        // A client that reads the topic already refuses; then it takes another one.
-        let found = clients
-            .all(&self.source)
-            .find_map(|(place, client)| Some((place, read(client).ok()?)));
-        let (client, reader) = match found {
-            Some(found) => found,
-            None => {
-                let place = transaction(|| clients.add(&self.source, wake))?;
-                let label = self.source.label();
-                match read(clients.get(place)) {
-                    Ok(reader) => (place, reader),
-                    Err(error) => transaction(|| error::source(&label, &error).raise())?,
-                }
-            }
-        };
+        let ranges = ranges_from(&start.positions);
+        let (reader_client, reader) = clients.read(&self.source, &self.topic, ranges, wake)?;
         Ok(Feed {
             members: vec![self.plan.mv_id],
             slice: self.plan.slice,
             tempo: Tempo::new(self.plan.pace, self.plan.slice.of()),
             topic: self.topic,
-            client,
+            client: self.client,
             source: self.source,
             positions: start.positions,
             topic_id: start.topic_id,
@@ -376,8 +292,25 @@ impl Opening {
             looked: Instant::now(),
             look: None,
             is_silent: false,
+            reader_client,
+            has_room_since: None,
         })
     }
+
+    /// The client that it asks.
+    pub fn client(&self) -> usize {
+        self.client
+    }
+}
+
+/// To read the partitions from these offsets on.
+fn ranges_from(positions: &BTreeMap<i32, i64>) -> Vec<PartitionRange> {
+    let range = |(partition, position): (&i32, &i64)| PartitionRange {
+        partition: *partition,
+        start: *position,
+        end: i64::MAX,
+    };
+    positions.iter().map(range).collect()
 }
 
 /// A reader and the views at its positions.
@@ -391,7 +324,7 @@ pub struct Feed {
     /// How fast it goes.
     pub tempo: Tempo,
     source: Source,
-    /// Whose the reader is.
+    /// The client that is asked for the topic's partitions and ends.
     client: usize,
     /// Next offset by partition, as the members have it stored.
     pub positions: BTreeMap<i32, i64>,
@@ -402,6 +335,10 @@ pub struct Feed {
     /// What waited when a batch was full, until nothing waits.
     pub backlog: Option<Backlog>,
     reader: Reader,
+    /// Whose the reader is: the client that was asked for the start, or another one.
+    reader_client: usize,
+    /// Since when that client has room to fetch ahead for a backlog.
+    has_room_since: Option<Instant>,
     /// When the last look at the topic began.
     pub looked: Instant,
     look: Option<Look>,
@@ -524,6 +461,33 @@ impl Feed {
         }
     }
 
+    /// Does it use the client?
+    pub fn uses(&self, client: usize) -> bool {
+        self.client == client || self.reader_client == client
+    }
+
+    /// Since when it has had room to fetch ahead for a backlog.
+    pub fn has_room_since(&self) -> Option<Instant> {
+        self.has_room_since
+    }
+
+    /// Reads on by the client with room, or by one that it shares again. What was fetched and not loaded is fetched again.
+    pub fn change_room(
+        &mut self,
+        has_room: bool,
+        clients: &mut Clients,
+        wake: &WakeSet,
+    ) -> Result<(), Failure> {
+        let ranges = ranges_from(&self.positions);
+        (self.reader_client, self.reader) = if has_room {
+            clients.read_with_room(&self.source, &self.topic, ranges, wake)?
+        } else {
+            clients.read(&self.source, &self.topic, ranges, wake)?
+        };
+        self.has_room_since = has_room.then(Instant::now);
+        Ok(())
+    }
+
     /// Is another feed at the same place?
     pub fn is_at_same_place(&self, other: &Feed) -> bool {
         self.topic == other.topic
@@ -547,7 +511,11 @@ impl Feed {
             if !may_ask {
                 return Topic::Same;
             }
-            let soon = is_probe || self.is_silent || client.has_trouble_since(self.looked);
+            let has_trouble = client.has_trouble_since(self.looked)
+                || clients
+                    .get(self.reader_client)
+                    .has_trouble_since(self.looked);
+            let soon = is_probe || self.is_silent || has_trouble;
             let many = LOOK_PAUSE_EACH * u32::try_from(of).unwrap_or(u32::MAX);
             let pause = if soon {
                 LOOK_PAUSE
@@ -597,7 +565,8 @@ impl Feed {
 
     /// In words, which broker slows this feed down.
     pub fn throttled(&self, clients: &Clients) -> Option<String> {
-        clients.get(self.client).throttled()
+        let read = clients.get(self.reader_client).throttled();
+        read.or_else(|| clients.get(self.client).throttled())
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::catalog::journal;
 use crate::pg::background::{self, Failure, transaction};
+use crate::pg::extension;
 use crate::pg::relation::{self, Oid};
 use crate::pg::shared::{self, Failed};
 use crate::pg::time;
@@ -44,7 +45,7 @@ impl Journal {
         self.forgotten = Some(Instant::now());
         let days = settings::history_days();
         let forgotten = transaction(|| {
-            if relation::extension_exists() {
+            if extension::is_usable() {
                 journal::forget_older_than(days)
             } else {
                 0
@@ -81,7 +82,7 @@ pub fn recovered(table: Oid) {
 
 fn write(failed: &Failed, refresh_type: &str) {
     let written = transaction(|| {
-        if relation::extension_exists() {
+        if extension::is_usable() {
             journal::insert_failure(failed, refresh_type);
             crate::catalog::event::failed(failed.table);
         }

@@ -7,11 +7,13 @@
 //!   monitor                     writes what clients ran, tells of lag; only if a setting asks for it
 //! ```
 //!
+//! Feeds share clients (clients), and who is behind gets room to fetch ahead (room). Topics that appear become relations (sync).
 //! A view of Kinesis has a reader of its own (shard_feed), driven by streams.
 //!
 //! A worker recovers from errors in the process: the transaction is aborted, the view waits a little longer each time, the others go on.
 
 pub mod backlog;
+pub mod clients;
 pub mod crew;
 pub mod database;
 pub mod feed;
@@ -19,9 +21,11 @@ pub mod ingest;
 pub mod journal;
 pub mod launcher;
 pub mod monitor;
+pub mod room;
 pub mod shard_feed;
 pub mod share;
 pub mod state;
 pub mod streams;
+pub mod sync;
 pub mod tempo;
 pub mod view;

@@ -43,9 +43,15 @@ pub struct ShardOpening {
 }
 
 impl ShardOpening {
-    /// Asks for the stream's shards.
-    pub fn begin(plan: Plan, source: Source, stream: String, wake: &WakeSet) -> ShardOpening {
-        let client = source.connect(settings::memory_limit_bytes());
+    /// Asks for the stream's shards. The worker has so many views, which divide its memory.
+    pub fn begin(
+        plan: Plan,
+        source: Source,
+        stream: String,
+        views: usize,
+        wake: &WakeSet,
+    ) -> ShardOpening {
+        let client = source.connect(settings::memory_limit_bytes() / views.max(1));
         wake.add(client.wake_fd());
         let description = client.describe_stream(&stream, settings::connect_timeout());
         ShardOpening {

@@ -1,7 +1,7 @@
 //! What each view under auto refresh is doing, for redshift.worker_status: written when it changes, in a transaction of its own.
 
 use crate::pg::background::{self, Failure, transaction};
-use crate::pg::relation;
+use crate::pg::extension;
 use crate::pg::spi::{self, as_extension_owner};
 
 /// What a view is doing.
@@ -65,7 +65,7 @@ pub fn write(mv_id: i64, worker: usize, state: State, error: Option<&str>) {
 /// Removes what is said of views that others have now: this worker's of all but `own`, and that of workers that are no more (the first one's task).
 pub fn forget_others(worker: usize, own: &[i64], workers: usize) {
     let forgotten = transaction(|| {
-        if !relation::extension_exists() {
+        if !extension::is_usable() {
             return;
         }
         as_extension_owner(|| {

@@ -9,7 +9,7 @@ use super::tempo;
 use crate::catalog::shard_checkpoint;
 use crate::kinesis::source::Source;
 use crate::pg::background::{self, Failure, transaction};
-use crate::pg::relation;
+use crate::pg::extension;
 use std::time::{Duration, Instant};
 
 /// A view whose shards another worker reads is looked at again after this time.
@@ -61,7 +61,8 @@ impl Worker {
             }
             return;
         }
-        match transaction(|| ShardOpening::begin(plan, source, stream, &self.wake)) {
+        let views = self.views.len();
+        match transaction(|| ShardOpening::begin(plan, source, stream, views, &self.wake)) {
             Ok(opening) => {
                 self.streams.openings.push(opening);
                 self.show_unless_failing(plan.mv_id, State::Starting);
@@ -100,7 +101,7 @@ impl Worker {
             return;
         }
         let compared = transaction(|| {
-            if !relation::extension_exists() {
+            if !extension::is_usable() {
                 return Vec::new();
             }
             let is_at = |feed: &ShardFeed| {

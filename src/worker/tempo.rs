@@ -88,6 +88,12 @@ impl Tempo {
         has_passed(self.not_before) && (is_open || self.behind_since.is_some() && has_memory)
     }
 
+    /// Has more been waiting for so long than goes into a batch, which no rate limit holds back?
+    pub fn is_behind(&self, time: Duration) -> bool {
+        let since = self.behind_since;
+        self.rate().is_none() && since.is_some_and(|since| since.elapsed() >= time)
+    }
+
     /// Shall what was gathered be loaded now, or may more join it until the window opens?
     pub fn is_due(&mut self, gathered: Gathered) -> bool {
         let is_open = has_passed(self.window_opens_at());

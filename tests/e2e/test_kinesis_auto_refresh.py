@@ -1,6 +1,7 @@
 """Auto refresh of streams of Kinesis: what arrives lands, whatever is split, throttled or killed meanwhile. Every test ends by counting."""
 
 import os
+import secrets
 import signal
 import threading
 import time
@@ -9,6 +10,7 @@ import psycopg
 import pytest
 from kinesis import THROTTLED, UNAVAILABLE, Cut
 from stage import wait_until
+from test_ingest_workers import setting
 
 AUTO = "auto_refresh = on"
 
@@ -243,3 +245,15 @@ def test_another_address_of_the_server_is_noticed(streams, proxy):
     streams.db.run(f"ALTER SERVER {streams.schema} OPTIONS (SET endpoint_url '{streams.kinesis.endpoint}')")
     produced |= streams.kinesis.produce(stream, [b"y"] * 20)
     landed(streams, produced)
+
+
+def test_a_stream_that_appears_becomes_a_relation(cluster, streams):
+    streams.view(streams.stream(), options=AUTO)
+    prefix = "s" + secrets.token_hex(4)
+    streams.map(prefix + "*", "appearing")
+    try:
+        with setting(cluster, "redshift.sync_interval", 1):
+            stream = streams.kinesis.stream(name=prefix + "a")
+            wait_until(lambda: streams.db.value("SELECT to_regclass(%s)", f"appearing.{stream}"), 10, "the relation")
+    finally:
+        streams.db.run("DROP SCHEMA appearing CASCADE")

@@ -6,6 +6,10 @@ import time
 
 import psycopg
 import pytest
+from broker import send
+from stage import Stage, wait_until
+from test_auto_refresh import landed
+from test_ingest_workers import setting
 
 MEGABYTE = 1024 * 1024
 
@@ -75,6 +79,46 @@ def test_compressed_batches_that_grow(stage):
     watched_refresh(stage, 64)
     assert stage.db.value("SELECT sum(length)::bigint FROM v") == 800 * 500_000
     stage.count_exactly_once(expected)
+
+
+def count(stage, name):
+    return stage.db.value(f"SELECT count(*) FROM {name}")
+
+
+@pytest.mark.apache_only("the embedded broker keeps 5 MB a partition")
+def test_one_worker_with_backlogs_in_many_topics(cluster, kafka):
+    """Twenty topics of 8 MB at once, then a burst of 4 MB in each: the limit holds for all of them together, and a topic without a backlog does not wait."""
+    with setting(cluster, "redshift.memory_limit", "'16MB'"), setting(cluster, "redshift.ingest_workers", 1):
+        stage = Stage(cluster.database(), kafka)
+        stage.db.run("CREATE EXTENSION redshift_streaming")
+        topics = [kafka.topic(2) for _ in range(21)]
+        stage.map(",".join(topics))
+        small = topics.pop()
+        stage.view(small, "small", options="auto_refresh = on")
+        landed(stage, kafka.produce(small, [b"x"]), "small")
+        producer, sent = kafka.producer(), []
+
+        def burst(records):
+            for topic in topics:
+                sent.append(send(producer, topic, ({"value": b"x" * 10_000, "partition": n % 2} for n in range(records))))
+            assert producer.flush(60) == 0
+
+        burst(800)
+        for n, topic in enumerate(topics):
+            stage.view(topic, f"v{n}", columns="kafka_partition, kafka_offset, length(kafka_value::bytea) AS length")
+        pid = stage.db.value("SELECT pid FROM redshift.worker_status")
+        with Watch(pid) as watch:
+            stage.db.run("; ".join(["BEGIN", *(f"ALTER MATERIALIZED VIEW v{n} SET (auto_refresh = on)" for n in range(20)), "COMMIT"]))
+            wait_until(lambda: count(stage, "v0") > 0, what="the first batch")
+            kafka.produce(small, [b"y"])
+            wait_until(lambda: count(stage, "small") == 2, 5, "the record of a topic without a backlog")
+            wait_until(lambda: all(count(stage, f"v{n}") == 800 for n in range(20)), 60, "twenty topics")
+            burst(400)
+            wait_until(lambda: all(count(stage, f"v{n}") == 1200 for n in range(20)), 60, "the burst")
+        assert watch.peak <= (16 + 40) * MEGABYTE, f"{watch.peak / MEGABYTE:.0f} MB"
+        for n in range(20):
+            landed(stage, set(sent[n] + sent[n + 20]), f"v{n}")
+        cluster.drop(stage.db)
 
 
 @pytest.mark.apache_only("the embedded broker keeps 5 MB a partition")

@@ -16,15 +16,15 @@ pytestmark = pytest.mark.embedded_only("the broker does not matter")
 def batches(stage):
     """Makes a view that notes the size of each batch; returns the function that reads them."""
 
-    def make(options, count):
+    def make(options, count, statement=""):
         topic = stage.topic(1)
         expected = stage.kafka.produce(topic, [b"x" * 1000] * count)
         stage.db.run("CREATE TABLE batch (n bigint, at timestamptz)")
         stage.db.run(
             f"CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS "
-            f"$$BEGIN INSERT INTO {stage.work}.batch SELECT count(*), clock_timestamp() FROM new HAVING count(*) > 0; RETURN NULL; END$$"
+            f"$$BEGIN {statement} INSERT INTO {stage.work}.batch SELECT count(*), clock_timestamp() FROM new HAVING count(*) > 0; RETURN NULL; END$$"
         )
-        stage.view(topic, options=options)
+        stage.view(topic, options=options or "start = 'earliest'")
         stage.db.run("CREATE TRIGGER note AFTER INSERT ON v REFERENCING NEW TABLE AS new FOR EACH STATEMENT EXECUTE FUNCTION note()")
         stage.db.run("ALTER MATERIALIZED VIEW v SET (auto_refresh = on)")
         landed(stage, expected)
@@ -42,9 +42,38 @@ def test_batch_size(batches):
     assert max(sizes) == 5, "the record that reaches the limit is in"
 
 
+def commits(stage):
+    return stage.db.value("SELECT count(DISTINCT xmin::text) FROM v")
+
+
 def test_commit_window(stage, batches):
-    batches("batch_records = 1, commit_window_ms = '300ms'", 4)
-    assert stage.db.value("SELECT min(gap) FROM (SELECT at - lag(at) OVER (ORDER BY at) AS gap FROM batch) AS g").total_seconds() > 0.29
+    batches("commit_window_ms = '300ms'", 1)
+    topic = stage.db.value("SELECT stream_name FROM redshift.materialized_view WHERE mv = 'v'::regclass")
+    for _ in range(100):
+        stage.kafka.produce(topic, [b"x"])
+        time.sleep(0.01)
+    landed(stage, {(0, n) for n in range(101)})
+    gaps = stage.db.column("SELECT at - lag(at) OVER (ORDER BY at) FROM batch ORDER BY at")[1:]
+    assert gaps and min(gaps).total_seconds() > 0.29
+
+
+def test_a_backlog_waits_for_no_window(stage, batches):
+    """Full batches go one after the other; only the last one, which is not, waits for its window."""
+    began = time.monotonic()
+    sizes = batches("commit_window_ms = '3s'", 4000)
+    assert time.monotonic() - began < 9, sizes
+    assert commits(stage) <= 8, sizes
+
+
+def test_batches_do_not_shrink_where_that_does_not_help(stage, batches):
+    """A trigger takes a third of a second for each statement, whatever the number of its records."""
+    sizes = batches("", 4000, "PERFORM pg_sleep(0.3);")
+    assert len(sizes) < 15 and max(sizes) > 500, sizes
+
+
+def test_batches_shrink_where_that_helps(stage, batches):
+    sizes = batches("", 300, "PERFORM pg_sleep(0.01 * (SELECT count(*) FROM new));")
+    assert sizes[0] == 100 and all(n <= 60 for n in sizes[1:]), sizes
 
 
 def test_rate_limit(stage, batches):

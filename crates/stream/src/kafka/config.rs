@@ -196,6 +196,17 @@ mod tests {
     }
 
     #[test]
+    fn readers_divide_an_eighth_of_the_memory() {
+        let of = |readers| Config {
+            readers,
+            ..Config::default()
+        };
+        assert_eq!(of(1).queue_limit().bytes, 16 * MIB);
+        assert_eq!(of(32).queue_limit().bytes * 32, 8 * MIB);
+        assert_eq!(of(100_000).queue_limit().bytes, SMALLEST_QUEUE);
+    }
+
+    #[test]
     fn bootstrap_servers_are_required() {
         assert!(matches!(
             Config::default().to_properties(),

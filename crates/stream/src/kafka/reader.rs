@@ -82,7 +82,7 @@ impl Records {
 /// What [`Reader::gather`] has to say.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Gathered {
-    /// As many records or bytes as were asked for are there.
+    /// As many records or bytes as were asked for are there, or as there is room for.
     pub is_full: bool,
     /// The client had fetched as much as it may: more waits, at the broker at least.
     pub has_more: bool,

@@ -442,9 +442,12 @@ impl Reader {
             }
         };
         let is_behind = |slot: &Slot| slot.state.behind_ms > Some(0);
+        let has_more = is_full || self.slots.iter().any(is_behind);
+        // What was gathered may stand in the way of the next page.
+        let has_no_room = self.memory.available_permits() < LARGEST_PAGE;
         Ok(Gathered {
-            is_full,
-            has_more: is_full || self.slots.iter().any(is_behind),
+            is_full: is_full || has_more && has_no_room && !self.gathered.is_empty(),
+            has_more,
         })
     }
 

@@ -1,0 +1,208 @@
+//! Topics and streams that appear become relations: external schemas with option `sync = auto` are compared with their brokers from time to time.
+//!
+//! The broker is asked without waiting, and outside of any transaction. What is created is created as the server's owner, a few relations in a transaction
+//! whose locks are waited for a moment only: nobody's statement waits for it.
+
+use super::ingest::bound_lock_waits;
+use super::state::LOCK_NOT_AVAILABLE;
+use crate::api::external_schema;
+use crate::pg::background::{self, Failure, transaction};
+use crate::pg::foreign::{self, Server};
+use crate::pg::relation::Oid;
+use crate::pg::spi::{self, as_view_owner};
+use crate::pg::{extension, shared};
+use crate::source::Source;
+use crate::{error, kinesis, settings};
+use std::collections::HashMap;
+use stream::{Client, Pending, TopicSummary};
+
+/// So many relations are created in one transaction.
+const AT_ONCE: usize = 100;
+
+/// The external schemas that are being looked at.
+pub struct Sync {
+    database: Oid,
+    questions: Vec<Question>,
+    /// The last error of each schema: one that repeats is logged once.
+    complaints: HashMap<String, String>,
+}
+
+struct Question {
+    server: Server,
+    asked: Asked,
+}
+
+enum Asked {
+    Topics(Source, Client, Pending<Vec<TopicSummary>>),
+    Streams(
+        kinesis::source::Source,
+        kinesis::source::Client,
+        kinesis::source::Pending<Vec<String>>,
+    ),
+    Answered(Vec<String>),
+}
+
+impl Sync {
+    /// Of this database.
+    pub fn new(database: Oid) -> Sync {
+        Sync {
+            database,
+            questions: Vec::new(),
+            complaints: HashMap::new(),
+        }
+    }
+
+    /// Is an answer waited for?
+    pub fn is_busy(&self) -> bool {
+        !self.questions.is_empty()
+    }
+
+    /// Asks if it is time to, and acts on the answers that have come.
+    pub fn tend(&mut self) {
+        let Some(interval) = settings::sync_interval() else {
+            self.questions.clear();
+            return;
+        };
+        if self.questions.is_empty() && shared::take_sync_turn(self.database, interval) {
+            self.ask();
+        }
+        for mut question in std::mem::take(&mut self.questions) {
+            let name = question.server.name.clone();
+            match question.tend() {
+                Ok(true) => self.questions.push(question),
+                Ok(false) => {
+                    self.complaints.remove(&name);
+                }
+                Err(failure) => self.complain(name, failure),
+            }
+        }
+    }
+
+    fn ask(&mut self) {
+        let servers = transaction(|| {
+            if extension::is_usable() {
+                servers()
+            } else {
+                Vec::new()
+            }
+        });
+        for server in servers.unwrap_or_default() {
+            let name = server.name.clone();
+            match transaction(|| Question::ask(server)) {
+                Ok(question) => self.questions.extend(question),
+                Err(failure) => self.complain(name, failure),
+            }
+        }
+    }
+
+    fn complain(&mut self, name: String, failure: Failure) {
+        let Failure { sqlstate, message } = failure;
+        // Somebody is changing the schema: next time.
+        if sqlstate != LOCK_NOT_AVAILABLE && self.complaints.get(&name) != Some(&message) {
+            background::log(&format!(
+                "external schema \"{name}\" not synchronized: {message}"
+            ));
+            self.complaints.insert(name, message);
+        }
+    }
+}
+
+/// Servers with a schema that shall follow their brokers.
+fn servers() -> Vec<Server> {
+    let names = spi::rows(
+        "SELECT s.srvname::pg_catalog.text FROM pg_catalog.pg_foreign_server AS s
+         JOIN pg_catalog.pg_foreign_data_wrapper AS w ON w.oid = s.srvfdw
+         JOIN pg_catalog.pg_namespace AS n ON n.nspname = s.srvname
+         WHERE w.fdwname = 'redshift_streaming'
+           AND EXISTS (SELECT FROM pg_catalog.pg_options_to_table(s.srvoptions) AS o
+                       WHERE o.option_name = 'sync' AND o.option_value = 'auto')
+         ORDER BY s.srvname",
+        &[],
+        |row| row.expect::<String>(1),
+    );
+    names
+        .iter()
+        .filter_map(|name| foreign::find_server(name))
+        .collect()
+}
+
+/// Unless redshift.sync_external_schema has it.
+fn takes_lock(server: &Server) -> bool {
+    let sql = "SELECT pg_catalog.pg_try_advisory_xact_lock(redshift.sync_lock($1))";
+    spi::first(sql, &[server.oid.into()], |row| row.expect(1)) == Some(true)
+}
+
+/// Are these names, none a pattern, all there?
+fn is_complete(pattern: Option<&str>, server: &Server) -> bool {
+    pattern.is_some_and(|pattern| {
+        let mapped = external_schema::mapped(server);
+        let mut names = pattern.split(',').map(str::trim);
+        !pattern.contains('*') && names.all(|name| mapped.iter().any(|topic| topic == name))
+    })
+}
+
+impl Question {
+    /// Asks which topics or streams there are; `None` if nothing can be missing.
+    fn ask(server: Server) -> Option<Question> {
+        let memory = settings::memory_limit_bytes();
+        let timeout = settings::connect_timeout();
+        let asked = if kinesis::source::Source::is_of(&server) {
+            let source = kinesis::source::Source::of_server(&server, server.owner);
+            if is_complete(source.streams.as_deref(), &server) {
+                return None;
+            }
+            let client = source.connect(memory);
+            let answer = client.list_streams(timeout);
+            Asked::Streams(source, client, answer)
+        } else {
+            let source = Source::of_server(&server, server.owner);
+            if is_complete(source.topics.as_deref(), &server) {
+                return None;
+            }
+            let client = source.connect(memory);
+            let answer = client.list_topics(timeout);
+            Asked::Topics(source, client, answer)
+        };
+        Some(Question { server, asked })
+    }
+
+    /// Acts on the answer if it has come. True if there is more to do.
+    fn tend(&mut self) -> Result<bool, Failure> {
+        let names = match &mut self.asked {
+            Asked::Topics(source, _client, answer) => match answer.poll() {
+                None => return Ok(true),
+                Some(Ok(listed)) => external_schema::shown_topics(source.topics.as_deref(), listed),
+                Some(Err(error)) => {
+                    let label = source.label();
+                    return transaction(|| error::source(&label, &error).raise());
+                }
+            },
+            Asked::Streams(source, _client, answer) => match answer.poll() {
+                None => return Ok(true),
+                Some(Ok(listed)) => {
+                    external_schema::shown_streams(source.streams.as_deref(), listed)
+                }
+                Some(Err(error)) => {
+                    let label = source.label();
+                    return transaction(|| error::service(&label, &error).raise());
+                }
+            },
+            Asked::Answered(names) => std::mem::take(names),
+        };
+        let server = &self.server;
+        let created = transaction(|| {
+            bound_lock_waits();
+            // Dropped or created anew meanwhile, or somebody does the same: next time.
+            if foreign::find_server(&server.name).is_none_or(|now| now.oid != server.oid)
+                || !takes_lock(server)
+            {
+                return 0;
+            }
+            as_view_owner(server.owner, || {
+                external_schema::create_missing(server, names.clone(), AT_ONCE)
+            })
+        })?;
+        self.asked = Asked::Answered(names);
+        Ok(created == AT_ONCE)
+    }
+}
