@@ -95,7 +95,7 @@ class Bench:
 
     def wait(self, rows):
         """Until at least so many rows have landed in all views; how many it were."""
-        landed = "SELECT coalesce(sum(position::bigint), 0) FROM redshift.visible_checkpoint WHERE mv <> 'idle_view'::regclass"
+        landed = "SELECT coalesce(sum(position::bigint), 0)::bigint FROM redshift.visible_checkpoint WHERE mv <> 'idle_view'::regclass"
         while (found := self.db.execute(landed).fetchone()[0]) < rows:
             time.sleep(0.01)
         return found
