@@ -6,14 +6,8 @@ set -euo pipefail
 "$ROOT/scripts/build.sh"
 cd "$ROOT"
 cargo build --release --locked -p super-value --example throughput
-python=$("$ROOT/scripts/venv.sh")
-out=${BENCH_OUT:-}
-if [ -z "$out" ]; then
-  (open_run_dir)
-  out=${RUN_DIR:-$ROOT/.run}/bench.json
-fi
-export RUN_DIR=${BENCH_RUN_DIR:-$ROOT/.run/bench} PGPORT_WANTED=${PGPORT_WANTED:-54700}
-open_run_dir
+# shellcheck source=scripts/bench-place.sh
+. "$ROOT/scripts/bench-place.sh"
 trap '"$ROOT/scripts/cluster.sh" stop' EXIT
 "$ROOT/scripts/cluster.sh" start
 load_env

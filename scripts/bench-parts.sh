@@ -4,11 +4,8 @@
 # Sets `python`, `out` (where the entries go) and RUN; cluster and broker are the benches' own, and stopped at the end.
 "$ROOT/scripts/prepare.sh" build "$PREPARE"
 "$ROOT/scripts/build.sh"
-python=$("$ROOT/scripts/venv.sh")
-open_run_dir
-out=$RUN/bench.json
-export RUN_DIR=${BENCH_RUN_DIR:-$ROOT/.run/bench} PGPORT_WANTED=${PGPORT_WANTED:-54700}
-open_run_dir
+# shellcheck source=scripts/bench-place.sh
+. "$ROOT/scripts/bench-place.sh"
 trap '"$ROOT/scripts/down.sh" >/dev/null 2>&1 || true' EXIT
 "$ROOT/scripts/apache-kafka.sh" start
 echo apache >"$RUN/broker"

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Rates of a refresh beside COPY and other consumers, on a cluster and an Apache Kafka of its own: bench.sh [ROWS]
+# Rates of a refresh beside COPY and other consumers, on a cluster and an Apache Kafka of its own; JSON; Kinesis: bench.sh [ROWS]
 # Prints a table and writes .run/bench.json.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
@@ -9,5 +9,7 @@ PREPARE="bench"
 . "$ROOT/scripts/bench-parts.sh"
 step "measuring with $rows rows"
 "$python" "$ROOT/benches/bench.py" --rows "$rows" --run "$RUN" --producer "$CARGO_TARGET_DIR/release/mock-kafka" --out "$out"
-BENCH_OUT=$out BENCH_RUN_DIR=$RUN_DIR "$ROOT/scripts/bench-json.sh"
+export BENCH_OUT=$out BENCH_RUN_DIR=$RUN_DIR
+"$ROOT/scripts/bench-json.sh"
+"$ROOT/scripts/bench-kinesis.sh"
 step "wrote $out"

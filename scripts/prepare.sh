@@ -49,6 +49,7 @@ for_bench() {
   want python3-venv "runs the benches"
   want kcat "a peer in the benches"
   for_apache
+  for_kinesis
 }
 for_image() {
   if command -v docker >/dev/null && docker info >/dev/null 2>&1; then return; fi
