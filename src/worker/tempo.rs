@@ -9,6 +9,9 @@ use stream::Gathered;
 /// A batch that takes longer delays the worker's other views: the next ones are smaller.
 pub const LONG_BATCH: Duration = Duration::from_millis(250);
 
+/// A view is current when no more than a batch has been waiting for so long: the broker may keep an answer back for a part of it.
+const CURRENT_AFTER: Duration = Duration::from_millis(200);
+
 /// Records in the first batches, until it is known how long they take.
 pub const FIRST_BATCH: usize = 100;
 
@@ -20,6 +23,8 @@ pub struct Tempo {
     pub most_records: usize,
     /// Since when more has been waiting than goes into a batch.
     pub behind_since: Option<Instant>,
+    /// When that was last seen.
+    more_seen: Option<Instant>,
     /// Into how many slices the view is cut.
     slices: u32,
     /// When a batch was last committed.
@@ -47,6 +52,7 @@ impl Tempo {
             pace,
             most_records: FIRST_BATCH,
             behind_since: None,
+            more_seen: None,
             slices,
             last_commit: None,
             not_before: None,
@@ -98,8 +104,9 @@ impl Tempo {
     pub fn is_due(&mut self, gathered: Gathered) -> bool {
         let is_open = has_passed(self.window_opens_at());
         if gathered.has_more {
+            self.more_seen = Some(Instant::now());
             self.behind_since.get_or_insert_with(Instant::now);
-        } else if is_open {
+        } else if is_open && has_passed(self.more_seen.map(|seen| seen + CURRENT_AFTER)) {
             self.behind_since = None;
         }
         gathered.is_full || is_open

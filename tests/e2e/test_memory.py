@@ -7,9 +7,9 @@ import time
 import psycopg
 import pytest
 from broker import send
-from stage import Stage, wait_until
+from stage import wait_until
 from test_auto_refresh import landed
-from test_ingest_workers import setting
+from test_ingest_workers import own, setting  # noqa: F401
 
 MEGABYTE = 1024 * 1024
 
@@ -86,11 +86,10 @@ def count(stage, name):
 
 
 @pytest.mark.apache_only("the embedded broker keeps 5 MB a partition")
-def test_one_worker_with_backlogs_in_many_topics(cluster, kafka):
+def test_one_worker_with_backlogs_in_many_topics(cluster, own):
     """Twenty topics of 8 MB at once, then a burst of 4 MB in each: the limit holds for all of them together, and a topic without a backlog does not wait."""
+    stage, kafka = own, own.kafka
     with setting(cluster, "redshift.memory_limit", "'16MB'"), setting(cluster, "redshift.ingest_workers", 1):
-        stage = Stage(cluster.database(), kafka)
-        stage.db.run("CREATE EXTENSION redshift_streaming")
         topics = [kafka.topic(2) for _ in range(21)]
         stage.map(",".join(topics))
         small = topics.pop()
@@ -118,7 +117,6 @@ def test_one_worker_with_backlogs_in_many_topics(cluster, kafka):
         assert watch.peak <= (16 + 40) * MEGABYTE, f"{watch.peak / MEGABYTE:.0f} MB"
         for n in range(20):
             landed(stage, set(sent[n] + sent[n + 20]), f"v{n}")
-        cluster.drop(stage.db)
 
 
 @pytest.mark.apache_only("the embedded broker keeps 5 MB a partition")
