@@ -12,6 +12,7 @@
 //! A worker recovers from errors in the process: the transaction is aborted, the view waits a little longer each time, the others go on.
 
 pub mod backlog;
+pub mod clients;
 pub mod crew;
 pub mod database;
 pub mod feed;
@@ -19,9 +20,11 @@ pub mod ingest;
 pub mod journal;
 pub mod launcher;
 pub mod monitor;
+pub mod opening;
 pub mod shard_feed;
 pub mod share;
 pub mod state;
 pub mod streams;
 pub mod tempo;
+pub mod topics;
 pub mod view;
