@@ -1,6 +1,6 @@
 //! Every setting of the extension, `redshift.<name>`.
 
-use crate::pg::statement_history::QueryHistory;
+use crate::pg::query_history::{self, QueryHistory};
 use pgrx::guc::{GucContext, GucFlags, GucRegistry, GucSetting};
 use std::ffi::CString;
 use std::time::Duration;
@@ -140,7 +140,7 @@ pub fn define() {
         GucContext::Sighup,
         GucFlags::default(),
     );
-    crate::pg::statement_history::define_setting(&QUERY_HISTORY);
+    query_history::define(&QUERY_HISTORY);
     GucRegistry::define_int_guc(
         c"redshift.lag_alert_records",
         c"An event is sent when a view is more than so many records behind its topic, and when it is back.",

@@ -26,6 +26,7 @@ pub mod node;
 mod polyfill;
 pub mod progress;
 pub mod query;
+pub mod query_history;
 pub mod relation;
 pub mod report;
 pub mod session_setting;

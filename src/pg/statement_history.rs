@@ -7,56 +7,10 @@ use super::guard::entry;
 use super::statement_ring::{self, Statement};
 use super::{background, shared, statement_clock, time};
 use crate::{redact, settings};
-use pgrx::guc::{GucContext, GucEnum, GucFlags, GucRegistry, GucSetting, PostgresGucEnum};
 use pgrx::pg_sys;
 use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
-use std::ffi::{CStr, c_char, c_int, c_void};
-
-/// Values of `redshift.query_history`.
-#[derive(Clone, Copy, PartialEq, Eq, PostgresGucEnum)]
-pub enum QueryHistory {
-    /// Refreshes only.
-    #[name = c"refreshes"]
-    Refreshes,
-    /// Whatever clients send.
-    #[name = c"all"]
-    All,
-}
-
-/// Defines `redshift.query_history`.
-pub fn define_setting(setting: &'static GucSetting<QueryHistory>) {
-    // SAFETY: the hook keeps to what check hooks may do.
-    unsafe {
-        GucRegistry::define_enum_guc_with_hooks(
-            c"redshift.query_history",
-            c"Which statements sys_query_history shows.",
-            c"Refreshes, or all that clients send. Literals of statements that may hold a secret are not kept.",
-            setting,
-            GucContext::Suset,
-            GucFlags::default(),
-            Some(check_setting),
-            None,
-            None,
-        );
-    }
-}
-
-/// Says to whoever sets it that it has no effect without a monitor.
-unsafe extern "C-unwind" fn check_setting(
-    value: *mut c_int,
-    _extra: *mut *mut c_void,
-    source: pg_sys::GucSource::Type,
-) -> bool {
-    use pg_sys::GucSource::{PGC_S_SESSION, PGC_S_TEST};
-    // SAFETY: Postgres calls it with the new value.
-    let is_all = unsafe { *value } == QueryHistory::All.to_ordinal();
-    if is_all && (source == PGC_S_SESSION || source == PGC_S_TEST) && !super::shared::is_ready() {
-        // SAFETY: a report at WARNING raises nothing.
-        unsafe { entry(|| crate::error::no_monitor().warn()) };
-    }
-    true
-}
+use std::ffi::{CStr, c_char};
 
 /// Of a text so many characters are kept, of an error so many bytes.
 const TEXT_CHARACTERS: usize = 4000;

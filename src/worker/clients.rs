@@ -4,7 +4,8 @@
 //! others share. Each reader of theirs holds little, so that bursts in all topics at once stay within an eighth of `redshift.memory_limit`. A feed that is
 //! behind needs more, to fetch the next batch while one is loaded: one at a time has a client with half of the limit, in turn (room.rs).
 
-use super::feed::{Feed, Opening};
+use super::feed::Feed;
+use super::opening::Opening;
 use crate::access::Access;
 use crate::error;
 use crate::pg::background::{Failure, transaction};
@@ -152,7 +153,7 @@ impl Clients {
     /// Ends the clients that no feed or opening has any more.
     pub fn keep(&mut self, openings: &[Opening], feeds: &[Feed]) {
         for (number, place) in self.places.iter_mut().enumerate() {
-            let is_used = openings.iter().any(|opening| opening.client() == number)
+            let is_used = openings.iter().any(|opening| opening.client == number)
                 || feeds.iter().any(|feed| feed.uses(number));
             if !is_used {
                 *place = None;

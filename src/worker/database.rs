@@ -5,16 +5,16 @@
 
 use super::clients::Clients;
 use super::crew::Crew;
-use super::feed::{self, Batch, Begun, Feed, Opening, Plan, Topic};
+use super::feed::{self, Batch, Feed, Plan};
 use super::ingest::{self, Order, Outcome};
 use super::journal::{self, Journal};
+use super::opening::Opening;
 use super::share::{self, Share};
 use super::state::{self, LOCK_NOT_AVAILABLE, State};
 use super::streams::Streams;
 use super::sync::Sync;
 use super::tempo::LONG_BATCH;
 use super::view::View;
-use crate::access::Access;
 use crate::catalog::{checkpoint, lag_alert, materialized_view};
 use crate::pg::background::{self, Failure, transaction};
 use crate::pg::relation::Oid;
@@ -25,14 +25,8 @@ use crate::settings;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-/// SQLSTATE of brokers that do not answer (errcodes.txt).
-const NO_CONNECTION: &str = "08001";
-/// How soon one of the views that wait for brokers tries again.
-const SCOUT_PAUSE: Duration = Duration::from_secs(2);
 /// How often the list of views is read when nobody said that it changed.
 const LIST_PAUSE: Duration = Duration::from_secs(30);
-/// So many topics are looked at side by side, each by two threads.
-const MOST_LOOKS: usize = 32;
 /// A statement wakes the workers a moment before Postgres hands on what it changed in the catalogues: they look again for so long, so often.
 const SETTLE: Duration = Duration::from_secs(2);
 const SETTLE_PAUSE: Duration = Duration::from_millis(100);
@@ -335,165 +329,10 @@ impl Worker {
         self.clients.keep(&self.openings, &self.feeds);
     }
 
-    /// Begins feeds for views without one, and ends openings that the broker has answered.
-    fn open_feeds(&mut self) {
-        let has_feed = |id: &i64| {
-            self.streams.has(*id)
-                || self
-                    .openings
-                    .iter()
-                    .any(|opening| opening.plan.mv_id == *id)
-                || self.feeds.iter().any(|feed| feed.members.contains(id))
-        };
-        let now = Instant::now();
-        let waiting: Vec<Plan> = self
-            .views
-            .iter()
-            .filter(|(id, view)| view.retry_at <= now && !has_feed(id))
-            .map(|(_, view)| view.plan)
-            .collect();
-        for plan in waiting {
-            match Opening::begin(plan, &mut self.clients, &self.wake) {
-                Ok(Begun::Topic(opening)) => {
-                    self.openings.push(*opening);
-                    if let Some(view) = self.views.get_mut(&plan.mv_id) {
-                        view.throttled = None;
-                    }
-                    self.show_unless_failing(plan.mv_id, State::Starting);
-                }
-                Ok(Begun::Stream(source, stream)) => self.open_stream(plan, *source, stream),
-                Err(failure) => self.failed(plan.mv_id, &failure),
-            }
-        }
-        self.open_streams();
-        let mut index = 0;
-        while index < self.openings.len() {
-            let Some(answer) = self.openings[index].poll(&self.clients) else {
-                let opening = &self.openings[index];
-                if opening.began.elapsed() > feed::PATIENCE {
-                    let (id, cause) = (opening.plan.mv_id, opening.cause(&self.clients));
-                    self.show(id, State::Retrying, Some(&cause));
-                }
-                index += 1;
-                continue;
-            };
-            let opening = self.openings.swap_remove(index);
-            let (id, access) = (opening.plan.mv_id, opening.access().clone());
-            let feed =
-                answer.and_then(|start| opening.into_feed(start, &mut self.clients, &self.wake));
-            match feed {
-                Ok(mut feed) => {
-                    if let Some(view) = self.views.get(&id) {
-                        feed.tempo.most_records = view.most_records;
-                    }
-                    self.feeds.push(feed);
-                    self.show_unless_failing(id, State::Running);
-                    self.brokers_answer(&access);
-                }
-                Err(failure) => {
-                    self.failed(id, &failure);
-                    if failure.sqlstate == NO_CONNECTION {
-                        self.wait_for_brokers(id, access);
-                    }
-                }
-            }
-        }
-    }
-
-    /// Of the views that wait for the same brokers one tries often, for all of them.
-    fn wait_for_brokers(&mut self, id: i64, access: Access) {
-        let soon = Instant::now() + SCOUT_PAUSE;
-        let is_scout =
-            |view: &View| view.waits_for.as_ref() == Some(&access) && view.retry_at <= soon;
-        let has_scout = self
-            .views
-            .iter()
-            .any(|(other, view)| *other != id && is_scout(view));
-        if let Some(view) = self.views.get_mut(&id) {
-            if !has_scout {
-                view.retry_at = view.retry_at.min(soon);
-            }
-            view.waits_for = Some(access);
-        }
-    }
-
-    /// They answer again: nobody waits for them any longer.
-    fn brokers_answer(&mut self, access: &Access) {
-        for view in self.views.values_mut() {
-            if view.waits_for.as_ref() == Some(access) {
-                view.waits_for = None;
-                view.retry_at = Instant::now();
-            }
-        }
-    }
-
     /// After an error only a batch that is loaded shows that it is over.
     pub(super) fn show_unless_failing(&mut self, id: i64, state: State) {
         if self.views.get(&id).is_some_and(|view| view.errors == 0) {
             self.show(id, state, None);
-        }
-    }
-
-    /// Looks for new partitions, re-created topics and brokers that are away.
-    fn follow_topics(&mut self) {
-        let mut index = 0;
-        while index < self.feeds.len() {
-            let access = self.feeds[index].access().clone();
-            let is_probe = self.feeds[..index]
-                .iter()
-                .all(|feed| *feed.access() != access);
-            let looks = self.feeds.iter().filter(|feed| feed.is_looking()).count();
-            let may_ask = is_probe || looks < MOST_LOOKS;
-            let of = self.feeds.len();
-            match self.feeds[index].look_at_topic(&self.clients, of, is_probe, may_ask) {
-                Topic::Same => {}
-                Topic::Answered => self.show_where(State::Running, None, |feed| {
-                    *feed.access() == access && !feed.is_silent
-                }),
-                Topic::Silent(cause) => self.show_where(State::Retrying, Some(&cause), |feed| {
-                    *feed.access() == access
-                }),
-                Topic::Leaderless(cause) => {
-                    let members = self.feeds[index].members.clone();
-                    self.show_where(State::Retrying, Some(&cause), |feed| {
-                        feed.members == members
-                    });
-                }
-                Topic::Changed => {
-                    self.feeds.swap_remove(index);
-                    continue;
-                }
-            }
-            self.show_throttling(index);
-            index += 1;
-        }
-    }
-
-    /// Shows a state for each view of these feeds.
-    fn show_where(&mut self, state: State, error: Option<&str>, which: impl Fn(&Feed) -> bool) {
-        let feeds = self.feeds.iter().filter(|feed| which(feed));
-        let members: Vec<i64> = feeds
-            .flat_map(|feed| feed.members.iter().copied())
-            .collect();
-        for id in members {
-            self.show(id, state, error);
-        }
-    }
-
-    /// Shows that a broker slows a feed's views down, or that it does so no more.
-    fn show_throttling(&mut self, index: usize) {
-        let cause = self.feeds[index].throttled(&self.clients);
-        for id in self.feeds[index].members.clone() {
-            let Some(view) = self.views.get_mut(&id) else {
-                continue;
-            };
-            view.throttled = cause.clone();
-            let (shown, is_throttled) = (view.shown, cause.is_some());
-            if shown == Some(State::Running) && is_throttled
-                || shown == Some(State::Throttled) && !is_throttled
-            {
-                self.show(id, State::Running, None);
-            }
         }
     }
 

@@ -5,26 +5,21 @@
 
 use super::backlog::Backlog;
 use super::clients::Clients;
-use super::ingest::bound_lock_waits;
+use super::opening::Answer;
 use super::share::Slice;
 use super::tempo::{self, Tempo};
 use crate::access::Access;
 use crate::catalog::checkpoint::Checkpoint;
-use crate::catalog::{checkpoint as checkpoints, materialized_view};
-use crate::checkpoint;
+use crate::error;
 use crate::pg::background::{Failure, transaction};
 use crate::pg::progress;
-use crate::pg::relation::{self, Oid};
+use crate::pg::relation::Oid;
 use crate::pg::wait::WakeSet;
-use crate::refresh::{self, Locked};
-use crate::source::{Source, Stream, Watermarks};
+use crate::source::Source;
 use crate::view::pace::Pace;
-use crate::{error, kinesis};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
-use stream::{
-    ListedOffset, OffsetSpec, PartitionRange, Pending, Reader, Records, TopicDescription,
-};
+use stream::{ListedOffset, OffsetSpec, PartitionRange, Reader, Records, TopicDescription};
 
 /// How often a topic is looked at: for new partitions, whether it is still the same one, and whether the leaders of its partitions answer.
 pub const LOOK_PAUSE: Duration = Duration::from_secs(1);
@@ -50,261 +45,20 @@ pub struct Plan {
 
 impl Plan {
     /// Those of the partitions that are this worker's.
-    fn own(&self, partitions: &[i32]) -> Vec<i32> {
+    pub(super) fn own(&self, partitions: &[i32]) -> Vec<i32> {
         let own = partitions.iter().filter(|p| self.slice.takes(**p));
         own.copied().collect()
     }
 
-    fn own_checkpoints(&self, mut checkpoints: Vec<Checkpoint>) -> Vec<Checkpoint> {
+    /// The same of their checkpoints.
+    pub(super) fn own_checkpoints(&self, mut checkpoints: Vec<Checkpoint>) -> Vec<Checkpoint> {
         checkpoints.retain(|checkpoint| self.slice.takes(checkpoint.partition));
         checkpoints
     }
 }
 
-/// A view whose feed is being opened: the broker's answers are waited for without standing in anybody's way.
-pub struct Opening {
-    /// The view.
-    pub plan: Plan,
-    source: Source,
-    topic: String,
-    client: usize,
-    description: Answer<TopicDescription>,
-    /// When the broker was first asked.
-    pub began: Instant,
-    /// The view's checkpoints before the watermarks were asked for.
-    stored: Vec<Checkpoint>,
-    earliest: Option<Answer<Vec<ListedOffset>>>,
-    latest: Option<Answer<Vec<ListedOffset>>>,
-}
-
-/// An answer that has come, or will.
-enum Answer<T> {
-    Pending(Pending<T>),
-    Ready(T),
-}
-
-impl<T> Answer<T> {
-    fn poll(&mut self) -> Result<Option<&T>, stream::Error> {
-        if let Answer::Pending(pending) = self
-            && let Some(answer) = pending.poll()
-        {
-            *self = Answer::Ready(answer?);
-        }
-        Ok(match self {
-            Answer::Ready(value) => Some(value),
-            Answer::Pending(_) => None,
-        })
-    }
-}
-
-/// What a view reads.
-pub enum Begun {
-    /// A topic: its feed is being opened.
-    Topic(Box<Opening>),
-    /// A stream of Kinesis.
-    Stream(Box<kinesis::source::Source>, String),
-}
-
-/// Where a view begins to follow its topic.
-pub struct Start {
-    /// Next offset by partition.
-    pub positions: BTreeMap<i32, i64>,
-    topic_id: Option<String>,
-    /// One past the last record by partition.
-    ends: BTreeMap<i32, i64>,
-}
-
-impl Opening {
-    /// Asks the broker for the topic's partitions and watermarks; gives a stream of Kinesis back.
-    pub fn begin(plan: Plan, clients: &mut Clients, wake: &WakeSet) -> Result<Begun, Failure> {
-        let (stream, stored) = transaction(|| {
-            bound_lock_waits();
-            let view = materialized_view::find(plan.table).unwrap_or_else(|| {
-                error::not_a_streaming_view(&plan.table.to_u32().to_string()).raise()
-            });
-            let Locked { stream, .. } = refresh::lock_source(&view);
-            let owner = relation::owner(plan.table);
-            match Stream::of_table(stream, owner) {
-                Stream::Topic(..) => (
-                    Stream::of_table(stream, owner),
-                    plan.own_checkpoints(checkpoints::read(view.id)),
-                ),
-                kinesis => (kinesis, Vec::new()),
-            }
-        })?;
-        let (source, topic) = match stream {
-            Stream::Topic(source, topic) => (source, topic),
-            Stream::Kinesis(source, stream) => return Ok(Begun::Stream(Box::new(source), stream)),
-        };
-        let client = transaction(|| clients.first(&source, wake))?;
-        let description = clients.get(client).describe_topic(&topic, PATIENCE);
-        Ok(Begun::Topic(Box::new(Opening {
-            plan,
-            source,
-            topic,
-            client,
-            description: Answer::Pending(description),
-            began: Instant::now(),
-            stored,
-            earliest: None,
-            latest: None,
-        })))
-    }
-
-    /// Which brokers are asked, as whom.
-    pub fn access(&self) -> &Access {
-        self.source.access()
-    }
-
-    /// Why there is no answer yet, for one who has waited long enough.
-    pub fn cause(&self, clients: &Clients) -> String {
-        let cause = clients.get(self.client).last_broker_error();
-        let cause = cause.unwrap_or_else(|| "no answer from the Kafka broker".to_owned());
-        format!("{}: {cause}", self.source.label())
-    }
-
-    /// Has the broker answered? Then the view's positions are compared with the topic, as a refresh does, and stored.
-    pub fn poll(&mut self, clients: &Clients) -> Option<Result<Start, Failure>> {
-        loop {
-            match self.answers(clients) {
-                Ok(None) => return None,
-                Ok(Some((description, watermarks))) => {
-                    match self.start(&description, &watermarks) {
-                        Ok(Ok(start)) => return Some(Ok(start)),
-                        Ok(Err(stored)) => {
-                            // Somebody refreshed the view meanwhile: the watermarks may be older than its positions, so they are asked for again.
-                            self.stored = stored;
-                            (self.earliest, self.latest) = (None, None);
-                        }
-                        Err(failure) => return Some(Err(failure)),
-                    }
-                }
-                Err(error) => {
-                    let label = self.source.label();
-                    let failure: Result<(), Failure> =
-                        transaction(|| error::source(&label, &error).raise());
-                    return Some(Err(failure.err()?));
-                }
-            }
-        }
-    }
-
-    fn answers(
-        &mut self,
-        clients: &Clients,
-    ) -> Result<Option<(TopicDescription, Vec<Watermarks>)>, stream::Error> {
-        let Some(description) = self.description.poll()?.cloned() else {
-            return Ok(None);
-        };
-        let client = clients.get(self.client);
-        let (source, topic) = (&self.source, &self.topic);
-        let own = self.plan.own(&description.partitions);
-        if own.is_empty() {
-            return Ok(Some((description, Vec::new())));
-        }
-        let ask = |spec| Answer::Pending(source.ask_offsets(client, topic, &own, spec));
-        let earliest = self
-            .earliest
-            .get_or_insert_with(|| ask(OffsetSpec::Earliest))
-            .poll()?
-            .cloned();
-        let latest = self
-            .latest
-            .get_or_insert_with(|| ask(OffsetSpec::Latest))
-            .poll()?
-            .cloned();
-        let (Some(earliest), Some(latest)) = (earliest, latest) else {
-            return Ok(None);
-        };
-        Ok(Some((description, Watermarks::pair(&earliest, &latest))))
-    }
-
-    /// The start, or the checkpoints that are stored now if they are others than when the broker was asked.
-    fn start(
-        &self,
-        topic: &TopicDescription,
-        watermarks: &[Watermarks],
-    ) -> Result<Result<Start, Vec<Checkpoint>>, Failure> {
-        transaction(|| {
-            bound_lock_waits();
-            relation::lock(self.plan.table, relation::LockMode::RowExclusive);
-            let view = materialized_view::find(self.plan.table)
-                .unwrap_or_else(|| error::not_a_streaming_view(&self.topic).raise());
-            let stored = checkpoints::read(view.id);
-            if stored.is_empty() {
-                error::no_checkpoint(&view.name()).raise();
-            }
-            // Other workers may be busy with the other partitions.
-            let own: Vec<i32> = stored.iter().map(|c| c.partition).collect();
-            checkpoints::lock_positions(view.id, &self.plan.own(&own));
-            let stored = self.plan.own_checkpoints(checkpoints::read(view.id));
-            if stored != self.stored {
-                return Err(stored);
-            }
-            // What the worker before could not write.
-            let own: Vec<i32> = stored.iter().map(|c| c.partition).collect();
-            checkpoints::flush(&view, Some(&own));
-            if stored.is_empty() && watermarks.is_empty() {
-                // More workers than partitions.
-                return Ok(Start {
-                    positions: BTreeMap::new(),
-                    topic_id: topic.topic_id.clone(),
-                    ends: BTreeMap::new(),
-                });
-            }
-            let plan = checkpoint::plan_some(&view, topic, &stored, watermarks);
-            let positions: BTreeMap<i32, i64> = plan
-                .partitions
-                .iter()
-                .map(|planned| (planned.range.partition, planned.range.start))
-                .collect();
-            plan.store(view.id, |partition| positions.get(&partition).copied());
-            refresh::log_lost(&view, &plan.lost);
-            Ok(Start {
-                positions,
-                topic_id: topic.topic_id.clone(),
-                ends: watermarks.iter().map(|w| (w.partition, w.latest)).collect(),
-            })
-        })
-    }
-
-    /// Reads from there on.
-    pub fn into_feed(
-        self,
-        start: Start,
-        clients: &mut Clients,
-        wake: &WakeSet,
-    ) -> Result<Feed, Failure> {
-        let ranges = ranges_from(&start.positions);
-        let (reader_client, reader) = clients.read(&self.source, &self.topic, ranges, wake)?;
-        Ok(Feed {
-            members: vec![self.plan.mv_id],
-            slice: self.plan.slice,
-            tempo: Tempo::new(self.plan.pace, self.plan.slice.of()),
-            topic: self.topic,
-            client: self.client,
-            source: self.source,
-            positions: start.positions,
-            topic_id: start.topic_id,
-            ends: start.ends,
-            backlog: None,
-            reader,
-            looked: Instant::now(),
-            look: None,
-            is_silent: false,
-            reader_client,
-            has_room_since: None,
-        })
-    }
-
-    /// The client that it asks.
-    pub fn client(&self) -> usize {
-        self.client
-    }
-}
-
 /// To read the partitions from these offsets on.
-fn ranges_from(positions: &BTreeMap<i32, i64>) -> Vec<PartitionRange> {
+pub(super) fn ranges_from(positions: &BTreeMap<i32, i64>) -> Vec<PartitionRange> {
     let range = |(partition, position): (&i32, &i64)| PartitionRange {
         partition: *partition,
         start: *position,
@@ -323,31 +77,31 @@ pub struct Feed {
     pub slice: Slice,
     /// How fast it goes.
     pub tempo: Tempo,
-    source: Source,
+    pub(super) source: Source,
     /// The client that is asked for the topic's partitions and ends.
-    client: usize,
+    pub(super) client: usize,
     /// Next offset by partition, as the members have it stored.
     pub positions: BTreeMap<i32, i64>,
     /// The topic's id.
     pub topic_id: Option<String>,
     /// One past the last record by partition, as the last look has shown them.
-    ends: BTreeMap<i32, i64>,
+    pub(super) ends: BTreeMap<i32, i64>,
     /// What waited when a batch was full, until nothing waits.
     pub backlog: Option<Backlog>,
-    reader: Reader,
+    pub(super) reader: Reader,
     /// Whose the reader is: the client that was asked for the start, or another one.
-    reader_client: usize,
+    pub(super) reader_client: usize,
     /// Since when that client has room to fetch ahead for a backlog.
-    has_room_since: Option<Instant>,
+    pub(super) has_room_since: Option<Instant>,
     /// When the last look at the topic began.
     pub looked: Instant,
-    look: Option<Look>,
+    pub(super) look: Option<Look>,
     /// The last look had no answer.
     pub is_silent: bool,
 }
 
 /// A look at the topic that is under way.
-struct Look {
+pub(super) struct Look {
     description: Answer<TopicDescription>,
     /// The ends of the partitions, which only their leaders know.
     ends: Answer<Vec<ListedOffset>>,

@@ -147,18 +147,17 @@ impl Client {
         self.shared.trouble_text()
     }
 
-    /// Whether there was such trouble after this moment.
+    /// Whether there was such trouble after this moment, as far as [`Client::clear_wake`] has found out.
     pub fn has_trouble_since(&self, moment: Instant) -> bool {
-        self.shared.listen();
         let trouble = self.shared.trouble.borrow();
         trouble
             .as_ref()
             .is_some_and(|trouble| trouble.when > moment)
     }
 
-    /// In words, which broker holds its answers back because this client has used up a quota; None if none does.
+    /// In words, which broker holds its answers back because this client has used up a quota; None if none does, as far as [`Client::clear_wake`] has
+    /// found out.
     pub fn throttled(&self) -> Option<String> {
-        self.shared.listen();
         let throttle = self.shared.handle().last_throttle()?;
         (throttle.when.elapsed() < THROTTLE_STANDS).then(|| {
             format!(

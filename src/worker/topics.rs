@@ -1,0 +1,180 @@
+//! What a worker does with topics: begins to follow them, looks whether their brokers answer, and shows it where they do not.
+
+use super::database::Worker;
+use super::feed::{self, Feed, Plan, Topic};
+use super::opening::{Begun, Opening};
+use super::state::State;
+use super::view::View;
+use crate::access::Access;
+use std::time::{Duration, Instant};
+
+/// SQLSTATE of brokers that do not answer (errcodes.txt).
+const NO_CONNECTION: &str = "08001";
+/// How soon one of the views that wait for brokers tries again.
+const SCOUT_PAUSE: Duration = Duration::from_secs(2);
+/// So many topics are looked at side by side, each by two threads.
+const MOST_LOOKS: usize = 32;
+
+impl Worker {
+    /// Begins feeds for views without one, and ends openings that the broker has answered.
+    pub(super) fn open_feeds(&mut self) {
+        let has_feed = |id: &i64| {
+            self.streams.has(*id)
+                || self
+                    .openings
+                    .iter()
+                    .any(|opening| opening.plan.mv_id == *id)
+                || self.feeds.iter().any(|feed| feed.members.contains(id))
+        };
+        let now = Instant::now();
+        let waiting: Vec<Plan> = self
+            .views
+            .iter()
+            .filter(|(id, view)| view.retry_at <= now && !has_feed(id))
+            .map(|(_, view)| view.plan)
+            .collect();
+        for plan in waiting {
+            match Opening::begin(plan, &mut self.clients, &self.wake) {
+                Ok(Begun::Topic(opening)) => {
+                    self.openings.push(*opening);
+                    if let Some(view) = self.views.get_mut(&plan.mv_id) {
+                        view.throttled = None;
+                    }
+                    self.show_unless_failing(plan.mv_id, State::Starting);
+                }
+                Ok(Begun::Stream(source, stream)) => self.open_stream(plan, *source, stream),
+                Err(failure) => self.failed(plan.mv_id, &failure),
+            }
+        }
+        self.open_streams();
+        let mut index = 0;
+        while index < self.openings.len() {
+            let Some(answer) = self.openings[index].poll(&self.clients) else {
+                let opening = &self.openings[index];
+                if opening.began.elapsed() > feed::PATIENCE {
+                    let (id, cause) = (opening.plan.mv_id, opening.cause(&self.clients));
+                    self.show(id, State::Retrying, Some(&cause));
+                }
+                index += 1;
+                continue;
+            };
+            let opening = self.openings.swap_remove(index);
+            let (id, access) = (opening.plan.mv_id, opening.access().clone());
+            let feed =
+                answer.and_then(|start| opening.into_feed(start, &mut self.clients, &self.wake));
+            match feed {
+                Ok(mut feed) => {
+                    if let Some(view) = self.views.get(&id) {
+                        feed.tempo.most_records = view.most_records;
+                    }
+                    self.feeds.push(feed);
+                    self.show_unless_failing(id, State::Running);
+                    self.brokers_answer(&access);
+                }
+                Err(failure) => {
+                    self.failed(id, &failure);
+                    if failure.sqlstate == NO_CONNECTION {
+                        self.wait_for_brokers(id, access);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Of the views that wait for the same brokers one tries often, for all of them.
+    fn wait_for_brokers(&mut self, id: i64, access: Access) {
+        let soon = Instant::now() + SCOUT_PAUSE;
+        let is_scout =
+            |view: &View| view.waits_for.as_ref() == Some(&access) && view.retry_at <= soon;
+        let has_scout = self
+            .views
+            .iter()
+            .any(|(other, view)| *other != id && is_scout(view));
+        if let Some(view) = self.views.get_mut(&id) {
+            if !has_scout {
+                view.retry_at = view.retry_at.min(soon);
+            }
+            view.waits_for = Some(access);
+        }
+    }
+
+    /// They answer again: nobody waits for them any longer.
+    fn brokers_answer(&mut self, access: &Access) {
+        for view in self.views.values_mut() {
+            if view.waits_for.as_ref() == Some(access) {
+                view.waits_for = None;
+                view.retry_at = Instant::now();
+            }
+        }
+    }
+
+    /// Looks for new partitions, re-created topics and brokers that are away.
+    pub(super) fn follow_topics(&mut self) {
+        let mut index = 0;
+        let looks = self.feeds.iter().filter(|feed| feed.is_looking());
+        let mut looks = looks.count();
+        while index < self.feeds.len() {
+            let access = self.feeds[index].access().clone();
+            let is_probe = self.feeds[..index]
+                .iter()
+                .all(|feed| *feed.access() != access);
+            let may_ask = is_probe || looks < MOST_LOOKS;
+            let of = self.feeds.len();
+            let was_looking = self.feeds[index].is_looking();
+            match self.feeds[index].look_at_topic(&self.clients, of, is_probe, may_ask) {
+                Topic::Same => {}
+                Topic::Answered => self.show_where(State::Running, None, |feed| {
+                    *feed.access() == access && !feed.is_silent
+                }),
+                Topic::Silent(cause) => self.show_where(State::Retrying, Some(&cause), |feed| {
+                    *feed.access() == access
+                }),
+                Topic::Leaderless(cause) => {
+                    let members = self.feeds[index].members.clone();
+                    self.show_where(State::Retrying, Some(&cause), |feed| {
+                        feed.members == members
+                    });
+                }
+                Topic::Changed => {
+                    self.feeds.swap_remove(index);
+                    continue;
+                }
+            }
+            looks += usize::from(!was_looking && self.feeds[index].is_looking());
+            self.show_throttling(index);
+            index += 1;
+        }
+    }
+
+    /// Shows a state for each view of these feeds.
+    fn show_where(&mut self, state: State, error: Option<&str>, which: impl Fn(&Feed) -> bool) {
+        let feeds = self.feeds.iter().filter(|feed| which(feed));
+        let members: Vec<i64> = feeds
+            .flat_map(|feed| feed.members.iter().copied())
+            .collect();
+        for id in members {
+            self.show(id, state, error);
+        }
+    }
+
+    /// Shows that a broker slows a feed's views down, or that it does so no more.
+    fn show_throttling(&mut self, index: usize) {
+        let cause = self.feeds[index].throttled(&self.clients);
+        let was_throttled = |id: &i64| self.views.get(id).is_some_and(|v| v.throttled.is_some());
+        if cause.is_none() && !self.feeds[index].members.iter().any(was_throttled) {
+            return;
+        }
+        for id in self.feeds[index].members.clone() {
+            let Some(view) = self.views.get_mut(&id) else {
+                continue;
+            };
+            view.throttled = cause.clone();
+            let (shown, is_throttled) = (view.shown, cause.is_some());
+            if shown == Some(State::Running) && is_throttled
+                || shown == Some(State::Throttled) && !is_throttled
+            {
+                self.show(id, State::Running, None);
+            }
+        }
+    }
+}
