@@ -25,7 +25,7 @@ use stream::{ListedOffset, OffsetSpec, PartitionRange, Reader, Records, TopicDes
 pub const LOOK_PAUSE: Duration = Duration::from_secs(1);
 /// The same where there are many topics: so much for each, up to the longest, but not for the one of each server which tells whether that answers, nor
 /// for those whose brokers are in trouble.
-const LOOK_PAUSE_EACH: Duration = Duration::from_millis(100);
+const LOOK_PAUSE_EACH: Duration = Duration::from_millis(300);
 const LONGEST_LOOK_PAUSE: Duration = Duration::from_secs(10);
 /// How long the brokers may take for that before the views are shown as waiting for them. With the pause it bounds how long trouble stays unseen.
 pub const PATIENCE: Duration = Duration::from_secs(3);
