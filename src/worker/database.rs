@@ -5,14 +5,13 @@
 
 use super::clients::Clients;
 use super::crew::Crew;
-use super::feed::{Batch, Begun, Feed, Opening, Plan, Topic};
-use super::ingest::{self, Order, Outcome};
+use super::feed::{Begun, Feed, Opening, Plan, Topic};
+use super::ingest;
 use super::journal::{self, Journal};
 use super::share::{self, Share};
 use super::state::{self, LOCK_NOT_AVAILABLE, State};
 use super::streams::Streams;
 use super::sync::Sync;
-use super::tempo::LONG_BATCH;
 use super::view::View;
 use crate::access::Access;
 use crate::catalog::{checkpoint, materialized_view};
@@ -57,17 +56,6 @@ struct First {
     has_views: bool,
     /// How many workers have something to do.
     useful: usize,
-}
-
-/// Where the memory for records that wait for a window is.
-#[derive(PartialEq, Eq)]
-enum Memory {
-    /// Some is free.
-    Free,
-    /// Used up, by this feed for one.
-    Own,
-    /// Used up by others.
-    Others,
 }
 
 /// Runs until the server stops, or until there is nothing to do.
@@ -303,7 +291,7 @@ impl Worker {
         }
     }
 
-    fn drop_empty_feeds(&mut self) {
+    pub(super) fn drop_empty_feeds(&mut self) {
         self.feeds.retain(|feed| !feed.members.is_empty());
         self.clients.keep(&self.openings, &self.feeds);
     }
@@ -398,108 +386,6 @@ impl Worker {
         }
     }
 
-    /// Loads what has arrived, a batch a feed; true if there may be more.
-    fn load_batches(&mut self) -> bool {
-        let mut busy = false;
-        let mut index = 0;
-        while index < self.feeds.len() {
-            let memory = self.memory_for(index);
-            let feed = &mut self.feeds[index];
-            if !feed.tempo.may_gather(memory != Memory::Others) {
-                index += 1;
-                continue;
-            }
-            match feed.gather(memory == Memory::Own) {
-                Ok(false) => index += 1,
-                Ok(true) => {
-                    busy = true;
-                    let batch = feed.take();
-                    self.load_batch(index, &batch);
-                    index += 1;
-                }
-                Err(failure) => {
-                    let feed = self.feeds.swap_remove(index);
-                    for id in feed.members {
-                        self.failed(id, &failure);
-                    }
-                }
-            }
-        }
-        self.drop_empty_feeds();
-        busy
-    }
-
-    /// A quarter of the limit is for records that wait for a window. When it is used up, who has most of it loads at once.
-    fn memory_for(&self, index: usize) -> Memory {
-        let most = settings::memory_limit_bytes() / 4;
-        let gathered = self.feeds.iter().map(Feed::gathered_memory);
-        if gathered.sum::<usize>() < most {
-            Memory::Free
-        } else if self.feeds[index].gathered_memory() >= most / self.feeds.len() {
-            Memory::Own
-        } else {
-            Memory::Others
-        }
-    }
-
-    fn load_batch(&mut self, index: usize, batch: &Batch) {
-        let members = self.feeds[index].members.clone();
-        let mut longest = Duration::ZERO;
-        for id in &members {
-            let began = Instant::now();
-            self.load_view(index, *id, batch);
-            let took = began.elapsed();
-            if took > LONG_BATCH && members.len() > 1 {
-                // It would delay the others on this topic: it gets a feed of its own until it has caught up.
-                self.leave(index, *id);
-                self.remember_batch(*id, batch.smaller(took));
-            } else {
-                longest = longest.max(took);
-            }
-        }
-        self.feeds[index].advance(batch, longest);
-        if let [id] = self.feeds[index].members[..] {
-            self.remember_batch(id, self.feeds[index].tempo.most_records);
-        }
-    }
-
-    pub(super) fn remember_batch(&mut self, id: i64, records: usize) {
-        if let Some(view) = self.views.get_mut(&id) {
-            view.most_records = records;
-        }
-    }
-
-    fn load_view(&mut self, index: usize, id: i64, batch: &Batch) {
-        let Some(view) = self.views.get_mut(&id) else {
-            return;
-        };
-        let flush = view.owes_ledger();
-        let feed = &self.feeds[index];
-        let order = Order {
-            table: view.plan.table,
-            topic: &feed.topic,
-            positions: &feed.positions,
-            batch,
-            flush,
-        };
-        match ingest::load(&order, &mut view.known) {
-            Ok(Outcome::Loaded) => {
-                let partitions = self.feeds[index].positions.keys();
-                let partitions = partitions.map(i32::to_string).collect();
-                self.loaded(id, flush, partitions);
-            }
-            Ok(Outcome::Moved) => self.leave(index, id),
-            Ok(Outcome::Gone) => {
-                self.leave(index, id);
-                self.listed = None;
-            }
-            Err(failure) => {
-                self.leave(index, id);
-                self.failed(id, &failure);
-            }
-        }
-    }
-
     pub(super) fn loaded(&mut self, id: i64, flushed: bool, partitions: Vec<String>) {
         let Some(view) = self.views.get_mut(&id) else {
             return;
@@ -516,7 +402,7 @@ impl Worker {
         self.show(id, State::Running, None);
     }
 
-    fn leave(&mut self, feed: usize, id: i64) {
+    pub(super) fn leave(&mut self, feed: usize, id: i64) {
         self.feeds[feed].members.retain(|member| *member != id);
     }
 
