@@ -13,6 +13,7 @@
 //! A worker recovers from errors in the process: the transaction is aborted, the view waits a little longer each time, the others go on.
 
 pub mod backlog;
+pub mod batches;
 pub mod clients;
 pub mod crew;
 pub mod database;

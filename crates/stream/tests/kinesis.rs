@@ -232,6 +232,7 @@ fn a_page_that_ends_within_a_millisecond_is_not_the_tip() {
     let options = ReadOptions {
         until: Until::Parity(now_ms()),
         page_records: Some(4),
+        deaggregate: Deaggregate::Off,
     };
     let mut reader = client.read(&name, starts(&description), &options).unwrap();
     assert_eq!(read_all(&client, &mut reader).len(), 10);
