@@ -49,7 +49,8 @@ format() {
   touch "$home/security/access-keys"
   configure
   echo "127.0.0.1:$(sed -n 's/^PORT=//p' "$home/ports")" >"$home/bootstrap"
-  java_class kafka.tools.StorageTool format -t "$(head -c 16 /dev/urandom | base64 | tr '+/' '-_' | cut -c1-22)" \
+  # With "=": one id in 64 begins with a minus.
+  java_class kafka.tools.StorageTool format --cluster-id="$(head -c 16 /dev/urandom | base64 | tr '+/' '-_' | cut -c1-22)" \
     -c "$home/server.properties" --add-scram "SCRAM-SHA-256=[name=reader,password=$password]" \
     --add-scram "SCRAM-SHA-512=[name=reader,password=$password]" >"$log" 2>&1 || { cat "$log" >&2; die "Kafka could not format its storage"; }
   touch "$home/formatted"
