@@ -8,9 +8,7 @@ use crate::source::{Stream, option};
 use crate::{error, settings};
 use std::time::{Duration, Instant};
 use stream::aws::Identity;
-use stream::kinesis::{Config, Deaggregate, StreamDescription};
-
-pub use stream::kinesis::{Client, Pending};
+use stream::kinesis::{Client, Config, Deaggregate, Pending, StreamDescription};
 
 /// Where an external schema's streams are.
 pub struct Source {

@@ -20,20 +20,42 @@ enum Memory {
     Others,
 }
 
+impl Memory {
+    /// A quarter of the limit is for records that wait for a window. When it is used up, who has most of it loads at once. All feeds have gathered so
+    /// much, this one so much of it.
+    fn of(gathered: usize, own: usize, feeds: usize) -> Memory {
+        let most = settings::memory_limit_bytes() / 4;
+        if gathered < most {
+            Memory::Free
+        } else if own >= most / feeds {
+            Memory::Own
+        } else {
+            Memory::Others
+        }
+    }
+}
+
 impl Worker {
     /// Loads what has arrived, a batch a feed; true if there may be more.
     pub(super) fn load_batches(&mut self) -> bool {
         let mut busy = false;
+        let mut gathered: usize = self.feeds.iter().map(Feed::gathered_memory).sum();
         let mut index = 0;
         while index < self.feeds.len() {
-            let memory = self.memory_for(index);
+            let feeds = self.feeds.len();
             let feed = &mut self.feeds[index];
+            let own = feed.gathered_memory();
+            let memory = Memory::of(gathered, own, feeds);
             if !feed.tempo.may_gather(memory != Memory::Others) {
                 index += 1;
                 continue;
             }
+            gathered -= own;
             match feed.gather(memory == Memory::Own) {
-                Ok(false) => index += 1,
+                Ok(false) => {
+                    gathered += feed.gathered_memory();
+                    index += 1;
+                }
                 Ok(true) => {
                     busy = true;
                     let batch = feed.take();
@@ -53,19 +75,6 @@ impl Worker {
             progress::end();
         }
         busy
-    }
-
-    /// A quarter of the limit is for records that wait for a window. When it is used up, who has most of it loads at once.
-    fn memory_for(&self, index: usize) -> Memory {
-        let most = settings::memory_limit_bytes() / 4;
-        let gathered = self.feeds.iter().map(Feed::gathered_memory);
-        if gathered.sum::<usize>() < most {
-            Memory::Free
-        } else if self.feeds[index].gathered_memory() >= most / self.feeds.len() {
-            Memory::Own
-        } else {
-            Memory::Others
-        }
     }
 
     fn has_backlog(&self) -> bool {

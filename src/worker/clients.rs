@@ -95,29 +95,8 @@ impl Clients {
         number
     }
 
-    /// Reads by a shared client; which one it is.
+    /// Reads by a shared client, or by the one with room, by which no other feed may be reading. Which one it is.
     pub fn read(
-        &mut self,
-        source: &Source,
-        topic: &str,
-        ranges: Vec<PartitionRange>,
-        wake: &WakeSet,
-    ) -> Result<(usize, Reader), Failure> {
-        self.read_by(source, topic, ranges, false, wake)
-    }
-
-    /// Reads by the client with room. No other feed may be reading by it.
-    pub fn read_with_room(
-        &mut self,
-        source: &Source,
-        topic: &str,
-        ranges: Vec<PartitionRange>,
-        wake: &WakeSet,
-    ) -> Result<(usize, Reader), Failure> {
-        self.read_by(source, topic, ranges, true, wake)
-    }
-
-    fn read_by(
         &mut self,
         source: &Source,
         topic: &str,

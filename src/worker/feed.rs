@@ -220,11 +220,6 @@ impl Feed {
         self.client == client || self.reader_client == client
     }
 
-    /// Since when it has had room to fetch ahead for a backlog.
-    pub fn has_room_since(&self) -> Option<Instant> {
-        self.has_room_since
-    }
-
     /// Reads on by the client with room, or by one that it shares again. What was fetched and not loaded is fetched again.
     pub fn change_room(
         &mut self,
@@ -233,11 +228,8 @@ impl Feed {
         wake: &WakeSet,
     ) -> Result<(), Failure> {
         let ranges = ranges_from(&self.positions);
-        (self.reader_client, self.reader) = if has_room {
-            clients.read_with_room(&self.source, &self.topic, ranges, wake)?
-        } else {
-            clients.read(&self.source, &self.topic, ranges, wake)?
-        };
+        (self.reader_client, self.reader) =
+            clients.read(&self.source, &self.topic, ranges, has_room, wake)?;
         self.has_room_since = has_room.then(Instant::now);
         Ok(())
     }

@@ -234,7 +234,8 @@ impl Opening {
         wake: &WakeSet,
     ) -> Result<Feed, Failure> {
         let ranges = ranges_from(&start.positions);
-        let (reader_client, reader) = clients.read(&self.source, &self.topic, ranges, wake)?;
+        let (reader_client, reader) =
+            clients.read(&self.source, &self.topic, ranges, false, wake)?;
         Ok(Feed {
             members: vec![self.plan.mv_id],
             slice: self.plan.slice,

@@ -12,7 +12,7 @@ const TURN: Duration = Duration::from_secs(2);
 const LONG_TURN: Duration = Duration::from_secs(10);
 
 fn is_waiting(feed: &Feed) -> bool {
-    feed.has_room_since().is_none() && feed.tempo.is_behind(PATIENCE)
+    feed.has_room_since.is_none() && feed.tempo.is_behind(PATIENCE)
 }
 
 impl Worker {
@@ -23,7 +23,7 @@ impl Worker {
             .filter(|(_, feed)| is_waiting(feed))
             .min_by_key(|(_, feed)| feed.tempo.behind_since)
             .map(|(index, _)| index);
-        let held = |feed: &Feed| feed.has_room_since().map(|since| since.elapsed());
+        let held = |feed: &Feed| feed.has_room_since.map(|since| since.elapsed());
         let mut feeds = self.feeds.iter().enumerate();
         let holder = feeds.find_map(|(index, feed)| Some((index, held(feed)?)));
         if let Some((holder, held)) = holder {

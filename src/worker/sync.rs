@@ -36,8 +36,8 @@ enum Asked {
     Topics(Source, Client, Pending<Vec<TopicSummary>>),
     Streams(
         kinesis::source::Source,
-        kinesis::source::Client,
-        kinesis::source::Pending<Vec<String>>,
+        stream::kinesis::Client,
+        stream::kinesis::Pending<Vec<String>>,
     ),
     Answered(Vec<String>),
 }
