@@ -5,7 +5,7 @@ INPUTS ?= 1000000
 ROUNDS ?= 30
 MINUTES ?= 60
 
-.PHONY: help demo up down psql test chaos fuzz bench bench-latency bench-workers bench-trickle build lint install package image clean
+.PHONY: help demo up down psql test audit chaos fuzz bench bench-latency bench-workers bench-trickle build lint install package image clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' Makefile
@@ -24,6 +24,9 @@ psql: ## a session on the private cluster
 
 test: ## set up and run every test (SUITES="lint regress ..": only these)
 	@scripts/test.sh $(SUITES)
+
+audit: ## what hostile users, records and brokers try: crash, read, escalate, starve, lose in silence (part of make test)
+	@scripts/test.sh audit
 
 chaos: ## kill and stop everything at random while records arrive, then count (ROUNDS=30, SEED=n)
 	@scripts/chaos.sh $(ROUNDS)

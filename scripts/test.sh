@@ -8,7 +8,7 @@ set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
 suites=("$@")
-[ ${#suites[@]} -gt 0 ] || suites=(lint crates wrappers pg_regress isolation e2e_embedded e2e_apache e2e_kinesis chaos docs)
+[ ${#suites[@]} -gt 0 ] || suites=(lint crates wrappers pg_regress isolation e2e_embedded e2e_apache e2e_kinesis audit chaos docs)
 
 # .run itself first: it may have to be a link.
 (open_run_dir)
@@ -82,9 +82,13 @@ count_e2e() {
   tail -n 1 "$1" | awk '{ for (i = 2; i <= NF; i++) { if ($i ~ /^passed/) p += $(i-1); if ($i ~ /^(failed|error)/) f += $(i-1);
     if ($i ~ /^(skipped|xfailed)/) s += $(i-1) } print p + 0, f + 0, s + 0 }'
 }
-suite_e2e_embedded() { e2e --kafka=embedded --ignore-glob='test_kinesis*.py'; }
-suite_e2e_apache() { e2e --kafka=apache --ignore-glob='test_kinesis*.py'; }
+suite_e2e_embedded() { e2e --kafka=embedded --ignore-glob='test_kinesis*.py' --ignore=audit; }
+suite_e2e_apache() { e2e --kafka=apache --ignore-glob='test_kinesis*.py' --ignore=audit; }
 suite_e2e_kinesis() { cd "$ROOT/tests/e2e" && e2e test_kinesis*.py; }
+# What hostile users, records, brokers and endpoints can do (make audit).
+suite_audit() { e2e --kafka=embedded audit; }
+count_audit() { count_e2e "$1"; }
+need_audit() { need_extension; need_cluster; need_embedded; need_kinesis; }
 count_e2e_embedded() { count_e2e "$1"; }
 count_e2e_apache() { count_e2e "$1"; }
 count_e2e_kinesis() { count_e2e "$1"; }
@@ -130,15 +134,15 @@ stop_parts() {
 "$ROOT/scripts/prepare.sh" build test
 "$ROOT/scripts/build.sh"
 trap stop_parts EXIT
-if wanted '(crates|kinesis|docs)'; then part kinesis "$ROOT/scripts/kinesis.sh" start; fi
+if wanted '(crates|kinesis|audit|docs)'; then part kinesis "$ROOT/scripts/kinesis.sh" start; fi
 if wanted e2e_kinesis; then part producer "$ROOT/scripts/kinesis.sh" producer; fi
-if wanted '(pg_regress|isolation|e2e|docs)'; then
+if wanted '(pg_regress|isolation|e2e|audit|docs)'; then
   part embedded "$ROOT/scripts/embedded-kafka.sh" start
   echo embedded >"$RUN/broker"
   if wanted '(apache|docs)'; then part apache "$ROOT/scripts/apache-kafka.sh" start; fi
   if [ -z "$(need_extension)" ]; then part cluster "$ROOT/scripts/cluster.sh" start; fi
 fi
-if wanted '(e2e|wrappers|docs)'; then python >/dev/null; fi
+if wanted '(e2e|wrappers|audit|docs)'; then python >/dev/null; fi
 
 # --- run ---------------------------------------------------------------------------------------------------------------------
 

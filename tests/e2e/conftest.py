@@ -182,7 +182,9 @@ def private_clusters():
     def start(**settings):
         run = RUN / f"private-{len(started)}"
         lines = "\n".join(f"{name} = '{value}'" for name, value in ({"fsync": "off"} | settings).items())
-        environment = os.environ | {"RUN_DIR": str(run), "PGPORT_WANTED": "24600", "PG_SETTINGS": lines}
+        # Away from the suite's own cluster, and from those of another run on this machine.
+        port = str(int(os.environ.get("PGPORT_WANTED", "24400")) + 200)
+        environment = os.environ | {"RUN_DIR": str(run), "PGPORT_WANTED": port, "PG_SETTINGS": lines}
         script = str(ROOT / "scripts" / "cluster.sh")
         started.append((script, environment))
         started_cluster = subprocess.run([script, "start"], env=environment, capture_output=True, text=True)
