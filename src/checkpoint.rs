@@ -4,7 +4,7 @@
 //! or, by `on_data_loss = 'continue'`, a logged loss: never silence.
 
 use crate::catalog::checkpoint::{self, Checkpoint};
-use crate::catalog::ledger::{Failure, Reason};
+use crate::catalog::ledger::{Failure, Jump, Reason};
 use crate::catalog::materialized_view::MaterializedView;
 use crate::error;
 use crate::source::Watermarks;
@@ -190,6 +190,27 @@ impl Plan {
             .iter()
             .map(|planned| planned.range)
             .filter(|range| range.start < range.end)
+            .collect()
+    }
+
+    /// The steps that accepted losses made: from where the view stood to where it goes on.
+    pub fn jumps(&self) -> Vec<Jump> {
+        let from = |planned: &Planned| match &planned.stored {
+            Some(checkpoint) => checkpoint.position,
+            // A new partition is read from its first record.
+            None => Some(0),
+        };
+        self.partitions
+            .iter()
+            .filter_map(|planned| {
+                let (from, to) = (from(planned)?, planned.range.start);
+                (from != to).then(|| Jump {
+                    partition: planned.range.partition.to_string(),
+                    from: from.to_string(),
+                    to: to.to_string(),
+                    lost: true,
+                })
+            })
             .collect()
     }
 

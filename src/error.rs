@@ -3,6 +3,7 @@
 //! Class RS is ours: states that only a streaming materialized view can be in. Messages name the view, topic, partition and position,
 //! never an option's value that may be a secret.
 
+use crate::api::topic_names::Clash;
 use crate::pg::report::{Report, sqlstate};
 
 /// The position is older than the earliest record: records are gone.
@@ -368,13 +369,30 @@ pub fn not_a_streaming_view(name: &str) -> Report {
     )
 }
 
-/// REFRESH inside a REFRESH of the same view.
-pub fn refresh_running(view: &str) -> Report {
+/// REFRESH inside a REFRESH, of the same view or of another.
+pub fn refresh_running(view: &str, running: &str) -> Report {
     Report::new(
         sqlstate::OBJECT_IN_USE,
-        format!("materialized view \"{view}\" is being refreshed in this session"),
+        format!("materialized view \"{view}\" cannot be refreshed inside the refresh of \"{running}\""),
     )
-    .hint("A trigger or function that a refresh runs cannot refresh the same view.")
+    .hint("A trigger or function that a refresh runs cannot refresh a materialized view over a stream. Refresh the views one after the other.")
+}
+
+/// AS SELECT FROM topic.
+pub fn no_columns() -> Report {
+    Report::new(
+        sqlstate::FEATURE_NOT_SUPPORTED,
+        "a streaming materialized view must have a column",
+    )
+    .hint("SELECT kafka_partition, kafka_offset, .. (of a stream: shard_id, sequence_number, ..).")
+}
+
+/// WITH (start = .., start = ..).
+pub fn option_twice(name: &str) -> Report {
+    Report::new(
+        sqlstate::SYNTAX_ERROR,
+        format!("option \"{name}\" is specified more than once"),
+    )
 }
 
 /// A position is to be moved while a refresh holds it.
@@ -575,19 +593,43 @@ pub fn too_many_topics(server: &str, found: usize, limit: usize) -> Report {
         sqlstate::PROGRAM_LIMIT_EXCEEDED,
         format!("external schema \"{server}\" would have {found} topics, more than {limit}"),
     )
-    .hint("Give a pattern, for example topics => 'orders*,payments'.")
+    .hint("Give a pattern, for example topics => 'orders*,payments,!orders-*-changelog'.")
 }
 
-/// Two topics whose names are the same in their first 63 bytes.
-pub fn topic_name_clash(server: &str, name: &str, first: &str, second: &str) -> Report {
+/// Topics without a relation, since another one has its name.
+pub fn topic_name_clash(server: &str, clash: &Clash, count: usize) -> Report {
+    let Clash { topic, name, other } = clash;
+    let more = match count - 1 {
+        0 => String::new(),
+        more => format!(" So it is with {more} more."),
+    };
     Report::new(
-        sqlstate::INVALID_NAME,
-        format!("topics \"{first}\" and \"{second}\" would both be relation \"{name}\""),
+        sqlstate::WARNING,
+        format!("topic \"{topic}\" has no relation: its name would be \"{name}\", which is that of topic \"{other}\""),
     )
-    .detail("A relation's name has at most 63 bytes, so longer topic names are cut.")
+    .detail(format!("A relation's name has at most 63 bytes, so longer topic names are cut and end with a hash.{more}"))
     .hint(format!(
-        "Leave one out by a pattern and map it by hand: CREATE FOREIGN TABLE .. (columns as the others have) SERVER {server} OPTIONS (topic '{second}')."
+        "Map it by hand under another name: CREATE FOREIGN TABLE .. (columns as the others have) SERVER {server} OPTIONS (topic '{topic}')."
     ))
+}
+
+/// A pattern, or a name of LIMIT TO, that no topic or stream matches.
+pub fn nothing_matches(server: &str, parts: &[&str]) -> Report {
+    let parts: Vec<String> = parts.iter().map(|part| format!("\"{part}\"")).collect();
+    Report::new(
+        sqlstate::SUCCESSFUL_COMPLETION,
+        format!("external schema \"{server}\": there is no topic or stream {}", parts.join(", ")),
+    )
+    .hint("Check the spelling, upper and lower case included, and whether these credentials may see it. What appears later becomes a relation when the schema is synchronized.")
+}
+
+/// The source shows nothing at all.
+pub fn no_topics(server: &str) -> Report {
+    Report::new(
+        sqlstate::SUCCESSFUL_COMPLETION,
+        format!("external schema \"{server}\": the source shows no topic or stream"),
+    )
+    .hint("Internal topics and those whose names begin with __ are left out unless a pattern names them; others may be hidden from these credentials.")
 }
 
 /// A column that the definition fills.
@@ -599,11 +641,44 @@ pub fn column_is_mapped(view: &str, column: &str) -> Report {
     .hint("Drop the materialized view and create it without the column, or rename the column.")
 }
 
+/// A table that is empty after a crash, while the positions say that its records are loaded.
+pub fn unlogged(view: &str, table: &str) -> Report {
+    Report::new(
+        sqlstate::FEATURE_NOT_SUPPORTED,
+        format!("table {table} of materialized view \"{view}\" cannot be unlogged"),
+    )
+    .detail("After a crash it would be empty, and the positions would say that its records are loaded.")
+    .hint("Keep it logged. For less waiting use synchronous_commit = off: rows and positions are in one transaction, so what a crash takes is loaded again. A table that is to be attached: ALTER TABLE .. SET LOGGED first.")
+}
+
+/// A partition whose rows commit somewhere else.
+pub fn foreign_partition(view: &str, table: &str) -> Report {
+    Report::new(
+        sqlstate::FEATURE_NOT_SUPPORTED,
+        format!("foreign table {table} cannot be a partition of materialized view \"{view}\""),
+    )
+    .detail("Its rows commit on another server, apart from the positions: a failure between the two would lose records or load them twice.")
+    .hint("Keep it beside the view, and unite both in a view with UNION ALL.")
+}
+
+/// CREATE RULE .. ON INSERT.
+pub fn insert_rule(view: &str) -> Report {
+    Report::new(
+        sqlstate::FEATURE_NOT_SUPPORTED,
+        format!("materialized view \"{view}\" cannot have rules on INSERT"),
+    )
+    .detail("A refresh inserts the rows of records whose positions it moves; a rule would put them elsewhere, or nowhere.")
+    .hint("Use a trigger.")
+}
+
 /// The landing table lost columns of the definition, or has none of them.
 pub fn column_missing(view: &str, column: &str) -> Report {
-    Report::new(sqlstate::OBJECT_NOT_IN_PREREQUISITE_STATE, format!("materialized view \"{view}\" has no column \"{column}\" any more")).hint(
-        "Add the column again with the type that it had, or drop the materialized view and create it anew.",
-    )
+    Report::new(sqlstate::OBJECT_NOT_IN_PREREQUISITE_STATE, format!("materialized view \"{view}\" has no column \"{column}\" any more"))
+        .detail("Its definition fills it; columns are matched by name.")
+        .hint(format!(
+            "If it was renamed: ALTER TABLE {view} RENAME COLUMN .. TO {}. If it was dropped: add it again with the type that it had, or drop the materialized view and create it anew.",
+            pgrx::spi::quote_identifier(column)
+        ))
 }
 
 /// A deferrable constraint on a landing table.

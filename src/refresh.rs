@@ -7,7 +7,7 @@
 //!
 //! It runs in the caller's transaction: a rollback takes back rows and positions alike, and the next statement sees the rows.
 
-use crate::catalog::ledger::{self, Entry, Failure, Reason};
+use crate::catalog::ledger::{self, Entry, Failure, Jump, Reason};
 use crate::catalog::materialized_view::MaterializedView;
 use crate::catalog::{checkpoint, event, refresh_history};
 use crate::checkpoint::{Plan, plan};
@@ -79,8 +79,8 @@ pub fn run(table: Oid, max_records: u64, max_bytes: u64) {
 fn load_new_records(table: Oid, max_records: u64, max_bytes: u64) {
     // Who may not refresh it must not wait for its lock either.
     let name = owned(table).name();
-    if job::is_running() {
-        error::refresh_running(&name).raise();
+    if let Some(running) = job::running() {
+        error::refresh_running(&name, &running).raise();
     }
     let started = time::now_utc();
     let caller = relation::current_user();
@@ -179,7 +179,7 @@ fn describe(source: &Source, client: &Client, topic: &str) -> TopicDescription {
 /// Runs the definition into the table; returns the number of rows inserted and what was read.
 pub fn load(view: &MaterializedView, definition: Oid, job: Job) -> (u64, Option<Outcome>) {
     let sql = insert_statement(view, definition);
-    let running = Running::begin();
+    let running = Running::begin(view.name());
     let rows = spi::as_view_owner(relation::owner(view.table), || {
         with_context(scan::describe_current_record, || {
             execute::insert(&sql, || job::offer(job))
@@ -234,6 +234,7 @@ fn store(run: &Run, plan: Plan, outcome: Option<Outcome>, rows: u64) -> Summary 
         Some(progress.next_offset)
     };
     checkpoint::flush_all(view);
+    ledger::insert_losses(view.id, &plan.jumps());
     plan.store(view.id, reached);
 
     let query_id = refresh_history::next_query_id();
@@ -321,11 +322,12 @@ pub fn log_skipped<P: ToString>(view: &MaterializedView, outcome: &Outcome, part
     }
 }
 
-/// Logs what auto refresh found to be lost when it began to read.
-pub fn log_lost(view: &MaterializedView, lost: &[Failure]) {
+/// Logs what auto refresh found to be lost when it began to read, and the steps in the positions.
+pub fn log_lost(view: &MaterializedView, lost: &[Failure], jumps: &[Jump]) {
     if lost.is_empty() {
         return;
     }
+    ledger::insert_losses(view.id, jumps);
     let query_id = refresh_history::next_query_id();
     ledger::insert_failures(query_id, view.id, lost);
     let (owner, now) = (relation::owner(view.table), time::now_utc());

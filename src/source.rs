@@ -243,7 +243,8 @@ impl Source {
             client,
             topic,
             &partitions,
-            OffsetSpec::Timestamp(milliseconds),
+            // Times before 1970 would be names of other things: -1 is the end.
+            OffsetSpec::Timestamp(milliseconds.max(0)),
         );
         let newest = self.ask_offsets(client, topic, &partitions, OffsetSpec::MaxTimestamp);
         // Brokers without timestamp look-up (librdkafka's mock cluster) answer "no such record", as others do for a time past the end. So

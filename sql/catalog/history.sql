@@ -38,14 +38,17 @@ CREATE TABLE redshift.scan_ledger (
     record_time_max timestamp,
     logged_at timestamp NOT NULL DEFAULT pg_catalog.timezone('UTC', pg_catalog.clock_timestamp()),
     moved boolean NOT NULL DEFAULT false,
+    lost boolean NOT NULL DEFAULT false,
     PRIMARY KEY (query_id, partition_id)
 );
 CREATE INDEX ON redshift.scan_ledger (mv_id, partition_id, query_id);
 CREATE INDEX ON redshift.scan_ledger (logged_at);
 COMMENT ON TABLE redshift.scan_ledger IS 'What each refresh read of each partition: from first_position up to, and without, end_position. Of a shard: after first_position up to end_position';
 COMMENT ON COLUMN redshift.scan_ledger.moved IS 'Nothing was read: redshift.set_position moved the view from first_position to end_position';
+COMMENT ON COLUMN redshift.scan_ledger.lost IS 'Nothing was read: what is between first_position and end_position was gone, and on_data_loss = continue accepted it';
 
 CREATE TABLE redshift.scan_error (
+    error_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     query_id bigint NOT NULL,
     mv_id bigint NOT NULL,
     partition_id text NOT NULL,
@@ -72,3 +75,4 @@ SELECT pg_catalog.pg_extension_config_dump('redshift.query_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('redshift.refresh_history', '');
 SELECT pg_catalog.pg_extension_config_dump('redshift.scan_ledger', '');
 SELECT pg_catalog.pg_extension_config_dump('redshift.scan_error', '');
+SELECT pg_catalog.pg_extension_config_dump('redshift.scan_error_error_id_seq', '');

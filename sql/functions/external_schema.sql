@@ -25,6 +25,7 @@ DECLARE
     server oid := (SELECT s.oid FROM pg_foreign_server AS s WHERE s.srvname = schema_name);
     missing text;
     gone text;
+    taken text;
 BEGIN
     IF server IS NULL THEN
         RAISE EXCEPTION 'external schema "%" does not exist', schema_name
@@ -37,6 +38,8 @@ BEGIN
         SELECT FROM pg_depend AS d
         WHERE d.classid = 'pg_foreign_server'::regclass AND d.objid = server AND d.refclassid = 'pg_namespace'::regclass);
     WITH broker AS MATERIALIZED (SELECT t.topic, t.table_name FROM redshift.topics(schema_name) AS t),
+         occupied AS (
+             SELECT c.relname FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace WHERE n.nspname = schema_name),
          mapped AS (
              SELECT o.option_value AS topic, t.ftrelid::regclass AS relation, c.relname
              FROM pg_foreign_table AS t
@@ -44,17 +47,23 @@ BEGIN
              pg_options_to_table(t.ftoptions) AS o
              WHERE t.ftserver = server AND o.option_name IN ('topic', 'stream'))
     SELECT (SELECT string_agg(quote_ident(b.table_name), ', ') FROM broker AS b
-            WHERE b.topic NOT IN (SELECT m.topic FROM mapped AS m)),
+            WHERE b.topic NOT IN (SELECT m.topic FROM mapped AS m) AND b.table_name NOT IN (SELECT x.relname FROM occupied AS x)),
+           (SELECT string_agg(quote_ident(b.topic), ', ') FROM broker AS b
+            WHERE b.topic NOT IN (SELECT m.topic FROM mapped AS m) AND b.table_name IN (SELECT x.relname FROM occupied AS x)),
            (SELECT string_agg(m.relation::text, ', ') FROM mapped AS m
             WHERE m.topic NOT IN (SELECT b.topic FROM broker AS b)
               AND NOT EXISTS (SELECT FROM pg_foreign_server AS s, pg_options_to_table(s.srvoptions) AS o
                               WHERE s.oid = server AND o.option_name IN ('topics', 'streams')))
-    INTO missing, gone;
+    INTO missing, taken, gone;
     IF missing IS NOT NULL THEN
         EXECUTE format('IMPORT FOREIGN SCHEMA topics LIMIT TO (%s) FROM SERVER %I INTO %I', missing, schema_name, schema_name);
     END IF;
     -- As in Redshift: whoever may use the schema may read its streams.
     EXECUTE format('GRANT SELECT ON ALL TABLES IN SCHEMA %I TO PUBLIC', schema_name);
+    IF taken IS NOT NULL THEN
+        RAISE NOTICE 'no relation for %: another one has the name', taken
+            USING HINT = format('Map it under another name: CREATE FOREIGN TABLE .. SERVER %I OPTIONS (topic ''..'').', schema_name);
+    END IF;
     IF gone IS NOT NULL THEN
         RAISE NOTICE '%: %', CASE WHEN (SELECT lower(s.srvtype) FROM pg_foreign_server AS s WHERE s.oid = server) = 'kinesis'
                                   THEN 'Kinesis has no stream for' ELSE 'the broker has no topic for' END, gone
@@ -94,6 +103,10 @@ DECLARE
 BEGIN
     IF create_external_schema.name IS NULL OR source IS NULL OR authentication IS NULL OR if_not_exists IS NULL THEN
         RAISE EXCEPTION 'name, source, authentication and if_not_exists must not be null' USING ERRCODE = 'null_value_not_allowed';
+    END IF;
+    IF octet_length(create_external_schema.name) > 63 THEN
+        RAISE EXCEPTION 'the name of an external schema has at most 63 bytes' USING ERRCODE = 'name_too_long',
+            DETAIL = format('"%s" has %s.', create_external_schema.name, octet_length(create_external_schema.name));
     END IF;
     source := lower(source);
     authentication := lower(authentication);

@@ -40,6 +40,10 @@ BEGIN
         'last error: ' || coalesce(worker.last_error, 'none'),
         'blocked by: process ' || worker.blocked_by,
         CASE WHEN auto AND redshift.missing_workers() > 0
-            THEN format('missing: %s ingest worker, no background worker is free', redshift.missing_workers()) END);
+            THEN format('missing: %s ingest worker, no background worker is free', redshift.missing_workers()) END,
+        (SELECT string_agg(format('old history stays: %s since %s UTC: %s', t.table_name, to_char(timezone('UTC', t.failing_since), 'YYYY-MM-DD HH24:MI:SS'),
+                                  t.last_error), E'\n' ORDER BY t.table_name)
+         FROM redshift.trimming AS t),
+        'at risk: unlogged, so empty after a crash of the server: ' || redshift.unlogged_tables(mv));
 END $$;
 COMMENT ON FUNCTION redshift.status(regclass) IS 'What a materialized view reads and how it is doing, in words';

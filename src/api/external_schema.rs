@@ -1,34 +1,75 @@
 //! External schemas: their options, topics as foreign tables, and whether data is flowing.
 
 use crate::pg::foreign::{self, Server};
+use crate::api::topic_names::{Pattern, named};
 use crate::pg::relation;
+use crate::pg::report::{Report, sqlstate};
 use crate::scan::column::{COLUMNS, Column, KINESIS_COLUMNS};
 use crate::source::Source;
 use crate::{error, kinesis, pg, settings};
 use pgrx::spi::{quote_identifier, quote_literal};
-use std::collections::HashMap;
 use stream::kinesis::Deaggregate;
 use stream::{Client, TopicSummary};
 
-/// The longest identifier, in bytes (NAMEDATALEN - 1).
-const MAX_NAME_BYTES: usize = 63;
 /// More relations than this in one schema are a mistake.
 const MAX_TOPICS: usize = 10_000;
 
-/// The statements of IMPORT FOREIGN SCHEMA: one foreign table for each topic of the server. (Postgres itself applies LIMIT TO and EXCEPT.)
-pub fn import_commands(server: &str) -> Vec<String> {
+/// So many names are told one by one.
+const MOST_TOLD: usize = 20;
+
+/// The statements of IMPORT FOREIGN SCHEMA: one foreign table for each topic of the server whose relation's name is wanted. `listed` are the names
+/// behind LIMIT TO.
+pub fn import_commands(
+    server: &str,
+    is_wanted: impl Fn(&str) -> bool,
+    listed: &[String],
+) -> Vec<String> {
     let server = foreign::server_by_name(server);
-    topics(&server)
+    let all = relations(&server, topics_of(&server));
+    let absent = |name: &&String| !all.iter().any(|(_, known)| known == *name);
+    let absent: Vec<&str> = listed.iter().filter(absent).map(String::as_str).collect();
+    if !absent.is_empty() {
+        error::nothing_matches(&server.name, &absent).notice();
+    }
+    let wanted: Vec<(String, String)> = all
+        .into_iter()
+        .filter(|(_, name)| is_wanted(name))
+        .collect();
+    tell_of_cut_names(&wanted);
+    wanted
         .iter()
         .map(|(topic, name)| create_table(&server, topic, &quote_identifier(name)))
         .collect()
+}
+
+fn tell_of_cut_names(names: &[(String, String)]) {
+    let cut: Vec<String> = names
+        .iter()
+        .filter(|(topic, name)| topic != name)
+        .map(|(topic, name)| format!("\"{topic}\" is relation {}", quote_identifier(name)))
+        .collect();
+    if cut.is_empty() {
+        return;
+    }
+    let rest = cut.len().saturating_sub(MOST_TOLD);
+    let mut detail = cut[..cut.len() - rest].join(", ");
+    if rest > 0 {
+        detail += &format!(", and {rest} more");
+    }
+    let text = match cut.len() {
+        1 => "the name of a topic is longer than 63 bytes: its relation's is cut and ends with a hash".to_owned(),
+        count => format!("the names of {count} topics are longer than 63 bytes: their relations' are cut and end with a hash"),
+    };
+    Report::new(sqlstate::SUCCESSFUL_COMPLETION, text)
+        .detail(detail + ".")
+        .notice();
 }
 
 /// Creates the foreign tables of at most so many of these topics or streams in the server's schema: of those that have none, and whose relation's name
 /// is not taken. How many it were. As a user who may do that.
 pub fn create_missing(server: &Server, names: Vec<String>, most: usize) -> usize {
     let mapped = mapped(server);
-    let missing = named(server, names).into_iter().filter(|(topic, name)| {
+    let missing = relations(server, names).into_iter().filter(|(topic, name)| {
         !mapped.contains(topic) && relation::find(&server.name, name).is_none()
     });
     let mut created = 0;
@@ -56,32 +97,70 @@ pub fn mapped(server: &Server) -> Vec<String> {
     )
 }
 
-/// Name and relation name of each topic or stream that belongs to the schema, by name.
+/// Name and relation name of each topic or stream that belongs to the schema, by name. One that is mapped already has the name that it was given.
 pub fn topics(server: &Server) -> Vec<(String, String)> {
-    let names = if kinesis::source::Source::is_of(server) {
+    let names = topics_of(server);
+    tell_what_is_not_there(server, &names);
+    let given = mapped_names(server);
+    let name_of = |(topic, name): (String, String)| {
+        let given = given.iter().find(|(mapped, _)| *mapped == topic);
+        let name = given.map_or(name, |(_, given)| given.clone());
+        (topic, name)
+    };
+    relations(server, names).into_iter().map(name_of).collect()
+}
+
+/// The topics or streams that have a relation in the server's schema, and its name.
+fn mapped_names(server: &Server) -> Vec<(String, String)> {
+    pg::spi::rows(
+        "SELECT o.option_value, min(c.relname::pg_catalog.text)
+         FROM pg_catalog.pg_foreign_table AS t
+         JOIN pg_catalog.pg_class AS c ON c.oid OPERATOR(pg_catalog.=) t.ftrelid
+         JOIN pg_catalog.pg_namespace AS n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace,
+             pg_catalog.pg_options_to_table(t.ftoptions) AS o
+         WHERE t.ftserver OPERATOR(pg_catalog.=) $1 AND n.nspname OPERATOR(pg_catalog.=) $2::pg_catalog.name
+             AND o.option_name OPERATOR(pg_catalog.=) ANY (ARRAY['topic', 'stream'])
+         GROUP BY o.option_value",
+        &[server.oid.into(), server.name.as_str().into()],
+        |row| (row.expect(1), row.expect(2)),
+    )
+}
+
+fn topics_of(server: &Server) -> Vec<String> {
+    if kinesis::source::Source::is_of(server) {
         stream_names(server)
     } else {
         topic_names(server)
-    };
-    named(server, names)
+    }
 }
 
-fn named(server: &Server, mut names: Vec<String>) -> Vec<(String, String)> {
-    names.sort();
-    if names.len() > MAX_TOPICS {
-        error::too_many_topics(&server.name, names.len(), MAX_TOPICS).raise();
-    }
-    let mut taken: HashMap<String, String> = HashMap::new();
-    for topic in &names {
-        let name = cut_name(topic);
-        if let Some(first) = taken.insert(name.clone(), topic.clone()) {
-            error::topic_name_clash(&server.name, &name, &first, topic).raise();
+/// A pattern with a slip in it would otherwise be an empty schema without a word.
+fn tell_what_is_not_there(server: &Server, names: &[String]) {
+    let pattern = server
+        .options
+        .iter()
+        .find(|option| matches!(option.name.as_str(), "topics" | "streams"))
+        .and_then(|option| option.value.as_deref());
+    let unmatched = pattern.map(|pattern| Pattern::parse(pattern).unmatched(names));
+    match unmatched {
+        Some(unmatched) if !unmatched.is_empty() => {
+            error::nothing_matches(&server.name, &unmatched).notice()
         }
+        _ if names.is_empty() => error::no_topics(&server.name).notice(),
+        _ => {}
+    }
+}
+
+/// The topics with the names of their relations. One whose name another has is left out, and said to be.
+fn relations(server: &Server, topics: Vec<String>) -> Vec<(String, String)> {
+    if topics.len() > MAX_TOPICS {
+        error::too_many_topics(&server.name, topics.len(), MAX_TOPICS).raise();
+    }
+    let (names, clashes) = named(topics);
+    if let Some(clash) = clashes.first() {
+        error::topic_name_clash(&server.name, clash, clashes.len()).warn();
     }
     names
-        .into_iter()
-        .map(|topic| (topic.clone(), cut_name(&topic)))
-        .collect()
 }
 
 fn topic_names(server: &Server) -> Vec<String> {
@@ -93,11 +172,12 @@ fn topic_names(server: &Server) -> Vec<String> {
 
 /// The topics that match the pattern; without one all but internal ones.
 pub fn shown_topics(pattern: Option<&str>, listed: Vec<TopicSummary>) -> Vec<String> {
+    let pattern = Pattern::parse(pattern.unwrap_or_default());
     listed
         .into_iter()
-        .filter(|topic| match pattern {
-            Some(pattern) => matches_pattern(pattern, &topic.name),
-            None => !topic.is_internal && !topic.name.starts_with("__"),
+        .filter(|topic| {
+            let is_default = !topic.is_internal && !topic.name.starts_with("__");
+            pattern.takes(&topic.name, is_default)
         })
         .map(|topic| topic.name)
         .collect()
@@ -112,42 +192,9 @@ fn stream_names(server: &Server) -> Vec<String> {
 
 /// The streams that match the pattern; without one all.
 pub fn shown_streams(pattern: Option<&str>, listed: Vec<String>) -> Vec<String> {
-    let wanted = |stream: &String| pattern.is_none_or(|pattern| matches_pattern(pattern, stream));
+    let pattern = Pattern::parse(pattern.unwrap_or_default());
+    let wanted = |stream: &String| pattern.takes(stream, true);
     listed.into_iter().filter(wanted).collect()
-}
-
-/// Comma-separated names in which `*` stands for any characters.
-fn matches_pattern(pattern: &str, topic: &str) -> bool {
-    pattern
-        .split(',')
-        .any(|part| matches_glob(part.trim(), topic))
-}
-
-fn matches_glob(glob: &str, text: &str) -> bool {
-    let Some((head, tail)) = glob.split_once('*') else {
-        return glob == text;
-    };
-    let Some(mut rest) = text.strip_prefix(head) else {
-        return false;
-    };
-    let mut pieces: Vec<&str> = tail.split('*').collect();
-    let last = pieces.pop().unwrap_or_default();
-    for piece in pieces {
-        match rest.find(piece) {
-            Some(at) => rest = &rest[at + piece.len()..],
-            None => return false,
-        }
-    }
-    rest.len() >= last.len() && rest.ends_with(last)
-}
-
-/// A topic's name as an identifier: cut where a character ends.
-fn cut_name(topic: &str) -> String {
-    let mut end = topic.len().min(MAX_NAME_BYTES);
-    while !topic.is_char_boundary(end) {
-        end -= 1;
-    }
-    topic[..end].to_owned()
 }
 
 /// `name` is quoted.

@@ -3,6 +3,7 @@
 //! Values of a user mapping are secrets: no message repeats them.
 
 use crate::access::{Authentication, switch};
+use crate::api::topic_names::Pattern;
 use crate::error;
 use crate::pg::node::Definition;
 use crate::pg::relation;
@@ -126,9 +127,11 @@ fn wrong(name: &str, value: &str) -> Option<&'static str> {
             Authentication::parse(value).is_some(),
             Authentication::ALLOWED,
         ),
-        "topics" | "topic" | "streams" | "stream" | "region" => {
-            (!value.trim().is_empty(), "a name")
-        }
+        "topics" | "streams" => (
+            Pattern::is_valid(value),
+            "names separated by commas, * stands for any characters, ! before a name leaves it out",
+        ),
+        "topic" | "stream" | "region" => (!value.trim().is_empty(), "a name"),
         "preview_columns" => (matches!(value, "true" | "false"), "true, false"),
         "deaggregate" => (matches!(value, "off" | "on" | "all"), "off, on, all"),
         "sync" => (matches!(value, "auto" | "manual"), "auto, manual"),

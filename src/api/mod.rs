@@ -10,3 +10,4 @@ pub mod materialized_view;
 pub mod navigate;
 pub mod string;
 pub mod super_functions;
+pub mod topic_names;

@@ -1,4 +1,4 @@
-//! What a worker writes for others: refreshes that failed, and the end of what is too old.
+//! What a worker writes for others: refreshes that failed.
 
 use crate::catalog::refresh_history;
 use crate::pg::shared::Failed;
@@ -38,47 +38,3 @@ pub fn insert_failure(failed: &Failed, refresh_type: &str) {
     });
 }
 
-/// Removes history older than so many days. The ledger's rows of that age are merged into ranges without a gap, so that redshift.verify still covers
-/// all time; returns how many rows are gone.
-pub fn forget_older_than(days: i32) -> usize {
-    let cutoff = "pg_catalog.timezone('UTC', pg_catalog.clock_timestamp()) - pg_catalog.make_interval(days => $1)";
-    as_extension_owner(|| {
-        let merged = spi::execute(
-            &format!(
-                "WITH old AS (
-                     DELETE FROM redshift.scan_ledger WHERE logged_at < {cutoff} AND NOT moved RETURNING *),
-                 marked AS (
-                     SELECT *, first_position IS DISTINCT FROM
-                         lag(end_position) OVER (PARTITION BY mv_id, partition_id ORDER BY query_id) AS begins
-                     FROM old),
-                 numbered AS (
-                     SELECT *, count(*) FILTER (WHERE begins) OVER (PARTITION BY mv_id, partition_id ORDER BY query_id) AS island
-                     FROM marked),
-                 ranges AS (
-                     SELECT min(query_id) AS query_id, mv_id, partition_id,
-                            (array_agg(first_position ORDER BY query_id))[1] AS first_position,
-                            (array_agg(end_position ORDER BY query_id DESC))[1] AS end_position,
-                            (array_agg(latest_position ORDER BY query_id DESC) FILTER (WHERE latest_position IS NOT NULL))[1] AS latest_position,
-                            sum(scanned)::pg_catalog.int8 AS scanned, sum(loaded)::pg_catalog.int8 AS loaded,
-                            sum(filtered)::pg_catalog.int8 AS filtered, sum(skipped)::pg_catalog.int8 AS skipped,
-                            sum(bytes)::pg_catalog.int8 AS bytes, min(record_time_min) AS record_time_min,
-                            max(record_time_max) AS record_time_max, max(logged_at) AS logged_at
-                     FROM numbered GROUP BY mv_id, partition_id, island)
-                 INSERT INTO redshift.scan_ledger (query_id, mv_id, partition_id, first_position, end_position, latest_position,
-                     scanned, loaded, filtered, skipped, bytes, record_time_min, record_time_max, logged_at)
-                 SELECT query_id, mv_id, partition_id, first_position, end_position, latest_position,
-                     scanned, loaded, filtered, skipped, bytes, record_time_min, record_time_max, logged_at FROM ranges"
-            ),
-            &[days.into()],
-        );
-        let errors = spi::execute(
-            &format!("DELETE FROM redshift.scan_error WHERE logged_at < {cutoff}"),
-            &[days.into()],
-        );
-        let refreshes = spi::execute(
-            &format!("DELETE FROM redshift.refresh_history WHERE start_time < {cutoff}"),
-            &[days.into()],
-        );
-        merged + errors + refreshes
-    })
-}

@@ -1,5 +1,6 @@
 //! redshift.scan_ledger and redshift.scan_error: what each refresh read of each partition, and what it could not load.
 
+use crate::catalog::refresh_history;
 use crate::pg::spi::{self, as_extension_owner};
 use crate::scan::column::to_timestamp;
 use crate::scan::job::Progress;
@@ -185,22 +186,46 @@ pub fn insert(query_id: i64, mv_id: i64, entry: &Entry) {
     });
 }
 
-/// Writes that the positions of a partition or shard were moved, from where to where; nothing was read.
-pub fn insert_move(query_id: i64, mv_id: i64, partition: &str, (from, to): (String, String)) {
+/// A step of a partition or shard, from one position to another, with which nothing was read.
+pub struct Jump {
+    /// The partition or shard.
+    pub partition: String,
+    /// Where the view stood.
+    pub from: String,
+    /// Where it goes on.
+    pub to: String,
+    /// What is between them was gone, and `on_data_loss = 'continue'` accepted it; if not, the owner moved the view.
+    pub lost: bool,
+}
+
+/// Writes that positions went on without reading.
+pub fn insert_jump(query_id: i64, mv_id: i64, jump: &Jump) {
     as_extension_owner(|| {
         spi::execute(
             "INSERT INTO redshift.scan_ledger (query_id, mv_id, partition_id, first_position, end_position, scanned, loaded, filtered,
-                 skipped, bytes, moved)
-             VALUES ($1, $2, $3, $4, $5, 0, 0, 0, 0, 0, true)",
+                 skipped, bytes, moved, lost)
+             VALUES ($1, $2, $3, $4, $5, 0, 0, 0, 0, 0, NOT $6, $6)",
             &[
                 query_id.into(),
                 mv_id.into(),
-                partition.into(),
-                from.into(),
-                to.into(),
+                jump.partition.as_str().into(),
+                jump.from.as_str().into(),
+                jump.to.as_str().into(),
+                jump.lost.into(),
             ],
         )
     });
+}
+
+/// Writes what was accepted to be lost, under a number of its own: before what is read next, after what was read before.
+pub fn insert_losses(mv_id: i64, jumps: &[Jump]) {
+    if jumps.is_empty() {
+        return;
+    }
+    let query_id = refresh_history::next_query_id();
+    for jump in jumps {
+        insert_jump(query_id, mv_id, jump);
+    }
 }
 
 /// Writes what was not loaded.

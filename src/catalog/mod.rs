@@ -9,3 +9,4 @@ pub mod materialized_view;
 pub mod refresh_history;
 pub mod shard_checkpoint;
 pub mod statement_history;
+pub mod trimming;

@@ -40,14 +40,3 @@ pub fn insert(statements: &[Statement]) {
         )
     });
 }
-
-/// Removes what is older than so many days.
-pub fn forget_older_than(days: i32) -> usize {
-    as_extension_owner(|| {
-        spi::execute(
-            "DELETE FROM redshift.statement_history
-             WHERE start_time < pg_catalog.timezone('UTC', pg_catalog.clock_timestamp()) - pg_catalog.make_interval(days => $1)",
-            &[days.into()],
-        )
-    })
-}

@@ -4,7 +4,7 @@
 //! expired before it was loaded is an error that names the time, or, by `on_data_loss = 'continue'`, a logged loss: never silence.
 
 use crate::catalog::checkpoint;
-use crate::catalog::ledger::{Failure, Reason};
+use crate::catalog::ledger::{Failure, Jump, Reason};
 use crate::catalog::materialized_view::MaterializedView;
 use crate::catalog::shard_checkpoint::{self, ShardCheckpoint};
 use crate::error;
@@ -102,6 +102,27 @@ impl Plan {
         let unread = self.stored.iter().filter(|row| !row.is_drained);
         self.lost = unread.map(|row| loss(row, Reason::Recreated)).collect();
         true
+    }
+
+    /// The steps that accepted losses made: of a stream that was re-created to its start, of records that expired none in positions.
+    pub fn jumps(&self) -> Vec<Jump> {
+        let begins = |row: &ShardCheckpoint| {
+            let shard = self.shards.iter().find(|shard| shard.id == row.shard)?;
+            Some(shard.from.to_string())
+        };
+        let is_lost = |row: &ShardCheckpoint| self.lost.iter().any(|l| l.partition == row.shard);
+        self.stored
+            .iter()
+            .filter_map(|row| {
+                let (from, to) = (row.position.to_string(), begins(row)?);
+                (from != to || is_lost(row)).then(|| Jump {
+                    partition: row.shard.clone(),
+                    from,
+                    to,
+                    lost: true,
+                })
+            })
+            .collect()
     }
 
     /// Stores where the next refresh resumes. Returns each shard with the position that it had.

@@ -4,6 +4,7 @@ use super::source::Source;
 use crate::catalog::shard_checkpoint::ShardCheckpoint;
 use crate::pg::spi;
 use crate::scan::column::to_milliseconds;
+use crate::view::start::{Members, is_earliest};
 use crate::{error, settings};
 use std::collections::HashMap;
 use stream::kinesis::{Position, SequenceNumber, Shard, StreamDescription, now_ms};
@@ -48,13 +49,15 @@ pub fn checkpoint(
 
 fn parse<'a>(text: &'a str, stream: &StreamDescription) -> Result<Start, &'a str> {
     let trimmed = text.trim();
-    match trimmed.to_ascii_lowercase().as_str() {
-        "earliest" | "trim_horizon" => return Ok(Start::Earliest),
-        "latest" => return Ok(Start::Latest),
-        _ => {}
+    if is_earliest(trimmed) {
+        return Ok(Start::Earliest);
+    }
+    if trimmed.eq_ignore_ascii_case("latest") {
+        return Ok(Start::Latest);
     }
     if trimmed.starts_with('{') {
-        let named: HashMap<String, String> = serde_json::from_str(trimmed).map_err(|_| text)?;
+        let Members(named) =
+            serde_json::from_str::<Members<String>>(trimmed).map_err(|_| text)?;
         let position = |(id, number): (String, String)| {
             let is_shown = stream.shards.iter().any(|shard| shard.id == id);
             let number = SequenceNumber::parse(&number).filter(|_| is_shown);

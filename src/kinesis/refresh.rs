@@ -60,6 +60,7 @@ fn store(run: &Run, plan: Plan, outcome: Option<Outcome>, rows: u64) -> Summary 
         ..Outcome::default()
     });
     checkpoint::flush_all(run.view);
+    ledger::insert_losses(run.view.id, &plan.jumps());
     let query_id = refresh_history::next_query_id();
     for (state, from) in plan.store(run.view.id, &outcome.shards) {
         if let Some(entry) = entry(&outcome, state, &from) {

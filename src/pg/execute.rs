@@ -129,9 +129,11 @@ fn plan(sql: &CStr) -> Planned {
             let kept = kept_plan::plan(source);
             let planned = the_one(pointers::<pg_sys::PlannedStmt>((*kept).stmt_list));
             let query = the_one(pointers::<pg_sys::Query>((*source).query_list));
+            refuse_rules(query);
             (planned, Some(kept), landing::obstacle_in_query(query))
         } else {
             let query = the_one(pointers::<pg_sys::Query>(analyze(sql).1));
+            refuse_rules(query);
             let obstacle = landing::obstacle_in_query(query);
             let planned = preserving(|| {
                 unguarded::pg_plan_query(query, sql.as_ptr(), 0, std::ptr::null_mut())
@@ -180,12 +182,24 @@ fn analyze(sql: &CStr) -> (*mut pg_sys::RawStmt, *mut pg_sys::List) {
 fn the_one<T>(made: Vec<*mut T>) -> *mut T {
     match made[..] {
         [one] => one,
-        _ => report::Report::new(
-            sqlstate::FEATURE_NOT_SUPPORTED,
-            "a streaming materialized view cannot have rules on INSERT",
-        )
-        .raise(),
+        _ => has_rules(),
     }
+}
+
+/// A rule may put another INSERT in the place of ours (INSTEAD).
+unsafe fn refuse_rules(query: *const pg_sys::Query) {
+    // SAFETY: an analysed and rewritten query.
+    if unsafe { (*query).querySource } != pg_sys::QuerySource::QSRC_ORIGINAL {
+        has_rules();
+    }
+}
+
+fn has_rules() -> ! {
+    report::Report::new(
+        sqlstate::FEATURE_NOT_SUPPORTED,
+        "a streaming materialized view cannot have rules on INSERT",
+    )
+    .raise()
 }
 
 /// Runs `work` on SQL text of our making: the cursor of a syntax error then points into that text, which the user is shown as the internal query.

@@ -576,7 +576,19 @@ unsafe extern "C-unwind" fn import_schema(
     unsafe {
         entry(|| {
             let server = text((*statement).server_name).unwrap_or_default();
-            let commands = crate::api::external_schema::import_commands(&server);
+            let is_wanted = |name: &str| {
+                let name = CString::new(name).unwrap_or_default();
+                pg_sys::IsImportableForeignTable(name.as_ptr(), statement)
+            };
+            let is_limited = (*statement).list_type
+                == pg_sys::ImportForeignSchemaType::FDW_IMPORT_SCHEMA_LIMIT_TO;
+            let listed: Vec<String> = pointers::<pg_sys::RangeVar>((*statement).table_list)
+                .into_iter()
+                .filter(|_| is_limited)
+                .filter_map(|name| text((*name).relname))
+                .collect();
+            let commands =
+                crate::api::external_schema::import_commands(&server, is_wanted, &listed);
             let mut list = std::ptr::null_mut();
             for command in commands {
                 let command = CString::new(command).unwrap_or_default();

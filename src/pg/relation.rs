@@ -245,6 +245,41 @@ pub fn is_table(relation: Oid) -> bool {
     )
 }
 
+/// Is this a partition of a table?
+pub fn is_partition(relation: Oid) -> bool {
+    // SAFETY: syscache lookup; false for what does not exist.
+    unsafe { pg_sys::get_rel_relispartition(relation) }
+}
+
+/// The table at the top, of which this is a partition at some level.
+pub fn partition_root(relation: Oid) -> Option<Oid> {
+    super::spi::as_extension_owner(|| {
+        super::spi::first(
+            "SELECT pg_catalog.pg_partition_root($1::pg_catalog.regclass)::pg_catalog.oid",
+            &[relation.into()],
+            |row| row.get::<Oid>(1),
+        )
+    })
+    .flatten()
+}
+
+/// Do tables inherit from it, or did some? (pg_class.relhassubclass)
+pub fn has_children(relation: Oid) -> bool {
+    // SAFETY: the tuple is read before it is released; the struct is pg_class's.
+    unsafe {
+        let tuple = pg_sys::SearchSysCache1(
+            pg_sys::SysCacheIdentifier::RELOID as i32,
+            pg_sys::Datum::from(relation),
+        );
+        if tuple.is_null() {
+            return false;
+        }
+        let has = (*pg_sys::GETSTRUCT(tuple).cast::<pg_sys::FormData_pg_class>()).relhassubclass;
+        pg_sys::ReleaseSysCache(tuple);
+        has
+    }
+}
+
 /// Is this a view?
 pub fn is_view(relation: Oid) -> bool {
     kind(relation) == pg_sys::RELKIND_VIEW

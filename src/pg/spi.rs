@@ -171,7 +171,7 @@ fn as_user<T>(user: pg_sys::Oid, add_flags: i32, work: impl FnOnce() -> T) -> T 
     value
 }
 
-/// A timestamp's text as microseconds since 2000 in UTC; a text without a zone is UTC. `None` for what is no timestamp: the caller has to raise an
+/// A timestamp's text as microseconds since 2000 in UTC; a text without a zone is UTC. `None` for what is no timestamp or no point in time (infinity): the caller has to raise an
 /// error then, since the transaction cannot go on.
 pub fn utc_timestamp(text: &str) -> Option<i64> {
     let parse = AssertUnwindSafe(|| {
@@ -179,10 +179,12 @@ pub fn utc_timestamp(text: &str) -> Option<i64> {
             // Undone with the search path.
             execute("SELECT pg_catalog.set_config('TimeZone', 'UTC', true)", &[]);
             first(
-                "SELECT (EXTRACT(epoch FROM $1::pg_catalog.timestamptz) * 1000000)::pg_catalog.int8 - 946684800000000",
+                "SELECT CASE WHEN pg_catalog.isfinite(t.at) THEN (EXTRACT(epoch FROM t.at) * 1000000)::pg_catalog.int8 - 946684800000000 END
+                 FROM (SELECT $1::pg_catalog.timestamptz AS at) AS t",
                 &[text.into()],
-                |row| row.expect::<i64>(1),
+                |row| row.get::<i64>(1),
             )
+            .flatten()
         })
     });
     PgTryBuilder::new(parse)

@@ -10,7 +10,7 @@ use super::relation::{self, Oid, text};
 use super::statement_history;
 use super::utility_call::Call;
 use crate::settings;
-use crate::view::{alter, create, owned, registered};
+use crate::view::{alter, create, landing_table, owned, registered};
 use pgrx::pg_sys;
 use std::ffi::{CStr, CString, c_char};
 
@@ -84,6 +84,9 @@ fn may_concern_us(tag: pg_sys::NodeTag) -> bool {
             | T_RefreshMatViewStmt
             | T_DropStmt
             | T_AlterTableStmt
+            | T_CreateStmt
+            | T_CreateForeignTableStmt
+            | T_RuleStmt
             | T_RenameStmt
             | T_AlterObjectSchemaStmt
             | T_CommentStmt
@@ -160,6 +163,8 @@ unsafe fn handle(call: Call, planned: *mut pg_sys::PlannedStmt) -> bool {
             T_RefreshMatViewStmt => refresh_statement(call, statement.cast()),
             T_DropStmt => drop_statement(call, planned),
             T_AlterTableStmt => alter_statement(call, planned),
+            T_CreateStmt | T_CreateForeignTableStmt => partition_statement(call, planned),
+            T_RuleStmt => rule_statement(statement.cast()),
             T_RenameStmt => rename_statement(call, planned),
             T_AlterObjectSchemaStmt => set_schema_statement(call, planned),
             T_CommentStmt => comment_statement(call, planned),
@@ -330,7 +335,7 @@ unsafe fn alter_statement(call: Call, planned: *mut pg_sys::PlannedStmt) -> bool
     unsafe {
         let stmt = (*planned).utilityStmt.cast::<pg_sys::AlterTableStmt>();
         let Some(view) = view_of((*stmt).relation) else {
-            return false;
+            return alter_partition(call, planned);
         };
         let (copied, stmt) = editable::<pg_sys::AlterTableStmt>(planned);
         check_allowed(c"ALTER MATERIALIZED VIEW");
@@ -354,12 +359,80 @@ unsafe fn alter_statement(call: Call, planned: *mut pg_sys::PlannedStmt) -> bool
     }
 }
 
+/// ALTER TABLE of a partition of a streaming materialized view, at any level.
+unsafe fn alter_partition(call: Call, planned: *mut pg_sys::PlannedStmt) -> bool {
+    // SAFETY: by the tags.
+    unsafe {
+        let stmt = (*planned).utilityStmt.cast::<pg_sys::AlterTableStmt>();
+        let Some(partition) = node::relation_of((*stmt).relation) else {
+            return false;
+        };
+        let Some(view) = landing_table::view_of(partition) else {
+            return false;
+        };
+        let commands = pointers::<pg_sys::AlterTableCmd>((*stmt).cmds);
+        if commands.iter().any(|command| is_set_unlogged(*command)) {
+            landing_table::refuse_unlogged(view, partition);
+        }
+        check_allowed(c"ALTER TABLE");
+        with_event_triggers(call.context, (*planned).utilityStmt, || {
+            run(call, copy(planned));
+            alter::after(view);
+        });
+        true
+    }
+}
+
+/// Is this SET UNLOGGED?
+unsafe fn is_set_unlogged(command: *const pg_sys::AlterTableCmd) -> bool {
+    // SAFETY: by the field's type.
+    unsafe { (*command).subtype == pg_sys::AlterTableType::AT_SetUnLogged }
+}
+
+/// CREATE TABLE .. PARTITION OF a streaming materialized view, foreign tables included.
+unsafe fn partition_statement(call: Call, planned: *mut pg_sys::PlannedStmt) -> bool {
+    // SAFETY: a CreateForeignTableStmt begins with a CreateStmt; the parents of one are RangeVars.
+    unsafe {
+        let stmt = &*(*planned).utilityStmt.cast::<pg_sys::CreateStmt>();
+        if stmt.partbound.is_null() {
+            return false;
+        }
+        let parents = pointers::<pg_sys::RangeVar>(stmt.inhRelations);
+        let parent = parents
+            .first()
+            .and_then(|parent| node::relation_of(*parent));
+        let Some(view) = parent.and_then(landing_table::view_of) else {
+            return false;
+        };
+        check_allowed(c"CREATE TABLE");
+        with_event_triggers(call.context, (*planned).utilityStmt, || {
+            run(call, copy(planned));
+            alter::after(view);
+        });
+        true
+    }
+}
+
+/// CREATE RULE on a streaming materialized view.
+unsafe fn rule_statement(statement: *mut pg_sys::RuleStmt) -> bool {
+    // SAFETY: by the tag.
+    unsafe {
+        if (*statement).event == pg_sys::CmdType::CMD_INSERT
+            && let Some(view) = view_of((*statement).relation)
+        {
+            landing_table::refuse_insert_rule(view);
+        }
+        false
+    }
+}
+
 /// Does our part of one ALTER command; true if something is left for Postgres.
 unsafe fn keep_after_our_part(view: Oid, command: *mut pg_sys::AlterTableCmd) -> bool {
     use pg_sys::AlterTableType as Kind;
     // SAFETY: the definition of (RE)SET is a list of DefElems.
     unsafe {
         match (*command).subtype {
+            Kind::AT_SetUnLogged => landing_table::refuse_unlogged(view, view),
             Kind::AT_DropColumn => {
                 alter::check_drop_column(view, &text((*command).name).unwrap_or_default());
                 true
@@ -392,7 +465,7 @@ unsafe fn rename_statement(call: Call, planned: *mut pg_sys::PlannedStmt) -> boo
     unsafe {
         let stmt = (*planned).utilityStmt.cast::<pg_sys::RenameStmt>();
         let Some(view) = view_of((*stmt).relation) else {
-            return false;
+            return rename_column_above(call, planned);
         };
         let (copied, stmt) = editable::<pg_sys::RenameStmt>(planned);
         for kind in [&mut (*stmt).renameType, &mut (*stmt).relationType] {
@@ -413,6 +486,31 @@ unsafe fn rename_statement(call: Call, planned: *mut pg_sys::PlannedStmt) -> boo
                 pg_sys::ObjectType::OBJECT_COLUMN => alter::renamed(view, Some((&old, &new))),
                 _ => {}
             }
+        });
+        true
+    }
+}
+
+/// RENAME COLUMN of a table from which streaming materialized views inherit.
+unsafe fn rename_column_above(call: Call, planned: *mut pg_sys::PlannedStmt) -> bool {
+    // SAFETY: by the tag.
+    unsafe {
+        let stmt = &*(*planned).utilityStmt.cast::<pg_sys::RenameStmt>();
+        if stmt.renameType != pg_sys::ObjectType::OBJECT_COLUMN || stmt.relation.is_null() {
+            return false;
+        }
+        let Some(parent) = node::relation_of(stmt.relation) else {
+            return false;
+        };
+        if landing_table::views_below(parent).is_empty() {
+            return false;
+        }
+        let old = text(stmt.subname).unwrap_or_default();
+        let new = text(stmt.newname).unwrap_or_default();
+        check_allowed(c"ALTER TABLE");
+        with_event_triggers(call.context, (*planned).utilityStmt, || {
+            run(call, copy(planned));
+            alter::renamed_above(parent, &old, &new);
         });
         true
     }

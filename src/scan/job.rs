@@ -122,7 +122,8 @@ pub enum SkipReason {
 thread_local! {
     static OFFERED: Cell<Option<Box<Job>>> = const { Cell::new(None) };
     static FINISHED: Cell<Option<Outcome>> = const { Cell::new(None) };
-    static RUNNING: Cell<bool> = const { Cell::new(false) };
+    /// The view whose definition runs.
+    static RUNNING: Cell<Option<String>> = const { Cell::new(None) };
     /// The topic that is being read, for the CONTEXT of errors.
     static TOPIC: Cell<String> = const { Cell::new(String::new()) };
 }
@@ -173,25 +174,27 @@ pub fn topic() -> String {
     topic
 }
 
-/// Is a refresh running its definition in this backend?
-pub fn is_running() -> bool {
-    RUNNING.get()
+/// The view of which a refresh runs the definition in this backend, if one does.
+pub fn running() -> Option<String> {
+    let view = RUNNING.take();
+    RUNNING.set(view.clone());
+    view
 }
 
 /// Marks the definition's run; the mark goes when the value is dropped, on errors too.
 pub struct Running(());
 
 impl Running {
-    /// Sets the mark.
-    pub fn begin() -> Running {
-        RUNNING.set(true);
+    /// Sets the mark for a view.
+    pub fn begin(view: String) -> Running {
+        RUNNING.set(Some(view));
         Running(())
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        RUNNING.set(false);
+        RUNNING.set(None);
         OFFERED.set(None);
         super::work_on(None);
     }

@@ -1,6 +1,6 @@
 //! ALTER of a streaming materialized view, as MATERIALIZED VIEW or as TABLE.
 
-use super::{definition, owned};
+use super::{definition, landing_table, owned};
 use crate::catalog::materialized_view::{self, MaterializedView};
 use crate::error;
 use crate::pg::node::Definition;
@@ -8,10 +8,11 @@ use crate::pg::relation::{self, Oid};
 use crate::pg::report::{Report, sqlstate};
 use crate::pg::{execute, shared, spi};
 use crate::source::Stream;
-use crate::view::options::parse_switch;
+use crate::view::options::{parse_switch, refuse_repetition};
 use pgrx::spi::quote_identifier;
 
-/// What must hold after any ALTER: the definition follows the table, and no trigger is deferrable.
+/// What must hold after any ALTER of the table or of a partition: the definition follows the table, no trigger is deferrable, and rows stay where
+/// positions say that they are.
 pub fn after(table: Oid) {
     let Some(view) = materialized_view::find(table) else {
         return;
@@ -20,6 +21,7 @@ pub fn after(table: Oid) {
         definition::follow(table, definition);
     }
     refuse_deferrable(&view);
+    landing_table::check(&view);
 }
 
 /// The table has a new name, or one of its columns has.
@@ -42,6 +44,13 @@ pub fn renamed(table: Oid, column: Option<(&str, &str)>) {
     }
 }
 
+/// A column of a table has a new name, and with it those of the tables that inherit from it.
+pub fn renamed_above(parent: Oid, old: &str, new: &str) {
+    for view in landing_table::views_below(parent) {
+        renamed(view, Some((old, new)));
+    }
+}
+
 /// A column that the definition fills cannot be dropped.
 pub fn check_drop_column(table: Oid, column: &str) {
     let Some(view) = materialized_view::find(table) else {
@@ -58,6 +67,7 @@ pub fn check_drop_column(table: Oid, column: &str) {
 /// SET (..) or RESET (..) of our options.
 pub fn set_options(table: Oid, options: &[Definition], reset: bool) {
     let mut view = owned(table);
+    refuse_repetition(options);
     for option in options {
         if option.name == "auto_refresh" {
             set_auto_refresh(&view, !reset && parse_switch(option));

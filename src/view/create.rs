@@ -68,6 +68,9 @@ pub fn run(request: Request) {
         )
         .raise();
     }
+    if columns.is_empty() {
+        error::no_columns().raise();
+    }
     let table = create_table(&request, &columns, options.partition_by.as_deref());
     let view = definition::create(request.query, &columns, table);
     create_offset_index(table, &columns, options.offset_index, &of);

@@ -6,6 +6,7 @@ pub mod alter;
 pub mod check;
 pub mod create;
 pub mod definition;
+pub mod landing_table;
 pub mod options;
 pub mod pace;
 pub mod position;

@@ -113,9 +113,22 @@ pub fn is_ours(name: &str) -> bool {
     ) || pace::is_option(name)
 }
 
+/// Raises an error for an option that is given twice: which one holds, nobody would know.
+pub fn refuse_repetition(options: &[Definition]) {
+    for (place, option) in options.iter().enumerate() {
+        if options[..place]
+            .iter()
+            .any(|before| before.name == option.name)
+        {
+            error::option_twice(&option.name).raise();
+        }
+    }
+}
+
 impl CreateOptions {
     /// Reads the options of CREATE.
     pub fn parse(options: &[Definition]) -> CreateOptions {
+        refuse_repetition(options);
         let mut parsed = CreateOptions::default();
         for option in options {
             let value = option.value.clone().unwrap_or_default();
@@ -124,7 +137,7 @@ impl CreateOptions {
                 "partition_by" => parsed.partition_by = Some(value),
                 "auto_refresh" => parsed.auto_refresh = parse_switch(option),
                 "offset_index" => {
-                    parsed.offset_index = match value.as_str() {
+                    parsed.offset_index = match value.to_ascii_lowercase().as_str() {
                         "brin" => OffsetIndex::Brin,
                         "btree" => OffsetIndex::Btree,
                         "none" => OffsetIndex::None,
@@ -148,7 +161,7 @@ impl Options {
     pub fn set(&mut self, option: &Definition) {
         let value = option.value.clone().unwrap_or_default();
         match option.name.as_str() {
-            "on_error" => match value.as_str() {
+            "on_error" => match value.to_ascii_lowercase().as_str() {
                 "fail" => {}
                 "skip" => error::option_not_yet(
                     "on_error = skip",
@@ -158,7 +171,7 @@ impl Options {
                 _ => error::option_value("on_error", &value, "fail").raise(),
             },
             "on_data_loss" => {
-                self.on_data_loss = OnDataLoss::of_name(&value).unwrap_or_else(|| {
+                self.on_data_loss = OnDataLoss::of_name(&value.to_ascii_lowercase()).unwrap_or_else(|| {
                     error::option_value("on_data_loss", &value, "fail, continue").raise()
                 })
             }

@@ -2,6 +2,7 @@
 
 use super::{definition, owned, start};
 use crate::catalog::checkpoint::{self, Checkpoint};
+use crate::catalog::ledger::Jump;
 use crate::catalog::materialized_view::MaterializedView;
 use crate::catalog::shard_checkpoint::{self, ShardCheckpoint};
 use crate::catalog::{ledger, refresh_history};
@@ -50,13 +51,7 @@ fn set_in_topic(
     let text = position.trim();
     let target: Box<dyn Fn(i32) -> Option<i64>> = match (text.parse::<i64>(), topic) {
         (Ok(offset), _) if offset >= 0 => Box::new(move |_| Some(offset)),
-        _ if matches!(
-            text.to_ascii_lowercase().as_str(),
-            "earliest" | "trim_horizon"
-        ) =>
-        {
-            Box::new(|_| None)
-        }
+        _ if start::is_earliest(text) => Box::new(|_| None),
         (Err(_), Some((source, topic))) => {
             let found = start::find(source, topic, text)
                 .unwrap_or_else(|| error::invalid_position(position).raise());
@@ -71,8 +66,13 @@ fn set_in_topic(
         let text = |position: Option<i64>| {
             position.map_or_else(|| "earliest".to_owned(), |position| position.to_string())
         };
-        let positions = (text(old.position), text(new));
-        ledger::insert_move(query_id, view.id, &old.partition.to_string(), positions);
+        let jump = Jump {
+            partition: old.partition.to_string(),
+            from: text(old.position),
+            to: text(new),
+            lost: false,
+        };
+        ledger::insert_jump(query_id, view.id, &jump);
         // The topic's id is taken anew: this is how a re-created topic is accepted.
         let moved = Checkpoint {
             position: new,
@@ -105,8 +105,13 @@ fn set_in_stream(
     for new in &new {
         let old = known.iter().find(|old| old.shard == new.shard);
         let from = old.map_or_else(|| "earliest".to_owned(), |old| old.position.to_string());
-        let positions = (from, new.position.to_string());
-        ledger::insert_move(query_id, view.id, &new.shard, positions);
+        let jump = Jump {
+            partition: new.shard.clone(),
+            from,
+            to: new.position.to_string(),
+            lost: false,
+        };
+        ledger::insert_jump(query_id, view.id, &jump);
         shard_checkpoint::store(view.id, new);
     }
     if partition_id.is_none() {

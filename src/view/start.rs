@@ -53,7 +53,8 @@ pub fn checkpoints(source: &Source, topic: &str, start: Option<&str>) -> Vec<Che
     let client = source.connect(settings::memory_limit_bytes());
     let description = describe(source, &client, topic);
     let positions = match start.map(str::trim) {
-        None | Some("earliest" | "trim_horizon") => HashMap::new(),
+        None => HashMap::new(),
+        Some(start) if is_earliest(start) => HashMap::new(),
         Some(start) => look_up(source, &client, &description, start)
             .unwrap_or_else(|| error::option_value("start", start, ALLOWED).raise()),
     };
@@ -68,6 +69,13 @@ pub fn checkpoints(source: &Source, topic: &str, start: Option<&str>) -> Vec<Che
         .copied()
         .map(checkpoint)
         .collect()
+}
+
+/// Is this the name of the earliest record, in any case of letters?
+pub fn is_earliest(text: &str) -> bool {
+    ["earliest", "trim_horizon"]
+        .iter()
+        .any(|name| text.eq_ignore_ascii_case(name))
 }
 
 /// The positions of `latest`, a timestamp or explicit ones; `None` for another text.
@@ -103,12 +111,45 @@ fn look_up(
 
 /// `{"partition": offset, ..}`; partitions that are not named start at the earliest record.
 fn explicit(map: &str, partitions: &[i32]) -> Option<HashMap<i32, i64>> {
-    let parsed: HashMap<String, i64> = serde_json::from_str(map).ok()?;
+    let Members(parsed) = serde_json::from_str::<Members<i64>>(map).ok()?;
+    let count = parsed.len();
     let position = |(partition, offset): (String, i64)| {
         let partition = partition.parse().ok()?;
         (offset >= 0 && partitions.contains(&partition)).then_some((partition, offset))
     };
-    parsed.into_iter().map(position).collect()
+    let positions: Option<HashMap<i32, i64>> = parsed.into_iter().map(position).collect();
+    positions.filter(|positions| positions.len() == count)
+}
+
+/// The members of a JSON object, of which none may be there twice (a map of serde's would take the last).
+pub struct Members<V>(pub Vec<(String, V)>);
+
+impl<'de, V: serde::Deserialize<'de>> serde::Deserialize<'de> for Members<V> {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Visitor<V>(std::marker::PhantomData<V>);
+        impl<'de, V: serde::Deserialize<'de>> serde::de::Visitor<'de> for Visitor<V> {
+            type Value = Members<V>;
+
+            fn expecting(&self, to: &mut std::fmt::Formatter) -> std::fmt::Result {
+                to.write_str("an object")
+            }
+
+            fn visit_map<A: serde::de::MapAccess<'de>>(
+                self,
+                mut map: A,
+            ) -> Result<Members<V>, A::Error> {
+                let mut members: Vec<(String, V)> = Vec::new();
+                while let Some((name, value)) = map.next_entry::<String, V>()? {
+                    if members.iter().any(|(known, _)| *known == name) {
+                        return Err(serde::de::Error::custom("a repeated name"));
+                    }
+                    members.push((name, value));
+                }
+                Ok(Members(members))
+            }
+        }
+        from.deserialize_map(Visitor(std::marker::PhantomData))
+    }
 }
 
 /// The first record of each partition that is not older than the time; without a zone, it is UTC.

@@ -1,5 +1,6 @@
 //! The journal: failed refreshes that their backends could not write, events for whoever listens, and the end of old history.
 
+use crate::catalog::trimming::{self, HISTORY, Trim};
 use crate::catalog::journal;
 use crate::pg::background::{self, Failure, transaction};
 use crate::pg::extension;
@@ -43,19 +44,27 @@ impl Journal {
             return;
         }
         self.forgotten = Some(Instant::now());
-        let days = settings::history_days();
-        let forgotten = transaction(|| {
-            if extension::is_usable() {
-                journal::forget_older_than(days)
-            } else {
-                0
-            }
-        });
-        if let Err(Failure { message, .. }) = forgotten {
-            background::log(&format!(
-                "history older than {days} days not removed: {message}"
-            ));
+        HISTORY.into_iter().for_each(trim);
+    }
+}
+
+/// Removes what is too old of one table; what keeps it from going is logged and shown, and stops no other.
+pub fn trim(what: Trim) {
+    let days = settings::history_days();
+    let trimmed = transaction(|| {
+        if extension::is_usable() {
+            trimming::trim(what, days);
         }
+    });
+    let Err(Failure { message, .. }) = trimmed else {
+        return;
+    };
+    background::log(&format!(
+        "{}: rows older than {days} days not removed: {message}",
+        what.table
+    ));
+    if let Err(Failure { message, .. }) = transaction(|| trimming::insert_failure(what, &message)) {
+        background::log(&format!("{}: not shown in redshift.trimming: {message}", what.table));
     }
 }
 

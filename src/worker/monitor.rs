@@ -1,6 +1,8 @@
 //! The monitor of a database: it writes down what clients ran (`redshift.query_history = 'all'`) and tells when a view falls behind its topic
 //! (`redshift.lag_alert_records`, `redshift.lag_alert_seconds`, and options of views of these names). It may wait for a broker, so it is a process beside those that load.
 
+use super::journal::trim;
+use crate::catalog::trimming::STATEMENTS;
 use crate::catalog::{lag_alert, statement_history};
 use crate::pg::background::{self, Failure, transaction};
 use crate::pg::relation::{self, Oid};
@@ -54,10 +56,7 @@ pub fn run(database: Oid) {
         }
         if due(forgot, FORGET_PAUSE) {
             forgot = Some(Instant::now());
-            let days = settings::history_days();
-            results.push(transaction(|| {
-                statement_history::forget_older_than(days);
-            }));
+            trim(STATEMENTS);
         }
         if has_lag_limits(database) && due(looked, LAG_PAUSE) {
             looked = Some(Instant::now());

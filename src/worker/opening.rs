@@ -217,7 +217,7 @@ impl Opening {
                 .map(|planned| (planned.range.partition, planned.range.start))
                 .collect();
             plan.store(view.id, |partition| positions.get(&partition).copied());
-            refresh::log_lost(&view, &plan.lost);
+            refresh::log_lost(&view, &plan.lost, &plan.jumps());
             Ok(Start {
                 positions,
                 topic_id: topic.topic_id.clone(),

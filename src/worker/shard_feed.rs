@@ -91,7 +91,7 @@ impl ShardOpening {
             let plan = kinesis::plan::plan(&view, stream, stored, now_ms());
             let states: Vec<ShardState> = plan.shards.iter().map(ShardState::new).collect();
             plan.store(view.id, &states);
-            refresh::log_lost(&view, &plan.lost);
+            refresh::log_lost(&view, &plan.lost, &plan.jumps());
             (plan, view.options.consumer)
         })?;
         let (deaggregate, shards) = (self.source.deaggregate, plan.shards.clone());

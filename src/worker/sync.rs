@@ -6,6 +6,7 @@
 use super::ingest::bound_lock_waits;
 use super::state::LOCK_NOT_AVAILABLE;
 use crate::api::external_schema;
+use crate::api::topic_names::Pattern;
 use crate::pg::background::{self, Failure, transaction};
 use crate::pg::foreign::{self, Server};
 use crate::pg::relation::Oid;
@@ -134,10 +135,12 @@ fn takes_lock(server: &Server) -> bool {
 
 /// Are these names, none a pattern, all there?
 fn is_complete(pattern: Option<&str>, server: &Server) -> bool {
-    pattern.is_some_and(|pattern| {
+    let names = pattern.and_then(|pattern| Pattern::parse(pattern).plain_names());
+    names.is_some_and(|names| {
         let mapped = external_schema::mapped(server);
-        let mut names = pattern.split(',').map(str::trim);
-        !pattern.contains('*') && names.all(|name| mapped.iter().any(|topic| topic == name))
+        names
+            .iter()
+            .all(|name| mapped.iter().any(|topic| topic == name))
     })
 }
 

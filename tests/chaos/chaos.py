@@ -323,7 +323,7 @@ class Chaos:
             missing, more = topic.keys() - landed.keys(), {r for r, n in landed.items() if n > 1}
             invented = landed.keys() - topic.keys()
             lost, twice = lost + len(missing), twice + len(more)
-            broken = self.postgres.query(f"SELECT * FROM redshift.verify('{view}') x WHERE NOT ok OR gaps <> 0 OR x.overlaps <> 0")
+            broken = self.postgres.query(f"SELECT * FROM redshift.verify('{view}') WHERE NOT ok OR gaps <> 0 OR read_twice <> 0")
             for name, found in (("lost", missing), ("twice", more), ("not in the topic", invented), ("redshift.verify", broken)):
                 if found:
                     well = False

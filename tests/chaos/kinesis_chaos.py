@@ -186,7 +186,7 @@ class KinesisChaos:
             landed = Counter(self.postgres.query(f"SELECT shard_id, sequence_number FROM {view}"))
             missing, more = expected - landed.keys(), {r for r, n in landed.items() if n > 1}
             lost, twice = lost + len(missing), twice + len(more)
-            broken = self.postgres.query(f"SELECT * FROM redshift.verify('{view}') x WHERE NOT ok OR gaps <> 0 OR x.overlaps <> 0")
+            broken = self.postgres.query(f"SELECT * FROM redshift.verify('{view}') WHERE NOT ok OR gaps <> 0 OR read_twice <> 0")
             for name, found in (("lost", missing), ("twice", more), ("never acknowledged", landed.keys() - expected), ("redshift.verify", broken)):
                 if found:
                     well = False

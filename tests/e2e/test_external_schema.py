@@ -1,5 +1,6 @@
 """CREATE EXTERNAL SCHEMA's procedure: a broker becomes a server, a schema and a relation per topic."""
 
+import hashlib
 import secrets
 import time
 
@@ -51,24 +52,108 @@ def test_names_of_topics_are_kept(stage, shape):
     stage.count_exactly_once(expected)
 
 
+def relation_name(topic):
+    """The rule of docs/external-schemas.md."""
+    return topic if len(topic) <= 63 else topic[:54] + "_" + hashlib.md5(topic.encode()).hexdigest()[:8]
+
+
 def test_a_name_longer_than_an_identifier_is_cut(stage):
     topic = stage.kafka.topic(name=secrets.token_hex(4) + "a" * 90)
     expected = stage.kafka.produce(topic, [b"x", b"y"])
-    stage.db.run(CREATE, stage.schema, stage.kafka.bootstrap)
-    assert topic[:63] in tables(stage.db, stage.schema)
-    stage.view(topic[:63])
+    stage.db.connection.notices.clear()
+    stage.db.run("CALL redshift.create_external_schema(%s, source => 'kafka', uri => %s, authentication => 'none', topics => %s)", stage.schema, stage.kafka.bootstrap, topic)
+    assert tables(stage.db, stage.schema) == {relation_name(topic)}
+    assert stage.db.connection.notices == ["the name of a topic is longer than 63 bytes: its relation's is cut and ends with a hash"]
+    assert stage.db.rows("SELECT * FROM redshift.topics(%s)", stage.schema) == [(topic, relation_name(topic))]
+    stage.view(relation_name(topic))
     stage.refresh()
     stage.count_exactly_once(expected)
 
 
-@pytest.mark.apache_only("the embedded broker would keep the clashing topics, and every later test would meet them")
-def test_names_that_clash_when_cut_are_an_error_that_names_them(stage):
+def test_topics_with_the_same_beginning_are_relations_each(stage):
+    """As Kafka Streams names them: -changelog and -repartition behind 60 bytes that are the same."""
     common = secrets.token_hex(4) + "a" * 60
-    one, other = stage.kafka.topic(name=common + "one"), stage.kafka.topic(name=common + "two")
-    with pytest.raises(psycopg.Error) as error:
-        stage.db.run(CREATE, stage.schema, stage.kafka.bootstrap)
-    assert one in str(error.value) and other in str(error.value)
-    assert stage.schema not in stage.db.column("SELECT nspname FROM pg_namespace")
+    one = stage.kafka.topic(name=common + "-changelog")
+    arguments = (stage.schema, stage.kafka.bootstrap, common + "*")
+    stage.db.run("CALL redshift.create_external_schema(%s, source => 'kafka', uri => %s, authentication => 'none', topics => %s)", *arguments)
+    first = tables(stage.db, stage.schema)
+    # The name of the first does not depend on the one that comes later.
+    other = stage.kafka.topic(name=common + "-repartition")
+    stage.db.run("CALL redshift.sync_external_schema(%s)", stage.schema)
+    assert tables(stage.db, stage.schema) == first | {relation_name(other)} == {relation_name(one), relation_name(other)}
+    expected = stage.kafka.produce(other, [b"x"])
+    stage.view(relation_name(other))
+    stage.refresh()
+    stage.count_exactly_once(expected)
+
+
+def test_a_relation_that_has_its_name_from_before_keeps_it(stage):
+    topic, other = (stage.kafka.topic(name=secrets.token_hex(4) + "a" * 90) for _ in range(2))
+    stage.db.run("CALL redshift.create_external_schema(%s, source => 'kafka', uri => %s, authentication => 'none', topics => %s)", stage.schema, stage.kafka.bootstrap, topic)
+    stage.db.run(f'ALTER FOREIGN TABLE {stage.schema}."{relation_name(topic)}" RENAME TO "{topic[:63]}"')
+    stage.db.run(f"ALTER SERVER {stage.schema} OPTIONS (SET topics '{topic},{other}')")
+    stage.db.run("CALL redshift.sync_external_schema(%s)", stage.schema)
+    assert tables(stage.db, stage.schema) == {topic[:63], relation_name(other)}
+    assert dict(stage.db.rows("SELECT * FROM redshift.topics(%s)", stage.schema)) == {topic: topic[:63], other: relation_name(other)}
+
+
+def test_a_clash_concerns_its_topics_only(stage):
+    """A topic whose short name is another's cut one, and a relation of the user's that has the name of a topic."""
+    long = stage.kafka.topic(name=secrets.token_hex(4) + "a" * 90)
+    short = stage.kafka.topic(name=relation_name(long))
+    taken, free = stage.kafka.topic(), stage.kafka.topic()
+    stage.db.run("CALL redshift.create_external_schema(%s, source => 'kafka', uri => %s, authentication => 'none', topics => %s)", stage.schema, stage.kafka.bootstrap, free)
+    stage.db.run(f'CREATE VIEW {stage.schema}."{taken}" AS SELECT 1 AS n')
+    stage.db.run(f"ALTER SERVER {stage.schema} OPTIONS (SET topics '{long},{short},{taken},{free}')")
+    stage.db.connection.notices.clear()
+    stage.db.run("CALL redshift.sync_external_schema(%s)", stage.schema)
+    assert tables(stage.db, stage.schema) == {short, free}
+    told = " ".join(stage.db.connection.notices)
+    assert long in told and f'no relation for "{taken}"' in told.replace(f"for {taken}", f'for "{taken}"')
+    # The way that the HINT shows helps.
+    columns = stage.db.value("SELECT string_agg(attname || ' ' || format_type(atttypid, atttypmod), ', ' ORDER BY attnum) FROM pg_attribute WHERE attrelid = %s::regclass AND attnum > 0", f'{stage.schema}."{short}"')
+    stage.db.run(f"CREATE FOREIGN TABLE {stage.schema}.by_hand ({columns}) SERVER {stage.schema} OPTIONS (topic '{long}')")
+    stage.db.connection.notices.clear()
+    stage.db.run("CALL redshift.sync_external_schema(%s)", stage.schema)
+    assert tables(stage.db, stage.schema) == {short, free, "by_hand"}
+
+
+def test_patterns_can_leave_out(stage):
+    mark = secrets.token_hex(4)
+    for name in ("orders", "orders-x-changelog", "orders-y-changelog", "payments"):
+        stage.kafka.topic(name=f"{mark}-{name}")
+    call = "CALL redshift.create_external_schema(%s, source => 'kafka', uri => %s, authentication => 'none', topics => %s)"
+    stage.db.run(call, stage.schema, stage.kafka.bootstrap, f"{mark}-*, !*-changelog ,! {mark}-payments")
+    assert tables(stage.db, stage.schema) == {f"{mark}-orders"}
+    # Only what is left out: of the others those that are there without a pattern.
+    stage.db.run(f"ALTER SERVER {stage.schema} OPTIONS (SET topics '!{mark}-orders-x-*')")
+    stage.db.run("CALL redshift.sync_external_schema(%s)", stage.schema)
+    mine = {name for name in tables(stage.db, stage.schema) if name.startswith(mark)}
+    assert mine == {f"{mark}-orders", f"{mark}-orders-y-changelog", f"{mark}-payments"}
+    stage.db.run(f"CREATE SCHEMA {stage.work}_2")
+    stage.db.run(f"ALTER SERVER {stage.schema} OPTIONS (SET topics '{mark}-*,!*-changelog')")
+    stage.db.run(f"IMPORT FOREIGN SCHEMA topics FROM SERVER {stage.schema} INTO {stage.work}_2")
+    assert tables(stage.db, f"{stage.work}_2") == {f"{mark}-orders", f"{mark}-payments"}
+    stage.db.run(f"DROP SCHEMA {stage.work}_2 CASCADE")
+    for wrong in ("a,,b", "!", "a,! ", ""):
+        with pytest.raises(psycopg.errors.InvalidParameterValue):
+            stage.db.run(f"ALTER SERVER {stage.schema} OPTIONS (SET topics '{wrong}')")
+
+
+def test_a_pattern_that_matches_nothing_says_so(stage):
+    topic = stage.kafka.topic()
+    call = "CALL redshift.create_external_schema(%s, source => 'kafka', uri => %s, authentication => 'none', topics => %s)"
+    stage.db.connection.notices.clear()
+    stage.db.run(call, stage.schema, stage.kafka.bootstrap, f"{topic},no-such-topic,None*")
+    assert stage.db.connection.notices == [f'external schema "{stage.schema}": there is no topic or stream "no-such-topic", "None*"']
+    stage.db.connection.notices.clear()
+    stage.db.run(f"IMPORT FOREIGN SCHEMA topics LIMIT TO (ordres) FROM SERVER {stage.schema} INTO {stage.work}")
+    assert stage.db.connection.notices == [f'external schema "{stage.schema}": there is no topic or stream "ordres"']
+
+
+def test_a_name_of_a_schema_that_is_too_long_is_an_error(stage):
+    with pytest.raises(psycopg.errors.NameTooLong):
+        stage.db.run(CREATE, "s" * 64, stage.kafka.bootstrap)
 
 
 @pytest.mark.apache_only("the embedded broker has no internal topics")

@@ -12,6 +12,13 @@ CREATE MATERIALIZED VIEW v WITH (offset_index = 'hash') AS SELECT kafka_partitio
 CREATE MATERIALIZED VIEW v WITH (partition_by = 'ROUND ROBIN') AS SELECT kafka_partition, kafka_offset FROM shop.orders;
 CREATE MATERIALIZED VIEW v WITH (partition_by = 'RANGE (no_such_column)') AS SELECT kafka_partition, kafka_offset FROM shop.orders;
 CREATE MATERIALIZED VIEW v WITH (partition_by = 'RANGE (kafka_offset); DROP SCHEMA shop CASCADE') AS SELECT kafka_partition, kafka_offset FROM shop.orders;
+CREATE MATERIALIZED VIEW v WITH (start = 'infinity') AS SELECT kafka_partition, kafka_offset FROM shop.orders;
+CREATE MATERIALIZED VIEW v WITH (start = '-infinity') AS SELECT kafka_partition, kafka_offset FROM shop.orders;
+CREATE MATERIALIZED VIEW v WITH (start = '{"0": 1, "0": 2}') AS SELECT kafka_partition, kafka_offset FROM shop.orders;
+CREATE MATERIALIZED VIEW v WITH (start = '{"0": 1, "00": 2}') AS SELECT kafka_partition, kafka_offset FROM shop.orders;
+CREATE MATERIALIZED VIEW v WITH (start = 'latest', start = 'earliest') AS SELECT kafka_partition, kafka_offset FROM shop.orders;
+CREATE MATERIALIZED VIEW v WITH (autorefresh = on) AS SELECT kafka_partition, kafka_offset FROM shop.orders;
+CREATE MATERIALIZED VIEW v AS SELECT FROM shop.orders;
 -- Postgres's own stay.
 CREATE MATERIALIZED VIEW v WITH (fillfactor = 70, on_data_loss = 'continue') AS SELECT kafka_partition, kafka_offset FROM shop.orders;
 SELECT reloptions FROM pg_class WHERE relname = 'v';
@@ -19,8 +26,18 @@ ALTER MATERIALIZED VIEW v SET (on_data_loss = 'fail', fillfactor = 80);
 ALTER MATERIALIZED VIEW v SET (no_such_option = 1);
 ALTER MATERIALIZED VIEW v SET (start = 'latest');
 SELECT reloptions FROM pg_class WHERE relname = 'v';
+ALTER MATERIALIZED VIEW v SET (on_data_loss = 'fail', on_data_loss = 'continue');
+ALTER MATERIALIZED VIEW v RESET (on_data_loss, on_data_loss);
+ALTER MATERIALIZED VIEW v SET (on_data_loss = 'Continue');
 DROP MATERIALIZED VIEW v;
 -- Where to start.
+CREATE MATERIALIZED VIEW v WITH (start = 'EARLIEST') AS SELECT kafka_partition, kafka_offset FROM shop.orders;
+CALL redshift.set_position('v', NULL, 'Latest');
+CALL redshift.set_position('v', NULL, 'infinity');
+CALL redshift.set_position('v', NULL, 'Trim_Horizon');
+REFRESH MATERIALIZED VIEW v;
+SELECT count(*) FROM v;
+DROP MATERIALIZED VIEW v;
 CREATE MATERIALIZED VIEW v WITH (start = 'latest') AS SELECT kafka_partition, kafka_offset FROM shop.orders;
 REFRESH MATERIALIZED VIEW v;
 SELECT count(*) FROM v;

@@ -1,0 +1,126 @@
+//! Which topics or streams belong to an external schema, and what their relations are called.
+
+use md5::{Digest, Md5};
+
+/// The longest identifier, in bytes (NAMEDATALEN - 1).
+const MAX_NAME_BYTES: usize = 63;
+/// So many hexadecimal digits of a hash end a name that was cut.
+const HASH_DIGITS: usize = 8;
+
+/// `topics` or `streams` of an external schema: names separated by commas, in which `*` stands for any characters; with `!` before it a name leaves out.
+pub struct Pattern<'a> {
+    wanted: Vec<&'a str>,
+    unwanted: Vec<&'a str>,
+}
+
+impl<'a> Pattern<'a> {
+    /// Reads a pattern; parts without a name are passed over.
+    pub fn parse(text: &'a str) -> Pattern<'a> {
+        let (unwanted, wanted): (Vec<&str>, Vec<&str>) = text
+            .split(',')
+            .map(str::trim)
+            .filter(|part| !part.is_empty())
+            .partition(|part| part.starts_with('!'));
+        let unwanted = unwanted.into_iter().map(|part| part[1..].trim());
+        Pattern {
+            wanted,
+            unwanted: unwanted.filter(|part| !part.is_empty()).collect(),
+        }
+    }
+
+    /// Has each part of the text a name?
+    pub fn is_valid(text: &str) -> bool {
+        let has_name = |part: &str| {
+            let part = part.trim();
+            !part.strip_prefix('!').unwrap_or(part).trim().is_empty()
+        };
+        text.split(',').all(has_name)
+    }
+
+    /// Does a topic or stream of this name belong to the schema? `is_default`: it would without a pattern.
+    pub fn takes(&self, name: &str, is_default: bool) -> bool {
+        let any = |globs: &[&str]| globs.iter().any(|glob| matches_glob(glob, name));
+        let wanted = if self.wanted.is_empty() {
+            is_default
+        } else {
+            any(&self.wanted)
+        };
+        wanted && !any(&self.unwanted)
+    }
+
+    /// The names that it lists, if it has nothing but names: then no other can ever belong to the schema.
+    pub fn plain_names(&self) -> Option<Vec<&'a str>> {
+        let plain = !self.wanted.is_empty() && !self.wanted.iter().any(|part| part.contains('*'));
+        let is_left = |name: &&str| !self.unwanted.iter().any(|glob| matches_glob(glob, name));
+        plain.then(|| self.wanted.iter().copied().filter(is_left).collect())
+    }
+
+    /// The parts that none of these names matches.
+    pub fn unmatched(&self, names: &[String]) -> Vec<&'a str> {
+        let matches_none = |glob: &&str| !names.iter().any(|name| matches_glob(glob, name));
+        self.wanted.iter().copied().filter(matches_none).collect()
+    }
+}
+
+fn matches_glob(glob: &str, text: &str) -> bool {
+    let Some((head, tail)) = glob.split_once('*') else {
+        return glob == text;
+    };
+    let Some(mut rest) = text.strip_prefix(head) else {
+        return false;
+    };
+    let mut pieces: Vec<&str> = tail.split('*').collect();
+    let last = pieces.pop().unwrap_or_default();
+    for piece in pieces {
+        match rest.find(piece) {
+            Some(at) => rest = &rest[at + piece.len()..],
+            None => return false,
+        }
+    }
+    rest.len() >= last.len() && rest.ends_with(last)
+}
+
+/// The name of a topic's relation: the topic's, if it is short enough; else its beginning, cut where a character ends, and the first eight digits of the
+/// MD5 of the whole name. It depends on nothing but the topic's name, so it is the same whatever other topics there are or will be.
+pub fn relation_name(topic: &str) -> String {
+    if topic.len() <= MAX_NAME_BYTES {
+        return topic.to_owned();
+    }
+    let mut end = MAX_NAME_BYTES - HASH_DIGITS - 1;
+    while !topic.is_char_boundary(end) {
+        end -= 1;
+    }
+    let hash = Md5::digest(topic);
+    let hash = u32::from_be_bytes([hash[0], hash[1], hash[2], hash[3]]);
+    format!("{}_{hash:08x}", &topic[..end])
+}
+
+/// A topic that has no relation: its relation's name belongs to another one.
+pub struct Clash {
+    /// The topic.
+    pub topic: String,
+    /// The name.
+    pub name: String,
+    /// The topic that has it.
+    pub other: String,
+}
+
+/// Each topic with the name of its relation, by topic; and those whose name another one has, which happens only if somebody looks for it.
+pub fn named(mut topics: Vec<String>) -> (Vec<(String, String)>, Vec<Clash>) {
+    // A topic whose name is short enough keeps it, whatever long names there are.
+    topics.sort_by(|a, b| (a.len() > MAX_NAME_BYTES, a).cmp(&(b.len() > MAX_NAME_BYTES, b)));
+    let mut taken = std::collections::HashMap::<String, String>::new();
+    let (mut names, mut clashes) = (Vec::with_capacity(topics.len()), Vec::new());
+    for topic in topics {
+        let name = relation_name(&topic);
+        if let Some(other) = taken.get(&name) {
+            let other = other.clone();
+            clashes.push(Clash { topic, name, other });
+            continue;
+        }
+        taken.insert(name.clone(), topic.clone());
+        names.push((topic, name));
+    }
+    names.sort();
+    (names, clashes)
+}

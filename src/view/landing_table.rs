@@ -1,0 +1,69 @@
+//! What must hold of a landing table and its partitions, so that rows and positions stay together: they commit together, they survive a crash
+//! together, and a row that is inserted is there.
+
+use crate::catalog::materialized_view::MaterializedView;
+use crate::error;
+use crate::pg::relation::{self, Oid};
+use crate::pg::spi::{self, as_extension_owner};
+
+/// The streaming materialized view that this relation is, or is a partition of.
+pub fn view_of(relation: Oid) -> Option<Oid> {
+    if super::registered(relation) {
+        return Some(relation);
+    }
+    if !relation::is_partition(relation) {
+        return None;
+    }
+    relation::partition_root(relation).filter(|root| super::registered(*root))
+}
+
+/// The streaming materialized views among the tables that inherit from this one.
+pub fn views_below(parent: Oid) -> Vec<Oid> {
+    if !relation::has_children(parent) {
+        return Vec::new();
+    }
+    as_extension_owner(|| {
+        spi::rows(
+            "WITH RECURSIVE below AS (
+                 SELECT i.inhrelid FROM pg_catalog.pg_inherits AS i WHERE i.inhparent OPERATOR(pg_catalog.=) $1
+                 UNION
+                 SELECT i.inhrelid FROM pg_catalog.pg_inherits AS i JOIN below AS b ON i.inhparent OPERATOR(pg_catalog.=) b.inhrelid)
+             SELECT v.mv::pg_catalog.oid FROM redshift.materialized_view AS v JOIN below AS b ON v.mv::pg_catalog.oid OPERATOR(pg_catalog.=) b.inhrelid",
+            &[parent.into()],
+            |row| row.expect(1),
+        )
+    })
+}
+
+/// Refuses a table, or a partition, that could lose rows whose positions stay.
+pub fn check(view: &MaterializedView) {
+    let parted = as_extension_owner(|| {
+        spi::first(
+            "SELECT c.oid, c.relkind::pg_catalog.text
+             FROM (SELECT $1 AS oid UNION SELECT t.relid::pg_catalog.oid FROM pg_catalog.pg_partition_tree($1::pg_catalog.regclass) AS t) AS m
+             JOIN pg_catalog.pg_class AS c ON c.oid OPERATOR(pg_catalog.=) m.oid
+             WHERE c.relpersistence OPERATOR(pg_catalog.=) 'u'::\"char\" OR c.relkind OPERATOR(pg_catalog.=) 'f'::\"char\"
+             ORDER BY 1 LIMIT 1",
+            &[view.table.into()],
+            |row| (row.expect::<Oid>(1), row.expect::<String>(2)),
+        )
+    });
+    let Some((table, kind)) = parted else { return };
+    let table = relation::qualified_name(table).unwrap_or_default();
+    if kind == "f" {
+        error::foreign_partition(&view.name(), &table).raise();
+    }
+    error::unlogged(&view.name(), &table).raise();
+}
+
+/// SET UNLOGGED of a table or partition, before it is rewritten.
+pub fn refuse_unlogged(view: Oid, table: Oid) -> ! {
+    let name = relation::name(view).unwrap_or_default();
+    let table = relation::qualified_name(table).unwrap_or_default();
+    error::unlogged(&name, &table).raise()
+}
+
+/// CREATE RULE .. ON INSERT: what it puts in the place of a row is not the row.
+pub fn refuse_insert_rule(view: Oid) -> ! {
+    error::insert_rule(&relation::name(view).unwrap_or_default()).raise()
+}
