@@ -41,6 +41,7 @@ count_crates() { awk '/^test result:/ { p += $4; f += $6; s += $8 } END { print 
 suite_wrappers() {
   "$ROOT/scripts/assemble-sql.sh" >"$RUN/install.sql"
   "$(python)" "$ROOT/tests/wrappers/check.py" "$RUN/install.sql" "$CARGO_TARGET_DIR/release/libredshift_streaming.so"
+  "$(python)" "$ROOT/tests/wrappers/documented.py" "$RUN/install.sql"
 }
 need_wrappers() { need_extension; }
 

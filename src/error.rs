@@ -492,6 +492,18 @@ pub fn not_preloaded() -> Report {
         .hint("ALTER SYSTEM SET shared_preload_libraries = 'redshift_streaming'; and restart. Where that cannot be: ALTER DATABASE .. SET session_preload_libraries = 'redshift_streaming'; and reconnect.")
 }
 
+/// CREATE SERVER without USAGE on the wrapper; the text is Postgres's.
+pub fn wrapper_denied(user: &str) -> Report {
+    Report::new(
+        sqlstate::INSUFFICIENT_PRIVILEGE,
+        "permission denied for foreign-data wrapper redshift_streaming",
+    )
+    .hint(format!(
+        "Ask a superuser: GRANT USAGE ON FOREIGN DATA WRAPPER redshift_streaming TO {};",
+        pgrx::spi::quote_identifier(user)
+    ))
+}
+
 /// An option with a value that it cannot have.
 pub fn option_value(name: &str, value: &str, allowed: &str) -> Report {
     Report::new(
@@ -649,6 +661,41 @@ pub fn unlogged(view: &str, table: &str) -> Report {
     )
     .detail("After a crash it would be empty, and the positions would say that its records are loaded.")
     .hint("Keep it logged. For less waiting use synchronous_commit = off: rows and positions are in one transaction, so what a crash takes is loaded again. A table that is to be attached: ALTER TABLE .. SET LOGGED first.")
+}
+
+/// add_partition of a view that has no ranges.
+pub fn no_range_partitions(view: &str) -> Report {
+    Report::new(
+        sqlstate::OBJECT_NOT_IN_PREREQUISITE_STATE,
+        format!("materialized view \"{view}\" is not partitioned by ranges of one column or expression"),
+    )
+    .hint("Views that are: WITH (partition_by = 'RANGE (..)'). For others: CREATE TABLE .. PARTITION OF .., before rows of the partition are in the default partition.")
+}
+
+/// Moving rows between partitions would fire it.
+pub fn trigger_on_delete(view: &str, name: &str) -> Report {
+    Report::new(
+        sqlstate::OBJECT_NOT_IN_PREREQUISITE_STATE,
+        format!("rows of materialized view \"{view}\" cannot be moved out of its default partition: \"{name}\" acts on DELETE"),
+    )
+    .detail("The rows stay in the view, so neither a trigger on DELETE nor a foreign key of another table may act.")
+    .hint("Disable the trigger or drop the foreign key meanwhile.")
+}
+
+/// A name that PostgreSQL would cut.
+pub fn name_too_long(name: &str) -> Report {
+    Report::new(
+        sqlstate::NAME_TOO_LONG,
+        format!("the name \"{name}\" has more than 63 bytes"),
+    )
+}
+
+/// An option that means something beside another one only.
+pub fn option_needs(name: &str, other: &str) -> Report {
+    Report::new(
+        sqlstate::INVALID_PARAMETER_VALUE,
+        format!("option \"{name}\" goes with option \"{other}\""),
+    )
 }
 
 /// A partition whose rows commit somewhere else.

@@ -11,10 +11,11 @@ use crate::catalog::ledger::{self, Entry, Failure, Jump, Reason};
 use crate::catalog::materialized_view::MaterializedView;
 use crate::catalog::{checkpoint, event, refresh_history};
 use crate::checkpoint::{Plan, plan};
-use crate::pg::error_context::with_context;
+use crate::pg::error_context::{with_context, with_hint};
 use crate::pg::progress::{Phase, Reporting};
 use crate::pg::query::Query;
 use crate::pg::relation::{self, LockMode, Oid};
+use crate::pg::report::sqlstate;
 use crate::pg::{background, execute, guard, report, shared, spi, time};
 use crate::scan::column::{timestamp_type_letter, to_timestamp};
 use crate::scan::job::{self, Input, Job, Limits, Outcome, Progress, Running, SkipReason};
@@ -176,13 +177,23 @@ fn describe(source: &Source, client: &Client, topic: &str) -> TopicDescription {
     )
 }
 
+/// What a name that is not found raises, in a trigger or function that a refresh runs.
+const NAMES: [[u8; 5]; 3] = [
+    sqlstate::UNDEFINED_TABLE,
+    sqlstate::UNDEFINED_FUNCTION,
+    sqlstate::UNDEFINED_OBJECT,
+];
+const NAMES_HINT: &str = "A refresh runs definition, triggers and functions with search_path = pg_catalog, pg_temp: qualify the name, or give the function a path of its own by ALTER FUNCTION .. SET search_path.";
+
 /// Runs the definition into the table; returns the number of rows inserted and what was read.
 pub fn load(view: &MaterializedView, definition: Oid, job: Job) -> (u64, Option<Outcome>) {
     let sql = insert_statement(view, definition);
     let running = Running::begin(view.name());
     let rows = spi::as_view_owner(relation::owner(view.table), || {
         with_context(scan::describe_current_record, || {
-            execute::insert(&sql, || job::offer(job))
+            with_hint(&NAMES, NAMES_HINT, || {
+                execute::insert(&sql, || job::offer(job))
+            })
         })
     });
     let outcome = job::take_outcome();

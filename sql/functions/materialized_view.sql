@@ -18,6 +18,10 @@ COMMENT ON PROCEDURE redshift.set_position(regclass, bigint, text) IS 'As set_po
 COMMENT ON PROCEDURE redshift.set_position(regclass, text, numeric) IS 'As set_position(regclass, text, text)';
 COMMENT ON PROCEDURE redshift.set_position(regclass, bigint, numeric) IS 'As set_position(regclass, text, text)';
 
+CREATE PROCEDURE redshift.add_partition(mv regclass, from_value text, to_value text, partition_name text DEFAULT NULL)
+    LANGUAGE c AS 'MODULE_PATHNAME', 'redshift_add_partition';
+COMMENT ON PROCEDURE redshift.add_partition(regclass, text, text, text) IS 'A partition of a view with partition_by = RANGE (..), from a value up to another (null: no end), also if rows of the range are in the default partition: they are moved';
+
 CREATE PROCEDURE redshift.adopt(mv regclass)
     LANGUAGE c AS 'MODULE_PATHNAME', 'redshift_adopt';
 COMMENT ON PROCEDURE redshift.adopt(regclass) IS 'Lets a restored streaming materialized view load in this database';

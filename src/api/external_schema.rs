@@ -1,7 +1,7 @@
 //! External schemas: their options, topics as foreign tables, and whether data is flowing.
 
-use crate::pg::foreign::{self, Server};
 use crate::api::topic_names::{Pattern, named};
+use crate::pg::foreign::{self, Server};
 use crate::pg::relation;
 use crate::pg::report::{Report, sqlstate};
 use crate::scan::column::{COLUMNS, Column, KINESIS_COLUMNS};
@@ -69,9 +69,11 @@ fn tell_of_cut_names(names: &[(String, String)]) {
 /// is not taken. How many it were. As a user who may do that.
 pub fn create_missing(server: &Server, names: Vec<String>, most: usize) -> usize {
     let mapped = mapped(server);
-    let missing = relations(server, names).into_iter().filter(|(topic, name)| {
-        !mapped.contains(topic) && relation::find(&server.name, name).is_none()
-    });
+    let missing = relations(server, names)
+        .into_iter()
+        .filter(|(topic, name)| {
+            !mapped.contains(topic) && relation::find(&server.name, name).is_none()
+        });
     let mut created = 0;
     for (topic, name) in missing.take(most) {
         let name = format!(

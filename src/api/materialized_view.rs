@@ -5,7 +5,7 @@ use crate::catalog::materialized_view;
 use crate::pg::relation::{self, Oid};
 use crate::pg::{shared, spi};
 use crate::source::{Stream, Watermarks};
-use crate::view::{definition, owned, position};
+use crate::view::{definition, owned, partition, position};
 use crate::{error, kinesis, refresh, settings};
 use std::collections::HashMap;
 use stream::Client;
@@ -51,6 +51,11 @@ pub fn set_paused(table: Oid, paused: bool) {
 /// `redshift.set_position`: where the next refresh begins, in one partition or (null) in all. Refused while a refresh runs.
 pub fn set_position(table: Oid, partition_id: Option<&str>, to: &str) {
     position::set(table, partition_id, to);
+}
+
+/// `redshift.add_partition`: a partition of the view's table for a range of its key, also if rows of the range are in the default partition.
+pub fn add_partition(table: Oid, from: Option<&str>, to: Option<&str>, name: Option<&str>) {
+    partition::add(table, from, to, name);
 }
 
 /// How far a view is behind in one partition or shard.

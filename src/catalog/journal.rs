@@ -37,4 +37,3 @@ pub fn insert_failure(failed: &Failed, refresh_type: &str) {
         )
     });
 }
-

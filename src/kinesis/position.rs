@@ -56,8 +56,7 @@ fn parse<'a>(text: &'a str, stream: &StreamDescription) -> Result<Start, &'a str
         return Ok(Start::Latest);
     }
     if trimmed.starts_with('{') {
-        let Members(named) =
-            serde_json::from_str::<Members<String>>(trimmed).map_err(|_| text)?;
+        let Members(named) = serde_json::from_str::<Members<String>>(trimmed).map_err(|_| text)?;
         let position = |(id, number): (String, String)| {
             let is_shown = stream.shards.iter().any(|shard| shard.id == id);
             let number = SequenceNumber::parse(&number).filter(|_| is_shown);

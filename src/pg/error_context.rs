@@ -1,8 +1,9 @@
-//! CONTEXT lines of error messages.
+//! CONTEXT lines and hints of error messages.
 
 use super::guard::unguarded;
+use super::report::SqlState;
 use pgrx::pg_sys;
-use std::ffi::{CString, c_void};
+use std::ffi::{CString, c_int, c_void};
 
 /// Says where the work is, or nothing if that is not known.
 pub type Describe = fn() -> Option<String>;
@@ -10,6 +11,30 @@ pub type Describe = fn() -> Option<String>;
 /// Runs `work`; an error inside it carries what `describe` says at that moment as a CONTEXT line.
 pub fn with_context<T>(describe: Describe, work: impl FnOnce() -> T) -> T {
     with_callback(add_line, describe as *mut c_void, work)
+}
+
+/// Runs `work`; an error of one of these SQLSTATEs inside it carries the hint, instead of any that it has.
+pub fn with_hint<T>(codes: &[[u8; 5]], hint: &str, work: impl FnOnce() -> T) -> T {
+    let hint = Hint {
+        codes: codes.iter().map(|code| SqlState(*code).packed()).collect(),
+        text: CString::new(hint).unwrap_or_default(),
+    };
+    with_callback(add_hint, (&raw const hint).cast_mut().cast(), work)
+}
+
+struct Hint {
+    codes: Vec<c_int>,
+    text: CString,
+}
+
+unsafe extern "C-unwind" fn add_hint(hint: *mut c_void) {
+    // SAFETY: called by errfinish, which has an error on its stack; the hint outlives the work during which the callback is there; errhint copies the text.
+    unsafe {
+        let hint = &*hint.cast::<Hint>();
+        if hint.codes.contains(&unguarded::geterrcode()) {
+            unguarded::errhint(c"%s".as_ptr(), hint.text.as_ptr());
+        }
+    }
 }
 
 /// Runs `work` with an error context callback: called with `argument` for each message that is sent meanwhile.

@@ -45,6 +45,30 @@ pub fn find_server(name: &str) -> Option<Server> {
     }
 }
 
+/// May the current user make servers with our foreign-data wrapper?
+pub(super) fn may_use_wrapper() -> bool {
+    // SAFETY: raises if there is no such wrapper, else a check without side effects.
+    unsafe {
+        let wrapper =
+            pg_sys::get_foreign_data_wrapper_oid(super::relation::EXTENSION.as_ptr(), true);
+        wrapper == pg_sys::InvalidOid
+            || super::polyfill::may_use_wrapper(wrapper, pg_sys::GetUserId())
+    }
+}
+
+/// Is there a server of that name of our foreign-data wrapper?
+pub(super) fn is_server_of_ours(name: &std::ffi::CStr) -> bool {
+    // SAFETY: null for a name that does not exist; a server has a wrapper.
+    unsafe {
+        let server = pg_sys::GetForeignServerByName(name.as_ptr(), true);
+        if server.is_null() {
+            return false;
+        }
+        let wrapper = pg_sys::GetForeignDataWrapper((*server).fdwid);
+        std::ffi::CStr::from_ptr((*wrapper).fdwname) == super::relation::EXTENSION
+    }
+}
+
 /// The options of a user's mapping to a server, else those of PUBLIC's; None without either.
 pub fn mapping(server: Oid, user: Oid) -> Option<Vec<Definition>> {
     let exists = |user: Oid| {

@@ -95,6 +95,21 @@ function! {
 }
 
 function! {
+    /// `redshift.add_partition(mv regclass, from_value text, to_value text, partition_name text)`
+    redshift_add_partition, pg_finfo_redshift_add_partition,
+    |call| {
+        utility::check_allowed(c"redshift.add_partition");
+        let [from, to, name] = [1, 2, 3].map(|place| call.get::<String>(place));
+        materialized_view::add_partition(
+            call.expect(0, "mv"),
+            from.as_deref(),
+            to.as_deref(),
+            name.as_deref(),
+        )
+    }
+}
+
+function! {
     /// `redshift.stream_fdw_validator(text[], oid)`
     redshift_fdw_validator, pg_finfo_redshift_fdw_validator,
     |call| {

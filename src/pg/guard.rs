@@ -26,6 +26,7 @@ pub(super) mod unguarded {
         pub fn errmsg(format: *const c_char, ...) -> c_int;
         pub fn errdetail(format: *const c_char, ...) -> c_int;
         pub fn errhint(format: *const c_char, ...) -> c_int;
+        pub fn geterrcode() -> c_int;
         pub fn errcontext_msg(format: *const c_char, ...) -> c_int;
         pub fn set_errcontext_domain(domain: *const c_char) -> c_int;
         pub fn errfinish(file: *const c_char, line: c_int, function: *const c_char);

@@ -10,6 +10,7 @@ pub extern "C-unwind" fn _PG_init() {
     crate::settings::define();
     super::analyze::install(crate::types::super_guard::judge);
     super::utility::install();
+    super::hints::install();
     super::statement_clock::install();
     if super::extension::is_loading_at_start() {
         super::shared::request();

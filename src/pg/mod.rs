@@ -17,6 +17,7 @@ mod fdw;
 pub mod foreign;
 mod functions;
 pub mod guard;
+mod hints;
 mod init;
 pub mod invalidation;
 pub mod kept_plan;

@@ -307,6 +307,28 @@ pub(super) unsafe fn may_use_server(server: pg_sys::Oid, user: pg_sys::Oid) -> b
     result == pg_sys::AclResult::ACLCHECK_OK
 }
 
+/// Has `user` USAGE on the foreign-data wrapper?
+///
+/// # Safety
+/// Looks into the catalogues: inside a transaction only.
+pub(super) unsafe fn may_use_wrapper(wrapper: pg_sys::Oid, user: pg_sys::Oid) -> bool {
+    #[cfg(any(feature = "pg14", feature = "pg15"))]
+    // SAFETY: the caller's promise.
+    let result =
+        unsafe { pg_sys::pg_foreign_data_wrapper_aclcheck(wrapper, user, pg_sys::ACL_USAGE as _) };
+    #[cfg(not(any(feature = "pg14", feature = "pg15")))]
+    // SAFETY: the caller's promise.
+    let result = unsafe {
+        pg_sys::object_aclcheck(
+            pg_sys::ForeignDataWrapperRelationId,
+            wrapper,
+            user,
+            pg_sys::ACL_USAGE as _,
+        )
+    };
+    result == pg_sys::AclResult::ACLCHECK_OK
+}
+
 /// `table_endscan`, which is an inline function of tableam.h.
 ///
 /// # Safety

@@ -158,6 +158,8 @@ pub mod sqlstate {
     pub const INVALID_PASSWORD: [u8; 5] = *b"28P01";
     pub const SYNTAX_ERROR: [u8; 5] = *b"42601";
     pub const INVALID_NAME: [u8; 5] = *b"42602";
+    pub const NAME_TOO_LONG: [u8; 5] = *b"42622";
+    pub const UNDEFINED_FUNCTION: [u8; 5] = *b"42883";
     pub const UNDEFINED_OBJECT: [u8; 5] = *b"42704";
     pub const DATATYPE_MISMATCH: [u8; 5] = *b"42804";
     pub const WRONG_OBJECT_TYPE: [u8; 5] = *b"42809";

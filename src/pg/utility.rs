@@ -3,14 +3,17 @@
 //! Statements of Postgres's own are passed on untouched, in a frame without destructors, so that their errors stay theirs. What a
 //! statement does to a streaming materialized view is decided in `crate::view`; here are only the nodes.
 
+use super::error_context::with_hint;
+use super::foreign;
 use super::guard::entry;
 use super::node::{self, Definition, append, copy, definition, is_a, pointers};
 use super::query::Query;
 use super::relation::{self, Oid, text};
+use super::report::sqlstate;
 use super::statement_history;
 use super::utility_call::Call;
 use crate::settings;
-use crate::view::{alter, create, landing_table, owned, registered};
+use crate::view::{alter, create, landing_table, options, owned, registered};
 use pgrx::pg_sys;
 use std::ffi::{CStr, CString, c_char};
 
@@ -87,6 +90,7 @@ fn may_concern_us(tag: pg_sys::NodeTag) -> bool {
             | T_CreateStmt
             | T_CreateForeignTableStmt
             | T_RuleStmt
+            | T_CreateForeignServerStmt
             | T_RenameStmt
             | T_AlterObjectSchemaStmt
             | T_CommentStmt
@@ -165,6 +169,7 @@ unsafe fn handle(call: Call, planned: *mut pg_sys::PlannedStmt) -> bool {
             T_AlterTableStmt => alter_statement(call, planned),
             T_CreateStmt | T_CreateForeignTableStmt => partition_statement(call, planned),
             T_RuleStmt => rule_statement(statement.cast()),
+            T_CreateForeignServerStmt => server_statement(statement.cast()),
             T_RenameStmt => rename_statement(call, planned),
             T_AlterObjectSchemaStmt => set_schema_statement(call, planned),
             T_CommentStmt => comment_statement(call, planned),
@@ -341,8 +346,10 @@ unsafe fn alter_statement(call: Call, planned: *mut pg_sys::PlannedStmt) -> bool
         check_allowed(c"ALTER MATERIALIZED VIEW");
         with_event_triggers(call.context, (*planned).utilityStmt, || {
             let mut kept = std::ptr::null_mut();
+            let mut has_options = false;
             for command in pointers::<pg_sys::AlterTableCmd>((*stmt).cmds) {
                 if keep_after_our_part(view, command) {
+                    has_options |= (*command).subtype == pg_sys::AlterTableType::AT_SetRelOptions;
                     kept = append(kept, command);
                 }
             }
@@ -350,8 +357,14 @@ unsafe fn alter_statement(call: Call, planned: *mut pg_sys::PlannedStmt) -> bool
                 (*stmt).objtype = pg_sys::ObjectType::OBJECT_TABLE;
             }
             (*stmt).cmds = kept;
-            if !kept.is_null() {
-                run(call, copied);
+            match kept.is_null() {
+                true => {}
+                false if has_options => with_hint(
+                    &[sqlstate::INVALID_PARAMETER_VALUE],
+                    &options::unrecognized_hint(),
+                    || run(call, copied),
+                ),
+                false => run(call, copied),
             }
             alter::after(view);
         });
@@ -421,6 +434,19 @@ unsafe fn rule_statement(statement: *mut pg_sys::RuleStmt) -> bool {
             && let Some(view) = view_of((*statement).relation)
         {
             landing_table::refuse_insert_rule(view);
+        }
+        false
+    }
+}
+
+/// CREATE SERVER with our foreign-data wrapper by somebody who may not use that: what Postgres says, and whom to ask.
+unsafe fn server_statement(statement: *mut pg_sys::CreateForeignServerStmt) -> bool {
+    // SAFETY: by the tag; the name is NUL-terminated.
+    unsafe {
+        if CStr::from_ptr((*statement).fdwname) == relation::EXTENSION
+            && !foreign::may_use_wrapper()
+        {
+            crate::error::wrapper_denied(&relation::role_name(relation::current_user())).raise();
         }
         false
     }

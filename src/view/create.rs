@@ -1,10 +1,10 @@
 //! CREATE MATERIALIZED VIEW over a stream. It reads no record: the view is empty and can be queried at once.
 
-use super::options::{CreateOptions, OffsetIndex};
+use super::options::{CreateOptions, OffsetIndex, unrecognized_hint};
 use super::{alter, check, definition, start};
 use crate::catalog::materialized_view;
 use crate::error;
-use crate::pg::error_context::with_context;
+use crate::pg::error_context::{with_context, with_hint};
 use crate::pg::node::Definition;
 use crate::pg::query::{OutputColumn, Query};
 use crate::pg::relation::{self, LockMode, Oid};
@@ -71,7 +71,7 @@ pub fn run(request: Request) {
     if columns.is_empty() {
         error::no_columns().raise();
     }
-    let table = create_table(&request, &columns, options.partition_by.as_deref());
+    let table = create_table(&request, &columns, &options);
     let view = definition::create(request.query, &columns, table);
     create_offset_index(table, &columns, options.offset_index, &of);
     let schema = relation::schema_name(stream).unwrap_or_default();
@@ -93,7 +93,8 @@ pub fn refuse_explain() -> ! {
     error::explain_create().raise()
 }
 
-fn create_table(request: &Request, columns: &[OutputColumn], partition_by: Option<&str>) -> Oid {
+fn create_table(request: &Request, columns: &[OutputColumn], options: &CreateOptions) -> Oid {
+    let partition_by = options.partition_by.as_deref();
     let name = quote_qualified_identifier(&request.schema, &request.name);
     let column = |column: &OutputColumn| {
         let collation = column
@@ -130,16 +131,20 @@ fn create_table(request: &Request, columns: &[OutputColumn], partition_by: Optio
     if let Some(tablespace) = &request.tablespace {
         sql += &format!(" TABLESPACE {}", quote_identifier(tablespace));
     }
-    match partition_by {
-        Some(_) => with_context(
-            || Some("option \"partition_by\"".to_owned()),
+    let create = || {
+        with_hint(
+            &[sqlstate::INVALID_PARAMETER_VALUE],
+            &unrecognized_hint(),
             || execute::subcommand(&sql),
-        ),
-        None => execute::subcommand(&sql),
+        )
+    };
+    match partition_by {
+        Some(_) => with_context(|| Some("option \"partition_by\"".to_owned()), create),
+        None => create(),
     }
     let table = relation::find(&request.schema, &request.name)
         .unwrap_or_else(|| error::undefined_relation(&request.name).raise());
-    if partition_by.is_some() {
+    if partition_by.is_some() && options.default_partition.unwrap_or(true) {
         // Every record must have a partition to land in.
         let default =
             quote_qualified_identifier(&request.schema, &relation::free_name(table, c"default"));

@@ -9,6 +9,7 @@ pub mod definition;
 pub mod landing_table;
 pub mod options;
 pub mod pace;
+pub mod partition;
 pub mod position;
 pub mod start;
 

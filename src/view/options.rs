@@ -90,27 +90,41 @@ pub struct CreateOptions {
     pub start: Option<String>,
     /// `partition_by`, as written.
     pub partition_by: Option<String>,
+    /// `default_partition`; on unless it is said.
+    pub default_partition: Option<bool>,
     /// `offset_index`.
     pub offset_index: OffsetIndex,
     /// `auto_refresh`.
     pub auto_refresh: bool,
 }
 
-/// Names of options that are ours. All others are storage parameters of the table.
+/// Names of options that are ours, beside those of [`pace`].
+const OURS: [&str; 11] = [
+    "start",
+    "on_error",
+    "on_data_loss",
+    "max_record_bytes",
+    "partition_by",
+    "default_partition",
+    "offset_index",
+    "auto_refresh",
+    "consumer",
+    "lag_alert_records",
+    "lag_alert_seconds",
+];
+
+/// Is the option ours? All others are storage parameters of the table.
 pub fn is_ours(name: &str) -> bool {
-    matches!(
-        name,
-        "on_error"
-            | "on_data_loss"
-            | "start"
-            | "max_record_bytes"
-            | "partition_by"
-            | "offset_index"
-            | "auto_refresh"
-            | "consumer"
-            | "lag_alert_records"
-            | "lag_alert_seconds"
-    ) || pace::is_option(name)
+    OURS.contains(&name) || pace::is_option(name)
+}
+
+/// What to say of an option that neither we nor tables have.
+pub fn unrecognized_hint() -> String {
+    let ours: Vec<&str> = OURS.iter().chain(&pace::NAMES).copied().collect();
+    format!(
+        "Options of a streaming materialized view: {}. Others are storage parameters of tables.",
+        ours.join(", ")
+    )
 }
 
 /// Raises an error for an option that is given twice: which one holds, nobody would know.
@@ -135,6 +149,7 @@ impl CreateOptions {
             match option.name.as_str() {
                 "start" => parsed.start = Some(value),
                 "partition_by" => parsed.partition_by = Some(value),
+                "default_partition" => parsed.default_partition = Some(parse_switch(option)),
                 "auto_refresh" => parsed.auto_refresh = parse_switch(option),
                 "offset_index" => {
                     parsed.offset_index = match value.to_ascii_lowercase().as_str() {
@@ -146,6 +161,9 @@ impl CreateOptions {
                 }
                 _ => parsed.kept.set(option),
             }
+        }
+        if parsed.default_partition.is_some() && parsed.partition_by.is_none() {
+            error::option_needs("default_partition", "partition_by").raise();
         }
         parsed
     }
@@ -171,9 +189,10 @@ impl Options {
                 _ => error::option_value("on_error", &value, "fail").raise(),
             },
             "on_data_loss" => {
-                self.on_data_loss = OnDataLoss::of_name(&value.to_ascii_lowercase()).unwrap_or_else(|| {
-                    error::option_value("on_data_loss", &value, "fail, continue").raise()
-                })
+                self.on_data_loss =
+                    OnDataLoss::of_name(&value.to_ascii_lowercase()).unwrap_or_else(|| {
+                        error::option_value("on_data_loss", &value, "fail, continue").raise()
+                    })
             }
             "max_record_bytes" => {
                 self.max_record_bytes = value

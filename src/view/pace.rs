@@ -9,6 +9,15 @@ use std::time::Duration;
 /// Workers that a view can be divided among.
 const MOST_PARALLEL: i32 = crate::pg::shared::MOST_WORKERS as i32;
 
+/// The names of these options.
+pub const NAMES: [&str; 5] = [
+    "batch_records",
+    "batch_size",
+    "commit_window_ms",
+    "max_records_per_second",
+    "parallel",
+];
+
 /// How a worker loads a view.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Pace {
@@ -38,10 +47,7 @@ impl Default for Pace {
 
 /// Is this one of the options here?
 pub fn is_option(name: &str) -> bool {
-    matches!(
-        name,
-        "batch_records" | "batch_size" | "commit_window_ms" | "max_records_per_second" | "parallel"
-    )
+    NAMES.contains(&name)
 }
 
 impl Pace {

@@ -1,7 +1,7 @@
 //! The journal: failed refreshes that their backends could not write, events for whoever listens, and the end of old history.
 
-use crate::catalog::trimming::{self, HISTORY, Trim};
 use crate::catalog::journal;
+use crate::catalog::trimming::{self, HISTORY, Trim};
 use crate::pg::background::{self, Failure, transaction};
 use crate::pg::extension;
 use crate::pg::relation::{self, Oid};
@@ -64,7 +64,10 @@ pub fn trim(what: Trim) {
         what.table
     ));
     if let Err(Failure { message, .. }) = transaction(|| trimming::insert_failure(what, &message)) {
-        background::log(&format!("{}: not shown in redshift.trimming: {message}", what.table));
+        background::log(&format!(
+            "{}: not shown in redshift.trimming: {message}",
+            what.table
+        ));
     }
 }
 

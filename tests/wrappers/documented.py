@@ -1,0 +1,71 @@
+"""Is everything that users can name somewhere in the documentation? documented.py INSTALL.SQL
+
+Relations, functions and procedures of the install script, settings (src/settings.rs), options of views (src/view), of servers, user mappings and foreign
+tables (src/api/foreign_options.rs). docs/functions.tsv, which pg_regress compares with pg_proc, stands for the functions of the dialect.
+"""
+
+import pathlib
+import re
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+
+# What the extension calls itself: no user has a reason to.
+INTERNAL = {
+    "bind_external_schema", "blocker", "check_preloaded", "forget_dropped", "forget_origin", "high_watermarks", "lag_of", "lag_records", "lag_seconds",
+    "last_query_id", "look_at_lag", "offset_of", "origin", "sees_everything", "stream_fdw_handler", "stream_fdw_validator", "sync_lock",
+    "metric_labels", "outside_dependents", "running_refreshes", "unlogged_tables", "view_server", "visible_definition",
+}
+
+
+def words(pattern, text):
+    return set(re.findall(pattern, text))
+
+
+def of_sql(sql):
+    """Relations, and what is in schema redshift; support functions of types, operators and casts are no names of users'."""
+    sql = re.sub(r"--[^\n]*", "", sql)
+    relations = words(r"CREATE (?:TABLE|VIEW) (?:redshift\.)?(\w+)", sql)
+    routines = words(r"CREATE (?:OR REPLACE )?(?:FUNCTION|PROCEDURE) redshift\.(\w+)\s*\(", sql)
+    support = words(r"(?:PROCEDURE|FUNCTION) = (?:redshift\.)?(\w+)", sql) | words(r"WITH FUNCTION (?:redshift\.)?(\w+)", sql)
+    support |= words(r"\b(?:SUBSCRIPT|INPUT|OUTPUT|RECEIVE|SEND|TYPMOD_IN|TYPMOD_OUT|SFUNC|FINALFUNC|FUNCTION 1|FUNCTION 2) *=? *(?:redshift\.)?(\w+)", sql)
+    return relations | (routines - support)
+
+
+def of_source():
+    source = {name: (ROOT / name).read_text(encoding="utf-8") for name in
+              ("src/settings.rs", "src/view/options.rs", "src/view/pace.rs", "src/api/foreign_options.rs")}
+    settings = words(r'c"(redshift\.\w+)"', source["src/settings.rs"])
+
+    def constants(name, names):
+        found = re.findall(rf"const (?:{names}): \[&str; \d+\] = \[(.*?)\];", source[name], re.S)
+        assert found, f"{name} looks different now: this test reads nothing from it"
+        return words(r'"(\w+)"', " ".join(found))
+
+    options = constants("src/view/options.rs", "OURS") | constants("src/view/pace.rs", "NAMES")
+    foreign = constants("src/api/foreign_options.rs", "SERVER|MAPPING|TABLE")
+    assert settings
+    return settings | options | foreign
+
+
+def main(sql_path):
+    names = of_sql(pathlib.Path(sql_path).read_text(encoding="utf-8")) | of_source()
+    pages = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
+    text = "\n".join(page.read_text(encoding="utf-8") for page in pages if page.name != "CHANGELOG.md")
+    text += (ROOT / "docs" / "functions.tsv").read_text(encoding="utf-8")
+    # A name is documented where it stands as code.
+    code = " ".join(re.findall(r"```.*?```|`[^`]+`", text, re.S)) + (ROOT / "docs" / "functions.tsv").read_text(encoding="utf-8")
+    known = {word.lower() for word in re.findall(r"[\w.]+", code)}
+    known |= {part for word in known for part in word.split(".")} | {word for word in known}
+    missing = sorted(name for name in names - INTERNAL if name.lower() not in known)
+    unused = sorted(INTERNAL - names)
+    for name in missing:
+        print(f"{name} is in no page of the documentation")
+    for name in unused:
+        print(f"{name} is listed as internal, and is not there")
+    print(f"{len(names)} names, {len(missing) + len(unused)} problems")
+    return 1 if missing or unused else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))
