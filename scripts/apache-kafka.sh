@@ -65,7 +65,7 @@ launch() {
   echo $! >"$pid_file"
   wait_for 120 started
 }
-started() { pid_runs "$pid_file" kafka.Kafka && listens "$(cat "$home/bootstrap")" && answers "$(cat "$home/bootstrap")"; }
+started() { pid_listens "$pid_file" "$(sed -n 's/^PORT=//p' "$home/ports")" && answers "$(cat "$home/bootstrap")"; }
 
 start() {
   if pid_runs "$pid_file" kafka.Kafka && [ -s "$RUN/apache.bootstrap" ] && listens "$(cat "$RUN/apache.bootstrap")"; then return; fi

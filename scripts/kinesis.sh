@@ -23,15 +23,35 @@ fetch() {
 
 endpoint() { echo "http://127.0.0.1:$(cat "$RUN/kinesis.port")"; }
 
-answers() { pid_runs "$pid_file" "$program" && ! port_is_free "$(cat "$RUN/kinesis.port")"; }
+answers() { pid_listens "$pid_file" "$(cat "$RUN/kinesis.port")"; }
+
+# It answers, it has ended, or another was faster: two that start in the same moment choose the same port.
+settled() { answers || ! kill -0 "$(cat "$pid_file")" 2>/dev/null || ! port_is_free "$(cat "$RUN/kinesis.port")"; }
 
 start() {
   if [ -s "$RUN/kinesis.endpoint" ] && answers; then return; fi
   stop
   fetch
   step "starting the Kinesis emulator"
-  free_port 4567 >"$RUN/kinesis.port"
-  free_port $(($(cat "$RUN/kinesis.port") + 1)) >"$RUN/kinesis.tls-port"
+  local port
+  port=$(kept_port "$RUN/kinesis.port" 4567)
+  for _ in 1 2 3 4 5; do
+    echo "$port" >"$RUN/kinesis.port"
+    free_port $((port + 1)) >"$RUN/kinesis.tls-port"
+    launch
+    wait_for 30 settled || true
+    if answers; then
+      endpoint >"$RUN/kinesis.endpoint"
+      return
+    fi
+    stop
+    port=$(free_port $((port + 1)))
+  done
+  tail -n 20 "$log" >&2
+  die "the Kinesis emulator did not start"
+}
+
+launch() {
   # It reads its own configuration from where it stands.
   (
     cd "$(dirname "$program")"
@@ -39,8 +59,6 @@ start() {
       SHARD_LIMIT=10000 LOG_LEVEL=WARN AWS_REGION=us-east-1 exec setsid node "$program" >"$log" 2>&1 </dev/null
   ) &
   echo $! >"$pid_file"
-  wait_for 30 answers || { tail -n 20 "$log" >&2; stop; die "the Kinesis emulator did not start"; }
-  endpoint >"$RUN/kinesis.endpoint"
 }
 
 stop() {

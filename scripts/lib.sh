@@ -70,11 +70,21 @@ open_run_dir() {
 # Does somebody listen there?
 port_answers() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 
-# No socket has it, not even as the near end of a connection (06 is TIME_WAIT, which keeps nobody out).
+# No socket has it, not even as the near end of a connection. Ends that were closed (FIN_WAIT 04 and 05, TIME_WAIT 06, LAST_ACK 09, CLOSING 0B) keep no server out.
 port_is_free() {
   local hex
   hex=$(printf ':%04X' "$1")
-  ! grep -qsE "^ *[0-9]+: [0-9A-F]+$hex [0-9A-F:]+ 0[^6]" /proc/net/tcp /proc/net/tcp6
+  ! grep -qsE "^ *[0-9]+: [0-9A-F]+$hex [0-9A-F:]+ 0[12378AC]" /proc/net/tcp /proc/net/tcp6
+}
+
+# Does the process of pid file $1 itself listen on port $2? (Somebody else may have taken the port in the same moment.)
+pid_listens() {
+  local pid inode
+  pid=$(cat "$1" 2>/dev/null) && [ -n "$pid" ] || return 1
+  while read -r inode; do
+    if find "/proc/$pid/fd" -lname "socket:\[$inode\]" 2>/dev/null | grep -q .; then return 0; fi
+  done < <(cat /proc/net/tcp /proc/net/tcp6 2>/dev/null | awk -v port="$(printf ':%04X' "$2")" '$4 == "0A" && $2 ~ port "$" { print $10 }')
+  return 1
 }
 
 # The first free port from $1 on. Begin below 32768: from there on the kernel gives ports to whoever connects to something.
@@ -82,6 +92,13 @@ free_port() {
   local port=$1
   until port_is_free "$port"; do port=$((port + 1)); done
   echo "$port"
+}
+
+# The port that file $1 has from the last time, if it is free and one that would be looked for from $2 on; else the first free one.
+kept_port() {
+  local had
+  had=$(cat "$1" 2>/dev/null) || true
+  if [[ $had =~ ^[0-9]+$ ]] && [ "$had" -ge "$2" ] && [ "$had" -lt $(($2 + 100)) ] && port_is_free "$had"; then echo "$had"; else free_port "$2"; fi
 }
 
 # True while the process of a pid file runs and its command line has $2 in it (a pid may have been given to another).

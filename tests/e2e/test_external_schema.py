@@ -235,7 +235,7 @@ def test_drop_of_the_source_leaves_the_rows(stage):
     with pytest.raises(psycopg.Error) as error:
         stage.refresh()
     assert "v" in str(error.value)
-    stage.count_exactly_once(expected, verified=False)
+    stage.count_exactly_once(expected)
 
 
 def test_drop_owned_takes_all(stage, role):

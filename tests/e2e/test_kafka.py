@@ -149,7 +149,7 @@ def test_retention_past_the_position_is_an_error_that_names_the_range(stage):
         assert stage.db.value("SELECT count(*) FROM v") == 50
     stage.db.run("CALL redshift.set_position('v', '0', '80')")
     stage.refresh()
-    stage.count_exactly_once(expected, verified=False)
+    stage.count_exactly_once(expected)
 
 
 @pytest.mark.apache_only("deletion of records")
@@ -161,7 +161,7 @@ def test_on_data_loss_continue_goes_on_and_says_so(stage):
     assert len(errors) == 1 and errors[0][0] == "0"
     assert "50" in " ".join(errors[0]) and "79" in " ".join(errors[0])
     stage.refresh()
-    stage.count_exactly_once(expected, verified=False)
+    stage.count_exactly_once(expected)
 
 
 @pytest.mark.apache_only("retention")
@@ -232,7 +232,7 @@ def test_a_position_past_the_end_is_an_error(stage):
     assert "5000" in str(error.value) + str(error.value.diag.message_detail)
     stage.db.run("CALL redshift.set_position('v', '0', '0')")
     stage.refresh()
-    stage.count_exactly_once(expected, verified=False)
+    stage.count_exactly_once(expected)
 
 
 @pytest.mark.apache_only("partitions cannot be added to the embedded broker's topics")

@@ -101,7 +101,7 @@ def test_a_refresh_by_hand_and_a_moved_position(streams):
                 time.sleep(0.05)
         streams.db.run("DELETE FROM v WHERE sequence_number::numeric > %s", number)
     wait_until(lambda: set(streams.positions()) >= produced)
-    streams.count_exactly_once(produced, verified=False)
+    streams.count_exactly_once(produced)
 
 
 def test_a_bad_record_stops_the_view_and_says_why(streams):
@@ -182,7 +182,7 @@ def test_a_stream_that_was_re_created_is_said(streams):
     wait_until(lambda: "re-created" in (state(streams)[1] or ""), 40, "the error")
     streams.db.run("CALL redshift.set_position('v', NULL, 'earliest')")
     wait_until(lambda: set(streams.positions()) == produced | new, 60)
-    streams.count_exactly_once(produced | new, verified=False)
+    streams.count_exactly_once(produced | new)
 
 
 @pytest.mark.parametrize("kill", [signal.SIGTERM, signal.SIGKILL])

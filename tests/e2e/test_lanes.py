@@ -222,7 +222,7 @@ def test_row_security(stage, topic, role):
     assert refresh(stage)[0] == "rows are inserted in batches"  # not forced on its owner
     stage.db.run("CALL redshift.set_position('v', null, '0'); TRUNCATE v; ALTER TABLE v FORCE ROW LEVEL SECURITY")
     assert refresh(stage)[0] == "rows are inserted one by one: row security applies to the table's owner"
-    stage.count_exactly_once(stage.expected, verified=False)
+    stage.count_exactly_once(stage.expected)
 
 
 def test_long_rows(stage):

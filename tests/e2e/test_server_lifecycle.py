@@ -3,6 +3,7 @@
 import contextlib
 import pathlib
 import re
+import socket
 import subprocess
 import time
 
@@ -183,3 +184,11 @@ def test_the_extension_comes_goes_and_comes_while_the_server_runs(private_cluste
         database.run(f"DROP SCHEMA {stage.work} CASCADE")
     log = Server.of(cluster).log.read_text()
     assert "PANIC" not in log and "terminated by signal" not in log
+
+
+def test_a_restart_keeps_the_port_although_a_client_stays_connected(kafka, private_cluster):
+    cluster = private_cluster()
+    port = (cluster.run / "port").read_text()
+    with socket.create_connection(("127.0.0.1", int(port))):
+        cluster.restart()
+        assert (cluster.run / "port").read_text() == port
