@@ -5,6 +5,7 @@
 
 use crate::api::topic_names::Clash;
 use crate::pg::report::{Report, sqlstate};
+use crate::pg::stream_shape::Misfit;
 
 /// The position is older than the earliest record: records are gone.
 const POSITION_PASSED: [u8; 5] = *b"RS001";
@@ -644,6 +645,34 @@ pub fn no_topics(server: &str) -> Report {
     .hint("Internal topics and those whose names begin with __ are left out unless a pattern names them; others may be hidden from these credentials.")
 }
 
+/// A relation with a column that its stream does not have, or not in this form.
+pub fn stream_shape(table: &str, misfit: &Misfit, names: &[&str]) -> Report {
+    match misfit {
+        Misfit::Unknown(column) => Report::new(
+            sqlstate::FDW_COLUMN_NAME_NOT_FOUND,
+            format!("column \"{column}\" of {table} is none of its stream"),
+        )
+        .detail(format!("The stream has {}.", names.join(", ")))
+        .hint(format!(
+            "ALTER FOREIGN TABLE {table} RENAME COLUMN {0} TO .., or DROP COLUMN {0}.",
+            pgrx::spi::quote_identifier(column)
+        )),
+        Misfit::Type(column, has, right) => Report::new(
+            sqlstate::DATATYPE_MISMATCH,
+            format!("column \"{column}\" of {table} has type {has}, but the stream's is {right}"),
+        )
+        .hint(format!(
+            "ALTER FOREIGN TABLE {table} ALTER COLUMN {} TYPE {right}; cast it in the query.",
+            pgrx::spi::quote_identifier(column)
+        )),
+        Misfit::Generated(column) => Report::new(
+            sqlstate::DATATYPE_MISMATCH,
+            format!("column \"{column}\" of {table} is generated, but comes from the stream"),
+        )
+        .hint("Compute it in the query, or in a view over the relation."),
+    }
+}
+
 /// A column that the definition fills.
 pub fn column_is_mapped(view: &str, column: &str) -> Report {
     Report::new(
@@ -778,6 +807,37 @@ pub fn rescan() -> Report {
         "the definition's plan reads the stream twice",
     )
     .hint("A function in FROM must use the record's columns (LATERAL).")
+}
+
+/// A record that a query is about to read does not fit into its row.
+pub fn record_does_not_fit(place: &str, part: &str, bytes: u64, limit: u64) -> Report {
+    Report::new(
+        sqlstate::PROGRAM_LIMIT_EXCEEDED,
+        format!("{place}: {bytes} bytes of {part}, more than the limit of {limit}"),
+    )
+    .detail("A refresh skips such a record and logs it.")
+    .hint("Leave the column out, or the record by a condition on kafka_offset.")
+}
+
+/// A service that writes what no service of Kinesis does.
+pub fn not_kinesis(stream: &str, what: &str, text: &str) -> Report {
+    const MOST: usize = 40;
+    let shown: String = text
+        .chars()
+        .take(MOST)
+        .flat_map(char::escape_default)
+        .collect();
+    Report::new(
+        sqlstate::PROTOCOL_VIOLATION,
+        format!("stream \"{stream}\": the service gives a {what} that cannot be one: \"{shown}\""),
+    )
+    .hint("Check endpoint_url of the external schema, and redshift.aws_endpoint_url.")
+}
+
+/// No memory for what a record holds.
+pub fn out_of_memory(bytes: usize) -> Report {
+    Report::new(sqlstate::OUT_OF_MEMORY, "out of memory")
+        .detail(format!("Failed on request of size {bytes}."))
 }
 
 /// More was skipped than is logged one by one.

@@ -16,9 +16,10 @@ use crate::pg::progress::{Phase, Reporting};
 use crate::pg::query::Query;
 use crate::pg::relation::{self, LockMode, Oid};
 use crate::pg::report::sqlstate;
-use crate::pg::{background, execute, guard, report, shared, spi, time};
+use crate::pg::{background, execute, guard, report, shared, spi, stream_shape, time};
 use crate::scan::column::{timestamp_type_letter, to_timestamp};
 use crate::scan::job::{self, Input, Job, Limits, Outcome, Progress, Running, SkipReason};
+use crate::scan::stream_scan::StreamScan;
 use crate::source::{Source, Stream};
 use crate::view::{check, definition, owned};
 use crate::{error, kinesis, scan, settings};
@@ -47,6 +48,7 @@ pub struct Summary {
     scanned: i64,
     filtered: i64,
     skipped: i64,
+    dropped: i64,
     lost: usize,
     stopped_early: bool,
     of_shards: bool,
@@ -164,6 +166,7 @@ pub fn lock_source(view: &MaterializedView) -> Locked {
     if !relation::is_stream(stream) || !relation::is_view(definition) {
         gone();
     }
+    stream_shape::check(stream);
     // The view may have been replaced since it was checked at creation.
     check::incremental(&Query::of_view(definition).shape());
     definition::follow(view.table, definition);
@@ -189,11 +192,14 @@ const NAMES_HINT: &str = "A refresh runs definition, triggers and functions with
 pub fn load(view: &MaterializedView, definition: Oid, job: Job) -> (u64, Option<Outcome>) {
     let sql = insert_statement(view, definition);
     let running = Running::begin(view.name());
-    let rows = spi::as_view_owner(relation::owner(view.table), || {
+    let (owner, stream, of_shards) = (relation::owner(view.table), job.table, job.is_of_shards());
+    let rows = spi::as_view_owner(owner, || {
         with_context(scan::describe_current_record, || {
-            with_hint(&NAMES, NAMES_HINT, || {
+            let rows = with_hint(&NAMES, NAMES_HINT, || {
                 execute::insert(&sql, || job::offer(job))
-            })
+            });
+            StreamScan::pass_offered(stream, owner, of_shards);
+            rows
         })
     });
     let outcome = job::take_outcome();
@@ -280,13 +286,12 @@ pub fn finish(
         scanned: sum(|progress| progress.scanned),
         filtered: sum(|progress| progress.filtered),
         skipped: sum(|progress| progress.skipped),
+        dropped: sum(|progress| progress.dropped),
         lost: lost.len(),
         stopped_early: outcome.stopped_early,
         of_shards: !outcome.shards.is_empty(),
     };
-    let failures: Vec<Failure> = skipped_records(outcome, run.limits.max_record_bytes)
-        .chain(lost)
-        .collect();
+    let failures: Vec<Failure> = skipped_records(outcome).chain(lost).collect();
     ledger::insert_failures(query_id, view.id, &failures);
     if summary.skipped > 0 {
         event::skipped(view.table, summary.skipped);
@@ -306,14 +311,14 @@ pub fn finish(
     summary
 }
 
-fn skipped_records(outcome: &Outcome, limit: u64) -> impl Iterator<Item = Failure> + '_ {
+fn skipped_records(outcome: &Outcome) -> impl Iterator<Item = Failure> + '_ {
     outcome.skipped.iter().map(move |record| Failure {
         partition: record.partition.clone(),
         position: record.position.clone(),
         timestamp_type: timestamp_type_letter(record.timestamp.map(|(kind, _)| kind)),
         timestamp: record.timestamp.and_then(|(_, time)| to_timestamp(time)),
         reason: match record.reason {
-            SkipReason::TooLarge(part, bytes) => Reason::TooLarge { part, bytes, limit },
+            SkipReason::TooLarge { part, bytes, limit } => Reason::TooLarge { part, bytes, limit },
             SkipReason::OtherShard(user) => Reason::OtherShard { user },
         },
     })
@@ -322,8 +327,7 @@ fn skipped_records(outcome: &Outcome, limit: u64) -> impl Iterator<Item = Failur
 /// Logs what a batch of auto refresh could not load; `partitions` are those that its worker has.
 pub fn log_skipped<P: ToString>(view: &MaterializedView, outcome: &Outcome, partitions: &[P]) {
     if !outcome.skipped.is_empty() {
-        let failures: Vec<Failure> =
-            skipped_records(outcome, view.options.max_record_bytes).collect();
+        let failures: Vec<Failure> = skipped_records(outcome).collect();
         let query_id = checkpoint::pending_query_id(view.id, Some(partitions));
         ledger::insert_failures(query_id, view.id, &failures);
         event::skipped(
@@ -397,6 +401,7 @@ fn tell(name: &str, summary: &Summary) {
             summary.skipped,
             "records skipped (see sys_stream_scan_errors)",
         ),
+        (summary.dropped, "records dropped by a trigger"),
         (
             summary.lost as i64,
             "ranges of records lost (see sys_stream_scan_errors)",

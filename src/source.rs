@@ -7,8 +7,10 @@ use crate::pg::foreign::{self, Server};
 use crate::pg::node::Definition;
 use crate::pg::relation::Oid;
 use crate::pg::wait::{self, Event};
+use crate::scan::column::ColumnSet;
 use crate::{error, kinesis, settings};
 use std::time::{Duration, Instant};
+use stream::kinesis::Deaggregate;
 use stream::{Client, ListedOffset, Next, OffsetSpec, PartitionRange, Pending, ReadOptions};
 
 /// What a foreign table stands for.
@@ -57,6 +59,16 @@ impl Stream {
             Stream::Topic(_, name) => format!("topic \"{name}\""),
             Stream::Kinesis(_, name) => format!("stream \"{name}\""),
         }
+    }
+}
+
+/// Which columns the relations of a server have.
+pub fn column_set(server: &Server) -> ColumnSet {
+    if kinesis::source::Source::is_of(server) {
+        let deaggregated = kinesis::source::deaggregate(server) != Deaggregate::Off;
+        ColumnSet::Stream { deaggregated }
+    } else {
+        ColumnSet::Topic
     }
 }
 

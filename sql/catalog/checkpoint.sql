@@ -6,6 +6,7 @@ CREATE TABLE redshift.checkpoint (
     source_id text,
     caught_up_to timestamptz,
     drained boolean NOT NULL DEFAULT false,
+    excluded boolean NOT NULL DEFAULT false,
     updated_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
     -- What auto refresh has loaded since it last wrote the ledger.
     pending_query_id bigint,
@@ -15,6 +16,7 @@ CREATE TABLE redshift.checkpoint (
     pending_scanned bigint NOT NULL DEFAULT 0,
     pending_filtered bigint NOT NULL DEFAULT 0,
     pending_skipped bigint NOT NULL DEFAULT 0,
+    pending_dropped bigint NOT NULL DEFAULT 0,
     pending_bytes bigint NOT NULL DEFAULT 0,
     pending_rows bigint NOT NULL DEFAULT 0,
     pending_time_min timestamp,
@@ -23,6 +25,7 @@ CREATE TABLE redshift.checkpoint (
     total_scanned bigint NOT NULL DEFAULT 0,
     total_filtered bigint NOT NULL DEFAULT 0,
     total_skipped bigint NOT NULL DEFAULT 0,
+    total_dropped bigint NOT NULL DEFAULT 0,
     total_bytes bigint NOT NULL DEFAULT 0,
     last_record_time timestamp,
     PRIMARY KEY (mv_id, partition_id)
@@ -32,4 +35,5 @@ COMMENT ON COLUMN redshift.checkpoint.position IS 'Kafka: next offset to load. K
 COMMENT ON COLUMN redshift.checkpoint.leader_epoch IS 'Epoch of the partition''s leader when the position was taken';
 COMMENT ON COLUMN redshift.checkpoint.source_id IS 'What the position belongs to: id of the topic, if the broker has one; creation time of the stream';
 COMMENT ON COLUMN redshift.checkpoint.caught_up_to IS 'Kinesis: everything that arrived in the shard before this time is loaded';
+COMMENT ON COLUMN redshift.checkpoint.excluded IS 'Kafka: the definition reads nothing of the partition (WHERE kafka_partition ..), so the position stays where it is';
 COMMENT ON COLUMN redshift.checkpoint.drained IS 'Kinesis: the shard is closed and loaded to its end; the row stays while the service shows the shard';

@@ -33,6 +33,7 @@ CREATE TABLE redshift.scan_ledger (
     loaded bigint NOT NULL,
     filtered bigint NOT NULL,
     skipped bigint NOT NULL,
+    dropped bigint NOT NULL DEFAULT 0,
     bytes bigint NOT NULL,
     record_time_min timestamp,
     record_time_max timestamp,
@@ -44,6 +45,7 @@ CREATE TABLE redshift.scan_ledger (
 CREATE INDEX ON redshift.scan_ledger (mv_id, partition_id, query_id);
 CREATE INDEX ON redshift.scan_ledger (logged_at);
 COMMENT ON TABLE redshift.scan_ledger IS 'What each refresh read of each partition: from first_position up to, and without, end_position. Of a shard: after first_position up to end_position';
+COMMENT ON COLUMN redshift.scan_ledger.dropped IS 'Records of which a BEFORE trigger dropped every row';
 COMMENT ON COLUMN redshift.scan_ledger.moved IS 'Nothing was read: redshift.set_position moved the view from first_position to end_position';
 COMMENT ON COLUMN redshift.scan_ledger.lost IS 'Nothing was read: what is between first_position and end_position was gone, and on_data_loss = continue accepted it';
 
@@ -61,7 +63,7 @@ CREATE TABLE redshift.scan_error (
 );
 CREATE INDEX ON redshift.scan_error (mv_id, query_id);
 COMMENT ON TABLE redshift.scan_error IS 'Records that a refresh passed without loading them';
-COMMENT ON COLUMN redshift.scan_error.error_code IS '1: key or value longer than max_record_bytes. With on_data_loss = continue: 2: removed by the broker before it was read; 3: topic or stream re-created; 4: partition ended before the position; 5: may have expired before it was read';
+COMMENT ON COLUMN redshift.scan_error.error_code IS '1: key, value or headers longer than max_record_bytes, or headers that no SUPER value can hold, or a partition key longer than its column. With on_data_loss = continue: 2: removed by the broker before it was read; 3: topic or stream re-created; 4: partition ended before the position; 5: may have expired before it was read';
 
 CREATE FUNCTION redshift.journal_lost() RETURNS bigint
     LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'journal_lost_wrapper';

@@ -23,6 +23,7 @@ CREATE FUNCTION redshift.lag_of(
     JOIN pg_class AS c ON c.oid = v.mv
     JOIN pg_namespace AS n ON n.oid = c.relnamespace
     LEFT JOIN redshift.checkpoint AS k ON k.mv_id = v.mv_id AND k.partition_id = h.partition_id
+    WHERE k.excluded IS NOT TRUE
 $$;
 COMMENT ON FUNCTION redshift.lag_of(text) IS 'redshift.stream_lag of all views of one external schema';
 REVOKE ALL ON FUNCTION redshift.lag_of(text) FROM PUBLIC;

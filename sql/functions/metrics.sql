@@ -34,6 +34,7 @@ BEGIN
             (6, 'loaded_records_total', 'counter', 'Records loaded.'),
             (7, 'filtered_records_total', 'counter', 'Records that the definition''s WHERE left out.'),
             (8, 'skipped_records_total', 'counter', 'Records too large to be loaded.'),
+            (16, 'dropped_records_total', 'counter', 'Records of which a trigger dropped every row.'),
             (9, 'scanned_bytes_total', 'counter', 'Bytes of keys and values read.'),
             (10, 'refreshes_total', 'counter', 'Refreshes, and ledger entries of auto refresh.'),
             (11, 'last_success_timestamp_seconds', 'gauge', 'When a view was last refreshed, or auto refresh last loaded something.'),
@@ -59,8 +60,8 @@ BEGIN
             SELECT s.name, redshift.metric_labels('schema', v.schema_name, 'view', v.mv_name, 'partition', k.partition_id), s.value::text
             FROM view AS v JOIN redshift.checkpoint AS k USING (mv_id), LATERAL (VALUES
                 ('scanned_records_total', k.total_scanned), ('filtered_records_total', k.total_filtered),
-                ('skipped_records_total', k.total_skipped), ('scanned_bytes_total', k.total_bytes),
-                ('loaded_records_total', k.total_scanned - k.total_filtered - k.total_skipped)) AS s (name, value)
+                ('skipped_records_total', k.total_skipped), ('dropped_records_total', k.total_dropped), ('scanned_bytes_total', k.total_bytes),
+                ('loaded_records_total', k.total_scanned - k.total_filtered - k.total_skipped - k.total_dropped)) AS s (name, value)
             UNION ALL
             SELECT 'refreshes_total', redshift.metric_labels('schema', v.schema_name, 'view', v.mv_name, 'type', t.refresh_type, 'status', t.status),
                    t.refreshes::text

@@ -3,13 +3,14 @@
 -- The ledger of the views that the caller may read. (A view, so that redshift.verify needs no rights of its own.)
 CREATE VIEW redshift.visible_ledger WITH (security_barrier) AS
     SELECT v.mv, l.*
-    FROM (SELECT query_id, mv_id, partition_id, first_position, end_position, scanned, loaded, filtered, skipped, record_time_max, logged_at,
+    FROM (SELECT query_id, mv_id, partition_id, first_position, end_position, scanned, loaded, filtered, skipped, dropped, record_time_max, logged_at,
                  moved, lost
           FROM redshift.scan_ledger
           UNION ALL
           -- What auto refresh has loaded since it last wrote the ledger.
           SELECT 9223372036854775807, mv_id, partition_id, pending_first, position, pending_scanned,
-                 pending_scanned - pending_filtered - pending_skipped, pending_filtered, pending_skipped, pending_time_max, pending_since,
+                 pending_scanned - pending_filtered - pending_skipped - pending_dropped, pending_filtered, pending_skipped, pending_dropped,
+                 pending_time_max, pending_since,
                  false, false
           FROM redshift.checkpoint WHERE pending_since IS NOT NULL) AS l
     JOIN redshift.materialized_view AS v USING (mv_id)
@@ -33,7 +34,7 @@ COMMENT ON FUNCTION redshift.offset_of(text) IS 'A position as a number; null fo
 CREATE FUNCTION redshift.verify(
     mv regclass,
     OUT partition_id text, OUT first_position text, OUT last_position text,
-    OUT scanned bigint, OUT loaded bigint, OUT filtered bigint, OUT skipped bigint,
+    OUT scanned bigint, OUT loaded bigint, OUT filtered bigint, OUT skipped bigint, OUT dropped bigint,
     OUT gaps bigint, OUT read_twice bigint, OUT passed bigint, OUT reread bigint, OUT lost bigint, OUT ok boolean, OUT note text
 ) RETURNS SETOF record LANGUAGE sql STABLE STRICT
     SET search_path = pg_catalog, pg_temp AS $$
@@ -81,14 +82,15 @@ CREATE FUNCTION redshift.verify(
                CASE WHEN bool_and(a.counts) THEN (max(redshift.offset_of(a.end_position)) - 1)::text
                     ELSE (array_agg(a.end_position ORDER BY a.query_id DESC))[1] END AS last_position,
                sum(a.scanned)::bigint AS scanned, sum(a.loaded)::bigint AS loaded, sum(a.filtered)::bigint AS filtered, sum(a.skipped)::bigint AS skipped,
+               sum(a.dropped)::bigint AS dropped,
                sum(greatest(a.unasked, 0) + greatest(a.unasked_behind, 0))::bigint AS gaps,
                sum(greatest(-a.unasked, 0) + greatest(-a.unasked_behind, 0))::bigint AS read_twice,
                (sum(greatest(a.moved_by, 0)) + coalesce(sum(a.to_others) FILTER (WHERE NOT a.counts), 0))::bigint AS passed,
                (sum(greatest(-a.moved_by, 0)) + coalesce(sum(a.to_start) FILTER (WHERE NOT a.counts), 0))::bigint AS reread,
                coalesce(sum(a.lost_here), 0)::bigint AS lost
         FROM asked AS a GROUP BY a.partition_id)
-    SELECT p.partition_id, p.first_position, p.last_position, p.scanned, p.loaded, p.filtered, p.skipped, p.gaps, p.read_twice, p.passed, p.reread,
-           p.lost, p.gaps = 0 AND p.read_twice = 0 AND p.scanned = p.loaded + p.filtered + p.skipped AND u.names IS NULL,
+    SELECT p.partition_id, p.first_position, p.last_position, p.scanned, p.loaded, p.filtered, p.skipped, p.dropped, p.gaps, p.read_twice, p.passed, p.reread,
+           p.lost, p.gaps = 0 AND p.read_twice = 0 AND p.scanned = p.loaded + p.filtered + p.skipped + p.dropped AND u.names IS NULL,
            'unlogged, so empty after a crash of the server: ' || u.names || '; ALTER TABLE .. SET LOGGED mends it'
     FROM parts AS p, (SELECT redshift.unlogged_tables(verify.mv) AS names) AS u
     ORDER BY length(p.partition_id), p.partition_id

@@ -13,7 +13,7 @@ CREATE FUNCTION redshift.high_watermarks(
 COMMENT ON FUNCTION redshift.high_watermarks(text) IS 'Of each materialized view that the caller may read, of one external schema or all: the end of each partition of its topic; how long the oldest record of each shard of its stream waits to be loaded';
 
 CREATE VIEW redshift.visible_checkpoint WITH (security_barrier) AS
-SELECT v.mv, c.mv_id, c.partition_id, c.position, c.caught_up_to, c.drained, c.updated_at, c.pending_scanned, c.pending_since, c.pending_time_max
+SELECT v.mv, c.mv_id, c.partition_id, c.position, c.caught_up_to, c.drained, c.excluded, c.updated_at, c.pending_scanned, c.pending_since, c.pending_time_max
 FROM redshift.checkpoint AS c JOIN redshift.materialized_view AS v USING (mv_id)
 WHERE pg_catalog.has_table_privilege(v.mv, 'SELECT');
 COMMENT ON VIEW redshift.visible_checkpoint IS 'redshift.checkpoint, as far as the current user may read the materialized view';
@@ -50,6 +50,7 @@ FROM redshift.high_watermarks() AS h
 JOIN pg_catalog.pg_class AS c ON c.oid = h.mv
 JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
 JOIN redshift.materialized_view AS v ON v.mv = h.mv
-LEFT JOIN redshift.checkpoint AS k ON k.mv_id = v.mv_id AND k.partition_id = h.partition_id;
+LEFT JOIN redshift.checkpoint AS k ON k.mv_id = v.mv_id AND k.partition_id = h.partition_id
+WHERE k.excluded IS NOT TRUE;
 COMMENT ON VIEW redshift.stream_lag IS 'How far each materialized view is behind its topic; records per second over the last minute';
 GRANT SELECT ON redshift.stream_lag TO PUBLIC;

@@ -4,7 +4,7 @@ use crate::api::topic_names::{Pattern, named};
 use crate::pg::foreign::{self, Server};
 use crate::pg::relation;
 use crate::pg::report::{Report, sqlstate};
-use crate::scan::column::{COLUMNS, Column, KINESIS_COLUMNS};
+use crate::scan::column::{COLUMNS, Column, ColumnType, KINESIS_COLUMNS};
 use crate::source::Source;
 use crate::{error, kinesis, pg, settings};
 use pgrx::spi::{quote_identifier, quote_literal};
@@ -202,10 +202,7 @@ pub fn shown_streams(pattern: Option<&str>, listed: Vec<String>) -> Vec<String> 
 /// `name` is quoted.
 fn create_table(server: &Server, topic: &str, name: &str) -> String {
     let dialect = quote_identifier(pg::extension::schema());
-    let column = |name: &str, kind: &str| match kind {
-        "varbyte" | "super" => format!("{name} {dialect}.{kind}"),
-        _ => format!("{name} {kind}"),
-    };
+    let column = |name: &str, kind: &ColumnType| format!("{name} {}", kind.sql(&dialect));
     let of_kinesis = kinesis::source::Source::is_of(server);
     let columns: Vec<String> = if of_kinesis {
         let source = kinesis::source::Source::of_server(server, relation::current_user());

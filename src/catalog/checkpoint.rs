@@ -161,15 +161,15 @@ pub fn advance(mv_id: i64, entries: &[Entry], rows: u64) {
                  pending_first = coalesce(c.pending_first, b.first), pending_latest = coalesce(b.latest, c.pending_latest),
                  pending_scanned = c.pending_scanned + b.scanned, pending_filtered = c.pending_filtered + b.filtered,
                  pending_skipped = c.pending_skipped + b.skipped, pending_bytes = c.pending_bytes + b.bytes,
-                 pending_rows = c.pending_rows + b.rows,
+                 pending_dropped = c.pending_dropped + b.dropped, pending_rows = c.pending_rows + b.rows,
                  pending_time_min = LEAST(c.pending_time_min, b.time_min), pending_time_max = GREATEST(c.pending_time_max, b.time_max),
                  total_scanned = c.total_scanned + b.scanned, total_filtered = c.total_filtered + b.filtered,
-                 total_skipped = c.total_skipped + b.skipped, total_bytes = c.total_bytes + b.bytes,
+                 total_skipped = c.total_skipped + b.skipped, total_dropped = c.total_dropped + b.dropped, total_bytes = c.total_bytes + b.bytes,
                  last_record_time = coalesce(b.time_max, c.last_record_time)
              FROM ROWS FROM (pg_catalog.unnest($2), pg_catalog.unnest($3), pg_catalog.unnest($4), pg_catalog.unnest($5), pg_catalog.unnest($6),
                  pg_catalog.unnest($7), pg_catalog.unnest($8), pg_catalog.unnest($9), pg_catalog.unnest($10), pg_catalog.unnest($11),
-                 pg_catalog.unnest($12))
-                 AS b (partition_id, position, first, latest, scanned, filtered, skipped, bytes, rows, time_min, time_max)
+                 pg_catalog.unnest($12), pg_catalog.unnest($13))
+                 AS b (partition_id, position, first, latest, scanned, filtered, skipped, bytes, rows, time_min, time_max, dropped)
              WHERE c.mv_id = $1 AND c.partition_id = b.partition_id",
             &[
                 mv_id.into(),
@@ -184,6 +184,7 @@ pub fn advance(mv_id: i64, entries: &[Entry], rows: u64) {
                 inserted.into(),
                 times(|times| times.0).into(),
                 times(|times| times.1).into(),
+                numbers(|entry| entry.dropped).into(),
             ],
         )
     });
@@ -236,10 +237,10 @@ pub fn flush<P: ToString>(view: &MaterializedView, partitions: Option<&[P]>) {
     as_extension_owner(|| {
         spi::execute(
             "INSERT INTO redshift.scan_ledger (query_id, mv_id, partition_id, first_position, end_position, latest_position,
-                 scanned, loaded, filtered, skipped, bytes, record_time_min, record_time_max)
+                 scanned, loaded, filtered, skipped, bytes, record_time_min, record_time_max, dropped)
              SELECT $2, mv_id, partition_id, pending_first, position, pending_latest, pending_scanned,
-                    pending_scanned - pending_filtered - pending_skipped, pending_filtered, pending_skipped, pending_bytes,
-                    pending_time_min, pending_time_max
+                    pending_scanned - pending_filtered - pending_skipped - pending_dropped, pending_filtered, pending_skipped, pending_bytes,
+                    pending_time_min, pending_time_max, pending_dropped
              FROM redshift.checkpoint
              WHERE mv_id = $1 AND pending_since IS NOT NULL AND ($3 IS NULL OR partition_id = ANY ($3))",
             &[view.id.into(), query_id.into(), names().into()],
@@ -247,7 +248,7 @@ pub fn flush<P: ToString>(view: &MaterializedView, partitions: Option<&[P]>) {
         spi::execute(
             "UPDATE redshift.checkpoint
              SET pending_query_id = NULL, pending_since = NULL, pending_first = NULL, pending_latest = NULL, pending_scanned = 0,
-                 pending_filtered = 0, pending_skipped = 0, pending_bytes = 0, pending_rows = 0, pending_time_min = NULL,
+                 pending_filtered = 0, pending_skipped = 0, pending_dropped = 0, pending_bytes = 0, pending_rows = 0, pending_time_min = NULL,
                  pending_time_max = NULL
              WHERE mv_id = $1 AND (pending_since IS NOT NULL OR pending_query_id IS NOT NULL) AND ($2 IS NULL OR partition_id = ANY ($2))",
             &[view.id.into(), names().into()],

@@ -2,7 +2,7 @@
 
 use crate::catalog::refresh_history;
 use crate::pg::spi::{self, as_extension_owner};
-use crate::scan::column::to_timestamp;
+use crate::scan::headers;
 use crate::scan::job::Progress;
 
 /// What one refresh did in one partition.
@@ -17,12 +17,14 @@ pub struct Entry {
     pub latest_position: Option<String>,
     /// Records read.
     pub scanned: i64,
-    /// Records that the definition took.
+    /// Records that the definition took, and no trigger dropped.
     pub loaded: i64,
     /// Records that the definition's WHERE dropped.
     pub filtered: i64,
     /// Records too large to load.
     pub skipped: i64,
+    /// Records of which a trigger dropped every row.
+    pub dropped: i64,
     /// Bytes of keys and values.
     pub bytes: i64,
     /// Oldest and newest record time, in microseconds since 2000 (UTC).
@@ -36,21 +38,26 @@ impl Entry {
         positions: (String, String, Option<String>),
         progress: &Progress,
     ) -> Entry {
-        let times = progress
-            .times_ms
-            .and_then(|(oldest, newest)| Some((to_timestamp(oldest)?, to_timestamp(newest)?)));
+        let Progress {
+            scanned,
+            filtered,
+            skipped,
+            dropped,
+            ..
+        } = *progress;
         let (first_position, end_position, latest_position) = positions;
         Entry {
             partition,
             first_position,
             end_position,
             latest_position,
-            scanned: progress.scanned,
-            loaded: progress.scanned - progress.filtered - progress.skipped,
-            filtered: progress.filtered,
-            skipped: progress.skipped,
+            scanned,
+            loaded: scanned - filtered - skipped - dropped,
+            filtered,
+            skipped,
+            dropped,
             bytes: progress.bytes,
-            times,
+            times: progress.times,
         }
     }
 }
@@ -71,9 +78,9 @@ pub struct Failure {
 
 /// Why something was not loaded. Redshift documents no numbers for error_code; these are ours.
 pub enum Reason {
-    /// A key or value longer than the limit, in bytes.
+    /// A key or value, headers or a partition key longer than the limit.
     TooLarge {
-        /// `key` or `value`.
+        /// `key`, `value`, `headers`, `partition key`.
         part: &'static str,
         /// Its length.
         bytes: u64,
@@ -121,7 +128,12 @@ impl Reason {
     fn text(&self, position: &str) -> String {
         match self {
             Reason::TooLarge { part, bytes, limit } => {
-                format!("The record's {part} has {bytes} bytes, more than the limit of {limit}.")
+                let has = if *part == headers::PART {
+                    "have"
+                } else {
+                    "has"
+                };
+                format!("The record's {part} {has} {bytes} bytes, more than the limit of {limit}.")
             }
             Reason::Removed { until } => {
                 format!(
@@ -162,11 +174,11 @@ pub fn insert(query_id: i64, mv_id: i64, entry: &Entry) {
             "WITH total AS (
                  UPDATE redshift.checkpoint
                  SET total_scanned = total_scanned + $7, total_filtered = total_filtered + $9, total_skipped = total_skipped + $10,
-                     total_bytes = total_bytes + $11, last_record_time = coalesce($13, last_record_time)
+                     total_dropped = total_dropped + $14, total_bytes = total_bytes + $11, last_record_time = coalesce($13, last_record_time)
                  WHERE mv_id = $2 AND partition_id = $3)
              INSERT INTO redshift.scan_ledger (query_id, mv_id, partition_id, first_position, end_position, latest_position,
-                 scanned, loaded, filtered, skipped, bytes, record_time_min, record_time_max)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
+                 scanned, loaded, filtered, skipped, bytes, record_time_min, record_time_max, dropped)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
             &[
                 query_id.into(),
                 mv_id.into(),
@@ -181,6 +193,7 @@ pub fn insert(query_id: i64, mv_id: i64, entry: &Entry) {
                 entry.bytes.into(),
                 time(entry.times.map(|times| times.0)).into(),
                 time(entry.times.map(|times| times.1)).into(),
+                entry.dropped.into(),
             ],
         )
     });

@@ -37,13 +37,14 @@ pub const HISTORY: [Trim; 3] = [
                          (array_agg(latest_position ORDER BY query_id DESC) FILTER (WHERE latest_position IS NOT NULL))[1] AS latest_position,
                          sum(scanned)::pg_catalog.int8 AS scanned, sum(loaded)::pg_catalog.int8 AS loaded,
                          sum(filtered)::pg_catalog.int8 AS filtered, sum(skipped)::pg_catalog.int8 AS skipped,
+                         sum(dropped)::pg_catalog.int8 AS dropped,
                          sum(bytes)::pg_catalog.int8 AS bytes, min(record_time_min) AS record_time_min,
                          max(record_time_max) AS record_time_max, max(logged_at) AS logged_at
                   FROM numbered WHERE NOT moved AND NOT lost GROUP BY mv_id, partition_id, island)
               INSERT INTO redshift.scan_ledger (query_id, mv_id, partition_id, first_position, end_position, latest_position,
-                  scanned, loaded, filtered, skipped, bytes, record_time_min, record_time_max, logged_at)
+                  scanned, loaded, filtered, skipped, dropped, bytes, record_time_min, record_time_max, logged_at)
               SELECT query_id, mv_id, partition_id, first_position, end_position, latest_position,
-                  scanned, loaded, filtered, skipped, bytes, record_time_min, record_time_max, logged_at FROM ranges",
+                  scanned, loaded, filtered, skipped, dropped, bytes, record_time_min, record_time_max, logged_at FROM ranges",
     },
     Trim {
         table: "redshift.scan_error",

@@ -3,6 +3,7 @@
 //! A row is kept for each shard that the service shows: those that are drained are not read again, and a shard without a row is new. Whatever
 //! expired before it was loaded is an error that names the time, or, by `on_data_loss = 'continue'`, a logged loss: never silence.
 
+use super::source::{check_shard, check_shards};
 use crate::catalog::checkpoint;
 use crate::catalog::ledger::{Failure, Jump, Reason};
 use crate::catalog::materialized_view::MaterializedView;
@@ -19,6 +20,8 @@ pub struct Plan {
     pub shards: Vec<ShardStart>,
     /// Losses that `on_data_loss = 'continue'` accepts.
     pub lost: Vec<Failure>,
+    /// The stream's name.
+    stream: String,
     /// The stream's creation time, as it is stored.
     created: String,
     /// What is stored.
@@ -37,7 +40,9 @@ pub fn plan(
     if stored.is_empty() {
         error::no_checkpoint(&view.name()).raise();
     }
+    check_shards(stream);
     let mut plan = Plan {
+        stream: stream.name.clone(),
         shards: Vec::new(),
         lost: Vec::new(),
         created: stream.created_ms.to_string(),
@@ -159,6 +164,8 @@ impl Plan {
         state: &ShardState,
         before: Option<&ShardCheckpoint>,
     ) -> ShardCheckpoint {
+        // A child may have come up while its parent was read.
+        check_shard(&self.stream, &state.id);
         let is_same = |row: &&ShardCheckpoint| row.stream_created.as_ref() == Some(&self.created);
         let known = before.filter(is_same).and_then(|row| row.caught_up_to);
         ShardCheckpoint {

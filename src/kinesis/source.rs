@@ -4,11 +4,35 @@ use crate::access::Access;
 use crate::pg::foreign::Server;
 use crate::pg::relation::Oid;
 use crate::pg::wait;
+use crate::scan::column::is_shard_id;
 use crate::source::{Stream, option};
 use crate::{error, settings};
 use std::time::{Duration, Instant};
 use stream::aws::Identity;
 use stream::kinesis::{Client, Config, Deaggregate, Pending, StreamDescription};
+
+/// Raises an error for shards whose ids are no text that can be stored.
+pub fn check_shards(stream: &StreamDescription) {
+    for shard in &stream.shards {
+        check_shard(&stream.name, &shard.id);
+    }
+}
+
+/// The same of one shard's id.
+pub fn check_shard(stream: &str, id: &str) {
+    if !is_shard_id(id) {
+        error::not_kinesis(stream, "shard", id).raise();
+    }
+}
+
+/// What becomes of aggregated records of a server's streams.
+pub fn deaggregate(server: &Server) -> Deaggregate {
+    match option(&server.options, "deaggregate").as_deref() {
+        Some("on") => Deaggregate::On,
+        Some("all") => Deaggregate::All,
+        _ => Deaggregate::Off,
+    }
+}
 
 /// Where an external schema's streams are.
 pub struct Source {
@@ -32,11 +56,7 @@ impl Source {
             server_name: server.name.clone(),
             streams: of("streams"),
             preview_columns: of("preview_columns").is_some_and(|value| value == "true"),
-            deaggregate: match of("deaggregate").as_deref() {
-                Some("on") => Deaggregate::On,
-                Some("all") => Deaggregate::All,
-                _ => Deaggregate::Off,
-            },
+            deaggregate: deaggregate(server),
             identity: Access::of(server, user).identity(),
             endpoint_url: of("endpoint_url").or_else(settings::aws_endpoint_url),
         }
@@ -105,9 +125,9 @@ impl Source {
 
     /// The stream and its shards.
     pub fn describe(&self, client: &Client, stream: &str) -> StreamDescription {
-        self.answer(
-            client,
-            client.describe_stream(stream, settings::connect_timeout()),
-        )
+        let asked = client.describe_stream(stream, settings::connect_timeout());
+        let description = self.answer(client, asked);
+        check_shards(&description);
+        description
     }
 }

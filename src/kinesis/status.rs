@@ -1,6 +1,6 @@
 //! Is data flowing: what the stream shows of each shard.
 
-use super::source::Source;
+use super::source::{Source, check_shards};
 use crate::api::external_schema::PartitionStatus;
 use crate::pg::wait;
 use crate::scan::column::to_timestamp;
@@ -23,6 +23,7 @@ pub fn of_stream(source: &Source, client: &Client, stream: &str) -> Vec<Partitio
         Err(stream::Error::UnknownStream { .. }) => return Vec::new(),
         Err(error) => crate::error::service(&source.label(), &error).raise(),
     };
+    check_shards(&description);
     let times = newest_times(client, &description);
     let status = |(shard, time): (&stream::kinesis::Shard, Option<i64>)| PartitionStatus {
         topic: stream.to_owned(),

@@ -7,6 +7,7 @@ use super::multi_insert;
 use super::node::{copy, pointers};
 use super::relation::c_text;
 use super::report::{self, sqlstate};
+use super::row_fate;
 use super::utility_call::Call;
 use pgrx::pg_sys;
 use std::ffi::{CStr, c_void};
@@ -83,6 +84,8 @@ pub fn insert(sql: &str, ready: impl FnOnce()) -> u64 {
         });
         if obstacle.is_none() {
             multi_insert::take_over((*descriptor).planstate);
+        } else {
+            row_fate::watch((*descriptor).planstate);
         }
         preserving(|| {
             unguarded::ExecutorRun(
@@ -91,6 +94,7 @@ pub fn insert(sql: &str, ready: impl FnOnce()) -> u64 {
                 0,
                 true,
             );
+            row_fate::finish();
             let inserted = (*(*descriptor).estate).es_processed;
             unguarded::ExecutorFinish(descriptor);
             unguarded::ExecutorEnd(descriptor);
@@ -107,6 +111,51 @@ pub fn insert(sql: &str, ready: impl FnOnce()) -> u64 {
         pg_sys::CommandCounterIncrement();
     }
     inserted
+}
+
+/// Plans one SELECT, calls `ready`, and runs it: for what its scans learn of it. Its rows go nowhere.
+pub fn select(sql: &str, ready: impl FnOnce()) {
+    let sql = c_text(sql);
+    // SAFETY: as in `plan` and `insert`.
+    unsafe {
+        pg_sys::PushCopiedSnapshot(pg_sys::GetTransactionSnapshot());
+        let planned = with_internal_query(&sql, || {
+            let query = the_one(pointers::<pg_sys::Query>(analyze(&sql).1));
+            preserving(|| unguarded::pg_plan_query(query, sql.as_ptr(), 0, std::ptr::null_mut()))
+        });
+        let descriptor = describe(planned, &sql);
+        ready();
+        preserving(|| {
+            unguarded::ExecutorStart(descriptor, 0);
+            unguarded::ExecutorRun(
+                descriptor,
+                pg_sys::ScanDirection::ForwardScanDirection,
+                0,
+                true,
+            );
+            unguarded::ExecutorFinish(descriptor);
+            unguarded::ExecutorEnd(descriptor);
+        });
+        pg_sys::FreeQueryDesc(descriptor);
+        pg_sys::PopActiveSnapshot();
+    }
+}
+
+/// A plan that the executor can start, under the active snapshot.
+unsafe fn describe(planned: *mut pg_sys::PlannedStmt, sql: &CStr) -> *mut pg_sys::QueryDesc {
+    // SAFETY: the plan and the text outlive what is made of them.
+    unsafe {
+        pg_sys::CreateQueryDesc(
+            planned,
+            sql.as_ptr(),
+            pg_sys::GetActiveSnapshot(),
+            std::ptr::null_mut(),
+            pg_sys::None_Receiver,
+            std::ptr::null_mut(),
+            std::ptr::null_mut(),
+            0,
+        )
+    }
 }
 
 /// An INSERT that can be started.
@@ -140,18 +189,8 @@ fn plan(sql: &CStr) -> Planned {
             });
             (planned, None, obstacle)
         };
-        let descriptor = pg_sys::CreateQueryDesc(
-            planned,
-            sql.as_ptr(),
-            pg_sys::GetActiveSnapshot(),
-            std::ptr::null_mut(),
-            pg_sys::None_Receiver,
-            std::ptr::null_mut(),
-            std::ptr::null_mut(),
-            0,
-        );
         Planned {
-            descriptor,
+            descriptor: describe(planned, sql),
             kept,
             obstacle,
         }

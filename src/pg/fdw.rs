@@ -6,6 +6,7 @@
 use super::guard::{entry, preserving};
 use super::node::{append, is_a, pointers};
 use super::relation::{Oid, text};
+use super::stream_shape::{self, Shape};
 use super::tuple::RowWriter;
 use crate::scan;
 use crate::scan::bounds::{Bound, BoundColumn, Bounds, Comparison};
@@ -47,11 +48,12 @@ pub(super) fn routine() -> *mut pg_sys::FdwRoutine {
 unsafe extern "C-unwind" fn estimate_size(
     root: *mut pg_sys::PlannerInfo,
     relation: *mut pg_sys::RelOptInfo,
-    _table: Oid,
+    table: Oid,
 ) {
     // SAFETY: arguments from the planner.
     unsafe {
         entry(|| {
+            stream_shape::check(table);
             (*relation).tuples = EXPECTED_ROWS;
             pg_sys::set_baserel_size_estimates(root, relation);
         })
@@ -95,8 +97,9 @@ unsafe extern "C-unwind" fn make_plan(
             let clauses = pg_sys::extract_actual_clauses(clauses, false);
             let mut keys: *mut pg_sys::List = std::ptr::null_mut();
             let mut operands: *mut pg_sys::List = std::ptr::null_mut();
+            let stream = (&stream_shape::of_relation(table), (*relation).relid);
             for clause in pointers::<pg_sys::Node>(clauses) {
-                if let Some((bound, operand)) = bound_of(clause, (*relation).relid, table) {
+                if let Some((bound, operand)) = bound_of(clause, stream) {
                     keys = pg_sys::lappend_int(keys, bound.to_code());
                     operands = append(operands, operand);
                 }
@@ -167,13 +170,12 @@ unsafe fn limit_of(root: *mut pg_sys::PlannerInfo, clauses: *mut pg_sys::List) -
 /// `column comparison expression` on partition, offset or timestamp, if the expression can be evaluated before the scan.
 unsafe fn bound_of(
     clause: *mut pg_sys::Node,
-    relid: pg_sys::Index,
-    table: Oid,
+    stream: (&Shape, pg_sys::Index),
 ) -> Option<(Bound, *mut pg_sys::Node)> {
     // SAFETY: casts follow the tags; an operator of these families has two arguments.
     unsafe {
         if is_a(clause, pg_sys::NodeTag::T_ScalarArrayOpExpr) {
-            return partition_list(&*clause.cast::<pg_sys::ScalarArrayOpExpr>(), relid, table);
+            return partition_list(&*clause.cast::<pg_sys::ScalarArrayOpExpr>(), stream);
         }
         if !is_a(clause, pg_sys::NodeTag::T_OpExpr) {
             return None;
@@ -183,10 +185,8 @@ unsafe fn bound_of(
         let [left, right] = arguments[..] else {
             return None;
         };
-        let (operator, column, operand) = match (
-            column_of(left, relid, table),
-            column_of(right, relid, table),
-        ) {
+        let (operator, column, operand) = match (column_of(left, stream), column_of(right, stream))
+        {
             (Some(column), None) => (operation.opno, column, right),
             (None, Some(column)) => (pg_sys::get_commutator(operation.opno), column, left),
             _ => return None,
@@ -207,7 +207,8 @@ unsafe fn bound_of(
         };
         let comparison =
             Comparison::of_btree_strategy(pg_sys::get_op_opfamily_strategy(operator, family))?;
-        if column == BoundColumn::Shard && comparison != Comparison::Equal {
+        let is_by_bytes = is_deterministic(operation.inputcollid);
+        if column == BoundColumn::Shard && (comparison != Comparison::Equal || !is_by_bytes) {
             return None;
         }
         let known_before =
@@ -220,8 +221,7 @@ unsafe fn bound_of(
 /// `kafka_partition IN (..)` or `shard_id IN (..)`, which is `= ANY (array)`, if the array can be evaluated before the scan.
 unsafe fn partition_list(
     operation: &pg_sys::ScalarArrayOpExpr,
-    relid: pg_sys::Index,
-    table: Oid,
+    stream: (&Shape, pg_sys::Index),
 ) -> Option<(Bound, *mut pg_sys::Node)> {
     // SAFETY: an operator over an array has two arguments.
     unsafe {
@@ -229,7 +229,7 @@ unsafe fn partition_list(
         let [left, array] = arguments[..] else {
             return None;
         };
-        let column = column_of(left, relid, table)?;
+        let column = column_of(left, stream)?;
         let (family, array_type) = match column {
             BoundColumn::Partition => (INTEGER_BTREE_FAMILY, pg_sys::INT8ARRAYOID),
             BoundColumn::Shard => (CHARACTER_BTREE_FAMILY, pg_sys::BPCHARARRAYOID),
@@ -239,6 +239,7 @@ unsafe fn partition_list(
         let usable = operation.useOr
             && Comparison::of_btree_strategy(strategy) == Some(Comparison::Equal)
             && pg_sys::exprType(array) == array_type
+            && is_deterministic(operation.inputcollid)
             && !pg_sys::contain_var_clause(array)
             && !pg_sys::contain_volatile_functions(array);
         let bound = Bound {
@@ -254,10 +255,15 @@ const INTEGER_BTREE_FAMILY: u32 = 1976;
 const CHARACTER_BTREE_FAMILY: u32 = 426;
 const DATETIME_BTREE_FAMILY: u32 = 434;
 
+/// Are texts equal by this collation only if they are the same? (None is that of numbers.)
+unsafe fn is_deterministic(collation: Oid) -> bool {
+    // SAFETY: a collation of an analysed expression.
+    collation == Oid::INVALID || unsafe { pg_sys::get_collation_isdeterministic(collation) }
+}
+
 unsafe fn column_of(
     node: *mut pg_sys::Node,
-    relid: pg_sys::Index,
-    table: Oid,
+    (shape, relid): (&Shape, pg_sys::Index),
 ) -> Option<BoundColumn> {
     // SAFETY: casts follow the tags.
     unsafe {
@@ -268,7 +274,9 @@ unsafe fn column_of(
         if var.varno as pg_sys::Index != relid || var.varlevelsup != 0 {
             return None;
         }
-        BoundColumn::of_name(&text(pg_sys::get_attname(table, var.varattno, true))?)
+        // System columns have numbers below 1.
+        let attribute = usize::try_from(var.varattno).ok()?.checked_sub(1)?;
+        BoundColumn::of((*shape.get(attribute)?)?)
     }
 }
 
@@ -304,12 +312,16 @@ unsafe extern "C-unwind" fn begin(node: *mut pg_sys::ForeignScanState, flags: c_
                 .collect();
             let limit = (*pg_sys::list_nth(private, PRIVATE_LIMIT).cast::<pg_sys::Integer>()).ival;
             let read = pg_sys::list_nth(private, PRIVATE_ATTRIBUTES).cast::<pg_sys::List>();
-            let descriptor = (*relation).rd_att;
-            let columns = columns_read(descriptor, read);
+            // What the executor's expressions read the rows by, which is not always as it was when the query was planned.
+            let descriptor = (*(*node).ss.ss_ScanTupleSlot).tts_tupleDescriptor;
+            let table = (*relation).rd_id;
+            let set = stream_shape::set_of(table);
+            let columns = columns_read(&stream_shape::of_scan(table, set, descriptor), read);
             let state = State {
                 scan: Some(StreamScan::begin(
-                    (*relation).rd_id,
+                    table,
                     super::polyfill::scan_user(node),
+                    set,
                     columns,
                     u64::try_from(limit).unwrap_or(0),
                 )),
@@ -325,22 +337,14 @@ unsafe extern "C-unwind" fn begin(node: *mut pg_sys::ForeignScanState, flags: c_
 }
 
 /// The attributes (from 0) that are read, and which of the stream's columns each is.
-unsafe fn columns_read(
-    descriptor: pg_sys::TupleDesc,
-    read: *mut pg_sys::List,
-) -> Vec<(usize, Column)> {
-    // SAFETY: a valid tuple descriptor and an integer list.
+unsafe fn columns_read(shape: &Shape, read: *mut pg_sys::List) -> Vec<(usize, Column)> {
+    // SAFETY: an integer list.
     unsafe {
         let whole_row = pg_sys::list_member_int(read, 0);
-        (0..(*descriptor).natts as usize)
-            .filter_map(|i| {
-                let attribute = &*super::polyfill::attribute(descriptor, i);
-                let name = CStr::from_ptr(attribute.attname.data.as_ptr())
-                    .to_str()
-                    .ok()?;
-                let wanted = whole_row || pg_sys::list_member_int(read, i as i32 + 1);
-                (wanted && !attribute.attisdropped).then_some((i, Column::of_name(name)?))
-            })
+        let columns = shape.iter().enumerate();
+        columns
+            .filter(|(i, _)| whole_row || pg_sys::list_member_int(read, *i as i32 + 1))
+            .filter_map(|(i, column)| Some((i, (*column)?)))
             .collect()
     }
 }

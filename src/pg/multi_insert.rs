@@ -165,6 +165,7 @@ impl Batch {
     unsafe fn add(&mut self, row: *mut pg_sys::TupleTableSlot) {
         // SAFETY: `used` is less than MAX_ROWS between calls; the slots are the target's own.
         unsafe {
+            scan::row_given();
             let row = self.route(row);
             let (target, estate) = (self.target, self.estate);
             let relation = (*target).ri_RelationDesc;
@@ -175,6 +176,7 @@ impl Batch {
             let triggers = (*target).ri_TrigDesc;
             let singly = !triggers.is_null() && (*triggers).trig_insert_before_row;
             if singly && !unguarded::ExecBRInsertTriggers(estate, target, slot) {
+                scan::row_dropped();
                 clear(slot);
                 return;
             }
@@ -280,6 +282,8 @@ impl Batch {
                 (*estate).es_processed += 1;
                 let nothing = std::ptr::null_mut();
                 unguarded::ExecARInsertTriggers(estate, target, inserted, nothing, self.capture());
+            } else {
+                scan::row_dropped();
             }
             clear(slot);
         }

@@ -108,6 +108,11 @@ mod unbound {
     }
     unsafe extern "C-unwind" {
         pub fn StoreViewQuery(view: pg_sys::Oid, query: *mut pg_sys::Query, replace: bool);
+        pub fn find_all_inheritors(
+            parent: pg_sys::Oid,
+            lock: c_int,
+            counts: *mut *mut pg_sys::List,
+        ) -> *mut pg_sys::List;
     }
 }
 
@@ -219,6 +224,20 @@ pub(super) unsafe fn walk_expression(
 pub(super) unsafe fn store_view_query(view: pg_sys::Oid, query: *mut pg_sys::Query) {
     // SAFETY: the caller's promise; nothing of ours is dropped in this frame.
     unsafe { super::guard::preserving(|| unbound::StoreViewQuery(view, query, false)) }
+}
+
+/// `find_all_inheritors` (pg_inherits.c), without locks: the relation, its partitions and what inherits from it.
+///
+/// # Safety
+/// Looks into the catalogues: inside a transaction only.
+pub(super) unsafe fn find_all_inheritors(parent: pg_sys::Oid) -> *mut pg_sys::List {
+    let nothing = std::ptr::null_mut();
+    // SAFETY: the caller's promise; nothing of ours is dropped in this frame.
+    unsafe {
+        super::guard::preserving(|| {
+            unbound::find_all_inheritors(parent, pg_sys::NoLock as i32, nothing)
+        })
+    }
 }
 
 /// The text of a String node (a Value node before PostgreSQL 15).

@@ -139,6 +139,7 @@ pub mod sqlstate {
     pub const WARNING: [u8; 5] = *b"01000";
     pub const SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION: [u8; 5] = *b"08001";
     pub const CONNECTION_FAILURE: [u8; 5] = *b"08006";
+    pub const PROTOCOL_VIOLATION: [u8; 5] = *b"08P01";
     pub const FEATURE_NOT_SUPPORTED: [u8; 5] = *b"0A000";
     pub const STRING_DATA_RIGHT_TRUNCATION: [u8; 5] = *b"22001";
     pub const NUMERIC_VALUE_OUT_OF_RANGE: [u8; 5] = *b"22003";
@@ -169,6 +170,7 @@ pub mod sqlstate {
     pub const PROGRAM_LIMIT_EXCEEDED: [u8; 5] = *b"54000";
     pub const OBJECT_NOT_IN_PREREQUISITE_STATE: [u8; 5] = *b"55000";
     pub const OBJECT_IN_USE: [u8; 5] = *b"55006";
+    pub const FDW_COLUMN_NAME_NOT_FOUND: [u8; 5] = *b"HV005";
     pub const FDW_INVALID_OPTION_NAME: [u8; 5] = *b"HV00D";
     pub const DATA_CORRUPTED: [u8; 5] = *b"XX001";
 }

@@ -52,6 +52,10 @@ impl RowWriter {
     pub fn begin(&mut self, values: usize, bytes: usize) {
         let needed = (bytes + values * VARLENA_OVERHEAD).div_ceil(8);
         if self.buffer.len() < needed {
+            let more = needed - self.buffer.len();
+            if self.buffer.try_reserve_exact(more).is_err() {
+                crate::error::out_of_memory(needed * 8).raise();
+            }
             self.buffer.resize(needed, 0);
         }
         self.used = 0;
@@ -59,7 +63,8 @@ impl RowWriter {
         unsafe { std::ptr::write_bytes((*self.slot).tts_isnull, 1, self.attributes) };
     }
 
-    /// Sets an integer column (or any type that is passed by value in eight bytes).
+    /// Sets an integer column (or any type that is passed by value in eight bytes). As of all values: that the attribute has this type was
+    /// found by [`super::stream_shape`] when the scan began.
     pub fn set_i64(&mut self, attribute: usize, value: i64) {
         self.set(attribute, Datum::from(value));
     }
@@ -84,7 +89,7 @@ impl RowWriter {
 
     /// Ends the row: the slot now shows it.
     pub(super) fn store(&mut self) {
-        // SAFETY: the slot was cleared by `attach`, and every attribute is set or NULL.
+        // SAFETY: the slot was cleared by `attach`, and every attribute is NULL or set to a value of its type (`set`).
         unsafe {
             if (*self.slot).tts_flags & pg_sys::TTS_FLAG_EMPTY as u16 == 0 {
                 unguarded::ExecClearTuple(self.slot);
@@ -104,7 +109,8 @@ impl RowWriter {
 
     fn set(&mut self, attribute: usize, value: Datum) {
         assert!(attribute < self.attributes);
-        // SAFETY: both arrays have an element for each attribute, and the index was checked.
+        // SAFETY: both arrays have an element for each attribute, and the index was checked. The datum is of the attribute's type: the scan's columns
+        // come from `stream_shape::of_scan`, which compared name, type and modifier of each attribute of the slot's own descriptor.
         unsafe {
             (*self.slot).tts_values.add(attribute).write(value);
             (*self.slot).tts_isnull.add(attribute).write(false);

@@ -11,6 +11,7 @@ use super::query::Query;
 use super::relation::{self, Oid, text};
 use super::report::sqlstate;
 use super::statement_history;
+use super::stream_shape::Watch;
 use super::utility_call::Call;
 use crate::settings;
 use crate::view::{alter, create, landing_table, options, owned, registered};
@@ -64,8 +65,16 @@ unsafe extern "C-unwind" fn process_utility(
         let recorded = context == pg_sys::ProcessUtilityContext::PROCESS_UTILITY_TOPLEVEL
             && settings::records_all_statements()
             && entry(|| statement_history::utility_begins(planned, text));
+        let watch = if may_reshape((*statement).type_) {
+            entry(|| shape_watch(statement))
+        } else {
+            None
+        };
         if !may_concern_us((*statement).type_) || !entry(|| handle(call, planned)) {
             call.hand_to(NEXT, planned, read_only_tree);
+        }
+        if let Some(watch) = watch {
+            entry(|| watch.end());
         }
         if recorded {
             entry(statement_history::utility_ended);
@@ -117,6 +126,24 @@ fn concerns_sources(tag: pg_sys::NodeTag) -> bool {
             | T_AlterUserMappingStmt
             | T_DropUserMappingStmt
     )
+}
+
+/// May the statement give a stream's relation other columns?
+fn may_reshape(tag: pg_sys::NodeTag) -> bool {
+    use pg_sys::NodeTag::*;
+    matches!(
+        tag,
+        T_CreateForeignTableStmt | T_AlterTableStmt | T_RenameStmt
+    )
+}
+
+unsafe fn shape_watch(statement: *mut pg_sys::Node) -> Option<Watch> {
+    // SAFETY: the catalogues are looked into within a transaction only.
+    unsafe {
+        (pg_sys::IsTransactionState() && relation::extension_exists())
+            .then(|| Watch::begin(statement))
+            .flatten()
+    }
 }
 
 /// Postgres refuses to drop, rename, move or copy a database that somebody is connected to: our worker steps aside.

@@ -2,6 +2,7 @@
 //!
 //! Bounds only narrow what is read; the conditions themselves are evaluated on every record all the same.
 
+use super::column::Column;
 use std::ffi::CStr;
 
 /// A column that can be bounded.
@@ -18,15 +19,13 @@ pub enum BoundColumn {
 }
 
 impl BoundColumn {
-    /// The column of that name.
-    pub fn of_name(name: &str) -> Option<BoundColumn> {
-        match name {
-            "kafka_partition" => Some(BoundColumn::Partition),
-            "kafka_offset" => Some(BoundColumn::Offset),
-            "kafka_timestamp" | "approximate_arrival_timestamp" | "approximatearrivaltimestamp" => {
-                Some(BoundColumn::Timestamp)
-            }
-            "shard_id" | "shardid" => Some(BoundColumn::Shard),
+    /// The same column as a bound, if it can be one.
+    pub fn of(column: Column) -> Option<BoundColumn> {
+        match column {
+            Column::Partition => Some(BoundColumn::Partition),
+            Column::Offset => Some(BoundColumn::Offset),
+            Column::Timestamp | Column::ArrivalTimestamp => Some(BoundColumn::Timestamp),
+            Column::ShardId => Some(BoundColumn::Shard),
             _ => None,
         }
     }

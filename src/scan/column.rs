@@ -1,9 +1,12 @@
 //! The columns of a topic and of a stream as a relation, and how a record fills them.
 //!
 //! Names, types and meanings are Redshift's: "Getting started with streaming ingestion from Apache Kafka sources", "from Amazon Kinesis Data Streams". Null keys, tombstones and
-//! the shape of the headers are not documented there: NULL, and an object (see [`headers_json`]).
+//! the shape of the headers are not documented there: NULL, and an object (see [`super::headers`]).
 
+use super::headers::Headers;
+use super::job::SkipReason;
 use crate::pg::tuple::RowWriter;
+use std::borrow::Cow;
 use stream::{Record, TimestampType, kinesis};
 
 /// A column of the stream.
@@ -39,79 +42,144 @@ pub enum Column {
     RefreshTime,
 }
 
-/// Name and type of each column, in the order of the documentation. `varbyte` and `super` stand in the extension's schema.
-pub const COLUMNS: [(&str, &str, Column); 8] = [
-    ("kafka_partition", "bigint", Column::Partition),
-    ("kafka_offset", "bigint", Column::Offset),
+/// The type of a column. Every value that a scan gives is one of its column's type: [`crate::pg::stream_shape`] compares a relation with this list before the
+/// first one is made.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ColumnType {
+    /// `bigint`
+    Bigint,
+    /// `character(n)`
+    Character(u16),
+    /// `character varying(n)`
+    Varchar(u16),
+    /// `timestamp without time zone`
+    Timestamp,
+    /// The extension's `varbyte`.
+    Varbyte,
+    /// The extension's `super`.
+    Super,
+}
+
+impl ColumnType {
+    /// As SQL; the extension's types stand in schema `dialect`, which is quoted.
+    pub fn sql(self, dialect: &str) -> String {
+        match self {
+            ColumnType::Varbyte | ColumnType::Super => format!("{dialect}.{self}"),
+            _ => self.to_string(),
+        }
+    }
+}
+
+/// As `\d` shows it.
+impl std::fmt::Display for ColumnType {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            ColumnType::Bigint => f.write_str("bigint"),
+            ColumnType::Character(length) => write!(f, "character({length})"),
+            ColumnType::Varchar(length) => write!(f, "character varying({length})"),
+            ColumnType::Timestamp => f.write_str("timestamp without time zone"),
+            ColumnType::Varbyte => f.write_str("varbyte"),
+            ColumnType::Super => f.write_str("super"),
+        }
+    }
+}
+
+/// Name and type of each column of a topic, in the order of the documentation.
+pub const COLUMNS: [(&str, ColumnType, Column); 8] = [
+    ("kafka_partition", ColumnType::Bigint, Column::Partition),
+    ("kafka_offset", ColumnType::Bigint, Column::Offset),
     (
         "kafka_timestamp_type",
-        "character(1)",
+        ColumnType::Character(1),
         Column::TimestampType,
     ),
-    (
-        "kafka_timestamp",
-        "timestamp without time zone",
-        Column::Timestamp,
-    ),
-    ("kafka_key", "varbyte", Column::Key),
-    ("kafka_value", "varbyte", Column::Value),
-    ("kafka_headers", "super", Column::Headers),
-    (
-        "refresh_time",
-        "timestamp without time zone",
-        Column::RefreshTime,
-    ),
+    ("kafka_timestamp", ColumnType::Timestamp, Column::Timestamp),
+    ("kafka_key", ColumnType::Varbyte, Column::Key),
+    ("kafka_value", ColumnType::Varbyte, Column::Value),
+    ("kafka_headers", ColumnType::Super, Column::Headers),
+    ("refresh_time", ColumnType::Timestamp, Column::RefreshTime),
 ];
 
 /// The same of a stream of Kinesis, with the name that the column had in Redshift's preview. The last one is there only where aggregated records are
 /// taken apart.
-pub const KINESIS_COLUMNS: [(&str, &str, &str, Column); 7] = [
+pub const KINESIS_COLUMNS: [(&str, &str, ColumnType, Column); 7] = [
     (
         "approximate_arrival_timestamp",
         "approximatearrivaltimestamp",
-        "timestamp without time zone",
+        ColumnType::Timestamp,
         Column::ArrivalTimestamp,
     ),
     (
         "partition_key",
         "partitionkey",
-        "character varying(256)",
+        ColumnType::Varchar(PARTITION_KEY_LENGTH as u16),
         Column::PartitionKey,
     ),
-    ("shard_id", "shardid", "character(20)", Column::ShardId),
+    (
+        "shard_id",
+        "shardid",
+        ColumnType::Character(SHARD_ID_LENGTH as u16),
+        Column::ShardId,
+    ),
     (
         "sequence_number",
         "sequencenumber",
-        "character varying(128)",
+        ColumnType::Varchar(SEQUENCE_NUMBER_LENGTH as u16),
         Column::SequenceNumber,
     ),
     (
         "refresh_time",
         "refresh_time",
-        "timestamp without time zone",
+        ColumnType::Timestamp,
         Column::RefreshTime,
     ),
-    ("kinesis_data", "data", "varbyte", Column::Data),
+    ("kinesis_data", "data", ColumnType::Varbyte, Column::Data),
     (
         "sub_sequence_number",
         "subsequencenumber",
-        "bigint",
+        ColumnType::Bigint,
         Column::SubSequenceNumber,
     ),
 ];
 
-impl Column {
-    /// The column of that name.
-    pub fn of_name(name: &str) -> Option<Column> {
-        let of_topic = COLUMNS.iter().find(|(column, ..)| *column == name);
-        let of_stream = || {
-            KINESIS_COLUMNS
+/// Which columns a relation may have: those of its server's service.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ColumnSet {
+    /// A topic's.
+    Topic,
+    /// A stream's.
+    Stream {
+        /// Aggregated records are taken apart.
+        deaggregated: bool,
+    },
+}
+
+impl ColumnSet {
+    /// The column of that name, and its type.
+    pub fn find(self, name: &str) -> Option<(ColumnType, Column)> {
+        match self {
+            ColumnSet::Topic => COLUMNS
+                .iter()
+                .find(|(column, ..)| *column == name)
+                .map(|(_, kind, column)| (*kind, *column)),
+            ColumnSet::Stream { deaggregated } => KINESIS_COLUMNS
                 .iter()
                 .find(|(column, preview, ..)| *column == name || *preview == name)
-        };
-        of_topic
-            .map(|(.., column)| *column)
-            .or_else(|| of_stream().map(|(.., column)| *column))
+                .map(|(.., kind, column)| (*kind, *column))
+                .filter(|(_, column)| deaggregated || *column != Column::SubSequenceNumber),
+        }
+    }
+
+    /// The names, for a message.
+    pub fn names(self) -> Vec<&'static str> {
+        match self {
+            ColumnSet::Topic => COLUMNS.iter().map(|(name, ..)| *name).collect(),
+            ColumnSet::Stream { deaggregated } => KINESIS_COLUMNS
+                .iter()
+                .filter(|(.., column)| deaggregated || *column != Column::SubSequenceNumber)
+                .map(|(name, ..)| *name)
+                .collect(),
+        }
     }
 }
 
@@ -153,7 +221,7 @@ pub struct RowFiller {
     /// Attribute number (from 0) and column of what is read.
     columns: Vec<(usize, Column)>,
     refresh_time: i64,
-    headers: super_value::Parser,
+    headers: Headers,
 }
 
 impl RowFiller {
@@ -162,26 +230,27 @@ impl RowFiller {
         RowFiller {
             columns,
             refresh_time,
-            headers: super_value::Parser::new(),
+            headers: Headers::new(),
         }
     }
 
-    /// Writes one record as a row.
-    pub fn fill(&mut self, record: &Record, row: &mut RowWriter) {
+    /// Writes one record as a row, unless it does not fit.
+    pub fn fill(&mut self, record: &Record, row: &mut RowWriter) -> Result<(), SkipReason> {
         let key = record.key();
         let value = record.value();
         let headers = if self.columns.iter().any(|(_, c)| *c == Column::Headers) {
-            headers_json(record)
+            self.headers.image(record)?
         } else {
             None
         };
-        let headers = headers.and_then(|json| self.headers.parse(json.as_bytes()).ok());
-        let bytes = [key, value, headers]
-            .iter()
-            .flatten()
-            .map(|bytes| bytes.len())
-            .sum();
-        row.begin(self.columns.len(), bytes);
+        let bytes = self.columns.iter().map(|(_, column)| match column {
+            Column::Key => key.map_or(0, <[u8]>::len),
+            Column::Value => value.map_or(0, <[u8]>::len),
+            Column::Headers => headers.map_or(0, <[u8]>::len),
+            Column::TimestampType => 1,
+            _ => 0,
+        });
+        row.begin(self.columns.len(), bytes.sum());
         for &(attribute, column) in &self.columns {
             match column {
                 Column::Partition => row.set_i64(attribute, i64::from(record.partition())),
@@ -214,14 +283,30 @@ impl RowFiller {
                 _ => {}
             }
         }
+        Ok(())
     }
 
-    /// Writes one record of a stream as a row.
-    pub fn fill_shard_record(&mut self, record: &kinesis::Record, row: &mut RowWriter) {
-        let (key, data) = (record.partition_key(), record.data());
-        let number = record.sequence_number();
-        let bytes = key.map_or(0, str::len) + data.len() + number.len() + SHARD_ID_LENGTH;
-        row.begin(self.columns.len(), bytes);
+    /// Writes one record of a stream as a row. Its shard's id and its numbers are such as [`is_shard_id`] and [`is_sequence_number`] take; its key
+    /// must fit its column.
+    pub fn fill_shard_record(
+        &mut self,
+        record: &kinesis::Record,
+        row: &mut RowWriter,
+    ) -> Result<(), SkipReason> {
+        let (data, number) = (record.data(), record.sequence_number());
+        let key = match record.partition_key() {
+            Some(key) => Some(partition_key_text(key)?),
+            None => None,
+        };
+        let key_bytes = key.as_ref().map_or(0, |key| key.len());
+        let bytes = self.columns.iter().map(|(_, column)| match column {
+            Column::PartitionKey => key_bytes,
+            Column::ShardId => SHARD_ID_LENGTH,
+            Column::SequenceNumber => number.len(),
+            Column::Data => data.len(),
+            _ => 0,
+        });
+        row.begin(self.columns.len(), bytes.sum());
         for &(attribute, column) in &self.columns {
             match column {
                 Column::ArrivalTimestamp => {
@@ -230,7 +315,7 @@ impl RowFiller {
                     }
                 }
                 Column::PartitionKey => {
-                    if let Some(key) = key {
+                    if let Some(key) = &key {
                         row.set_bytes(attribute, key.as_bytes());
                     }
                 }
@@ -245,44 +330,54 @@ impl RowFiller {
                 _ => {}
             }
         }
+        Ok(())
     }
 }
 
 /// The length of a shard's id, and of its column: a longer one does not exist.
 const SHARD_ID_LENGTH: usize = 20;
+/// The longest partition key, in characters, as the service has it ("PutRecord").
+const PARTITION_KEY_LENGTH: usize = 256;
+/// The longest sequence number, by the documentation of its column.
+const SEQUENCE_NUMBER_LENGTH: usize = 128;
+
+/// Can this be a shard's id? The characters are the service's ("Shard"), the length is the column's. Any other is no text that a service of Kinesis
+/// writes, and may hold what no text of Postgres's can.
+pub fn is_shard_id(id: &str) -> bool {
+    (1..=SHARD_ID_LENGTH).contains(&id.len())
+        && id
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte))
+}
+
+/// Can this be the sequence number of a record?
+pub fn is_sequence_number(number: &str) -> bool {
+    (1..=SEQUENCE_NUMBER_LENGTH).contains(&number.len())
+        && number.bytes().all(|byte| byte.is_ascii_digit())
+}
 
 /// A shard's id as the column's type has it.
 fn padded(id: &str) -> [u8; SHARD_ID_LENGTH] {
     let mut padded = [b' '; SHARD_ID_LENGTH];
-    for (place, byte) in padded.iter_mut().zip(id.bytes().filter(u8::is_ascii)) {
+    for (place, byte) in padded.iter_mut().zip(id.bytes()) {
         *place = byte;
     }
     padded
 }
 
-/// The headers as a JSON object `{name: value}`; `None` without headers. A value is text if it is UTF-8 (without NUL, which no text can hold),
-/// else lower-case hex, null if it is null; a name that comes more than once has an array of its values in their order. (A value by itself is never an array, so an array
-/// always means "more than once".)
-fn headers_json(record: &Record) -> Option<String> {
-    use serde_json::{Map, Value};
-    let mut object = Map::new();
-    for (name, value) in record.headers() {
-        let name = header_text(name);
-        let value = value.map_or(Value::Null, |value| Value::String(header_text(value)));
-        match object.get_mut(&name) {
-            None => {
-                object.insert(name, value);
-            }
-            Some(Value::Array(values)) => values.push(value),
-            Some(first) => *first = Value::Array(vec![first.take(), value]),
-        }
+/// A partition key as text of Postgres's: U+0000, which the service takes and no text can hold, becomes U+FFFD. Too long a key, which the service
+/// does not take, cannot be in the column.
+fn partition_key_text(key: &str) -> Result<Cow<'_, str>, SkipReason> {
+    if key.len() > PARTITION_KEY_LENGTH && key.chars().count() > PARTITION_KEY_LENGTH {
+        return Err(SkipReason::TooLarge {
+            part: "partition key",
+            bytes: key.len() as u64,
+            limit: PARTITION_KEY_LENGTH as u64,
+        });
     }
-    (!object.is_empty()).then(|| Value::Object(object).to_string())
-}
-
-fn header_text(bytes: &[u8]) -> String {
-    match std::str::from_utf8(bytes) {
-        Ok(text) if !text.contains('\0') => text.to_owned(),
-        _ => bytes.iter().map(|byte| format!("{byte:02x}")).collect(),
-    }
+    Ok(if key.contains('\0') {
+        Cow::Owned(key.replace('\0', "\u{FFFD}"))
+    } else {
+        Cow::Borrowed(key)
+    })
 }

@@ -3,6 +3,8 @@
 //! The definition's plan runs inside Postgres's executor, which knows nothing of refreshes. So the refresh lays a job down just before the executor
 //! starts, the scan of that stream takes it when it begins and lays it back when it ends.
 
+use super::bounds::Bounds;
+use super::column::to_timestamp;
 use crate::pg::relation::Oid;
 use std::cell::Cell;
 use std::rc::Rc;
@@ -28,6 +30,13 @@ pub struct Job {
     pub refresh_time: i64,
 }
 
+impl Job {
+    /// Is it one of a stream of Kinesis?
+    pub fn is_of_shards(&self) -> bool {
+        matches!(self.input, Input::FetchShards(..) | Input::TakenShards(..))
+    }
+}
+
 /// Where a refresh's records come from.
 pub enum Input {
     /// The ranges are fetched by the client that asked for their ends.
@@ -47,7 +56,7 @@ pub struct Limits {
     pub max_records: u64,
     /// Stop when this many bytes (keys and values) have been read.
     pub max_bytes: u64,
-    /// A key or value longer than this is skipped.
+    /// A record whose key, value or headers are longer than this is skipped.
     pub max_record_bytes: u64,
 }
 
@@ -58,6 +67,8 @@ pub struct Outcome {
     pub partitions: Vec<Progress>,
     /// The skipped records, [`MAX_LISTED_SKIPS`] of them at most.
     pub skipped: Vec<SkippedRecord>,
+    /// What the definition's WHERE says of the partitions that it reads.
+    pub bounds: Bounds,
     /// A limit ended the scan before the fixed ends.
     pub stopped_early: bool,
     /// How far each shard of a stream was read; `partitions` has their counts in the same order.
@@ -79,21 +90,24 @@ pub struct Progress {
     pub filtered: i64,
     /// Records that were not loaded.
     pub skipped: i64,
+    /// Records of which a trigger dropped every row.
+    pub dropped: i64,
     /// Bytes of keys and values.
     pub bytes: i64,
-    /// Oldest and newest record time, in milliseconds since 1970.
-    pub times_ms: Option<(i64, i64)>,
+    /// Oldest and newest record time, of those that can be true, in microseconds since 2000 (UTC).
+    pub times: Option<(i64, i64)>,
 }
 
 impl Progress {
-    /// Counts a record that was read: its bytes and its time.
+    /// Counts a record that was read: its bytes and its time (in milliseconds since 1970), if that can be true: not before 1970, not after `latest`.
     #[inline]
-    pub fn count(&mut self, bytes: u64, time_ms: Option<i64>) {
+    pub fn count(&mut self, bytes: u64, time_ms: Option<i64>, latest: i64) {
         self.scanned += 1;
         self.bytes += bytes as i64;
-        if let Some(time) = time_ms {
-            let (oldest, newest) = self.times_ms.unwrap_or((time, time));
-            self.times_ms = Some((oldest.min(time), newest.max(time)));
+        let time = time_ms.filter(|ms| *ms >= 0).and_then(to_timestamp);
+        if let Some(time) = time.filter(|time| *time <= latest) {
+            let (oldest, newest) = self.times.unwrap_or((time, time));
+            self.times = Some((oldest.min(time), newest.max(time)));
         }
     }
 }
@@ -113,8 +127,15 @@ pub struct SkippedRecord {
 /// Why a record was not loaded.
 #[derive(Clone, Copy)]
 pub enum SkipReason {
-    /// Its `key` or its `value` has so many bytes.
-    TooLarge(&'static str, u64),
+    /// A part of it is larger than it may be.
+    TooLarge {
+        /// `key`, `value`, `headers` or `partition key`.
+        part: &'static str,
+        /// Its length in bytes.
+        bytes: u64,
+        /// What was allowed; of a partition key in characters.
+        limit: u64,
+    },
     /// This user record belongs to another shard.
     OtherShard(u32),
 }
@@ -150,21 +171,18 @@ pub fn finish(outcome: Outcome) {
     FINISHED.set(Some(outcome));
 }
 
-/// The outcome of the scan; `None` if the plan needed no scan at all (WHERE false), which has read the ranges as well.
+/// The outcome of the scan, which was begun or made up for: [`is_offered`].
 pub fn take_outcome() -> Option<Outcome> {
     OFFERED.set(None);
     FINISHED.take()
 }
 
-/// Is the job that waits for `table` one of a stream of shards? None if no job waits for it.
-pub fn is_of_shards(table: Oid) -> Option<bool> {
+/// Does the job still wait for its scan? A plan may need none: WHERE false.
+pub fn is_offered() -> bool {
     let job = OFFERED.take();
-    let is_of_shards = job
-        .as_ref()
-        .filter(|job| job.table == table)
-        .map(|job| matches!(job.input, Input::FetchShards(..) | Input::TakenShards(..)));
+    let is_offered = job.is_some();
     OFFERED.set(job);
-    is_of_shards
+    is_offered
 }
 
 /// The topic that the running refresh reads.

@@ -4,6 +4,7 @@
 
 pub mod bounds;
 pub mod column;
+pub mod headers;
 pub mod job;
 pub mod shards;
 pub mod stream_scan;
@@ -24,6 +25,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 use stream::{Client, Next, PartitionRange, ReadOptions, Reader, Record};
 use tally::Tally;
+pub use tally::{row_dropped, row_given, rows_were_late};
 
 /// A query that wants a few records buffers no more than this.
 const SMALL_PEEK_BYTES: usize = 4 * 1024 * 1024;
@@ -147,8 +149,12 @@ impl Scan {
 
     /// Begins to read.
     pub fn open(&mut self, bounds: Bounds) {
-        self.open = Some(match &self.refresh {
-            Some(refresh) => refresh.job.open(&bounds),
+        self.open = Some(match &mut self.refresh {
+            Some(refresh) => {
+                let open = refresh.job.open(&bounds);
+                refresh.tally.bounds = bounds;
+                open
+            }
             None => {
                 let (source, topic) = Source::of_topic(self.table, self.user);
                 let few = (1..=SMALL_PEEK_RECORDS).contains(&self.limit);
@@ -193,14 +199,15 @@ impl Scan {
 
     /// Writes the next record as a row; false at the end.
     pub fn next(&mut self, row: &mut RowWriter) -> bool {
-        let more = self.advance(row);
+        let more = self.advance(Some(row));
         if !more && self.refresh.is_some() {
             work_on(None);
         }
         more
     }
 
-    fn advance(&mut self, row: &mut RowWriter) -> bool {
+    /// The next record that is loaded; without `row` a refresh's records are passed instead.
+    fn advance(&mut self, mut row: Option<&mut RowWriter>) -> bool {
         let Some(open) = self.open.as_mut() else {
             return false;
         };
@@ -231,11 +238,27 @@ impl Scan {
                     if let Some(refresh) = &mut self.refresh
                         && !refresh.accept(&record)
                     {
+                        wait::interruption();
                         continue;
                     }
-                    self.filler.fill(&record, row);
-                    self.returned += 1;
-                    return true;
+                    let filled = match &mut row {
+                        Some(row) => self.filler.fill(&record, row),
+                        None => {
+                            if let Some(refresh) = &mut self.refresh {
+                                refresh.tally.filtered();
+                            }
+                            wait::interruption();
+                            continue;
+                        }
+                    };
+                    match (filled, &mut self.refresh) {
+                        (Ok(()), _) => {
+                            self.returned += 1;
+                            return true;
+                        }
+                        (Err(reason), Some(refresh)) => refresh.skip(&record, reason),
+                        (Err(reason), None) => does_not_fit(&open.topic, &record, reason),
+                    }
                 }
                 Next::End => return false,
                 Next::Wait => {
@@ -258,8 +281,16 @@ impl Scan {
         }
     }
 
-    /// Ends the scan; a refresh's outcome is laid down for it.
+    /// Ends the scan; a refresh's outcome is laid down for it. Records that the plan did not ask for, since it knew that none would pass, are read
+    /// all the same and counted as filtered: their offsets are passed, and everything that is passed is counted.
     pub fn end(mut self) {
+        if self.refresh.is_some() {
+            if self.open.is_none() {
+                self.open(Bounds::default());
+            }
+            while self.advance(None) {}
+            work_on(None);
+        }
         let Some(refresh) = &mut self.refresh else {
             return;
         };
@@ -341,20 +372,26 @@ impl Refresh {
         let time = timestamp.map(|(_, time)| time);
         let progress = self.tally.count(place, key + value, time);
         progress.last_offset = Some(offset);
-        let reason = if self.tally.is_too_large(value) {
-            SkipReason::TooLarge("value", value)
-        } else if self.tally.is_too_large(key) {
-            SkipReason::TooLarge("key", key)
-        } else {
+        let tally = &self.tally;
+        let reason = tally
+            .too_large("value", value)
+            .or_else(|| tally.too_large("key", key))
+            .or_else(|| tally.too_large(headers::PART, headers::size(record)));
+        let Some(reason) = reason else {
             return true;
         };
+        self.skip(record, reason);
+        false
+    }
+
+    /// The record that was counted is not loaded.
+    fn skip(&mut self, record: &Record, reason: SkipReason) {
         self.tally.skip(|| SkippedRecord {
-            partition: partition.to_string(),
-            position: offset.to_string(),
-            timestamp,
+            partition: record.partition().to_string(),
+            position: record.offset().to_string(),
+            timestamp: record.timestamp(),
             reason,
         });
-        false
     }
 }
 
@@ -363,11 +400,10 @@ impl Job {
         let topic = self.topic.clone();
         match &self.input {
             Input::Fetch(client) => {
-                let ranges: Vec<PartitionRange> = self
-                    .ranges
-                    .iter()
-                    .filter_map(|range| within(*range, bounds))
-                    .collect();
+                // Bounds on offsets and time are conditions on records: what they leave out is read and counted.
+                let is_read = |range: &&PartitionRange| bounds.has_partition(range.partition);
+                let ranges: Vec<PartitionRange> =
+                    self.ranges.iter().filter(is_read).copied().collect();
                 let reader = start_reading(client, &topic, &ranges);
                 Open {
                     topic,
@@ -427,6 +463,15 @@ impl Open {
             Records::Read(reader, _) => (reader.records(), reader.bytes()),
             Records::Taken(records, at) => (*at as u64, records.bytes()),
         }
+    }
+}
+
+/// A query cannot pass over a record in silence.
+fn does_not_fit(topic: &str, record: &Record, reason: SkipReason) {
+    if let SkipReason::TooLarge { part, bytes, limit } = reason {
+        let (partition, offset) = (record.partition(), record.offset());
+        let place = format!("topic \"{topic}\", partition {partition}, offset {offset}");
+        error::record_does_not_fit(&place, part, bytes, limit).raise();
     }
 }
 

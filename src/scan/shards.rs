@@ -4,7 +4,7 @@
 
 use super::CurrentRecord;
 use super::bounds::Bounds;
-use super::column::{Column, RowFiller, to_milliseconds};
+use super::column::{Column, RowFiller, is_sequence_number, is_shard_id, to_milliseconds};
 use super::job::{self, Input, Job, Progress, SkipReason, SkippedRecord};
 use super::tally::Tally;
 use crate::kinesis::source::Source;
@@ -148,14 +148,15 @@ impl ShardScan {
 
     /// Writes the next record as a row; false at the end.
     pub fn next(&mut self, row: &mut RowWriter) -> bool {
-        let more = self.advance(row);
+        let more = self.advance(Some(row));
         if !more && self.refresh.is_some() {
             super::work_on(None);
         }
         more
     }
 
-    fn advance(&mut self, row: &mut RowWriter) -> bool {
+    /// The next record that is loaded; without `row` a refresh's records are passed instead.
+    fn advance(&mut self, mut row: Option<&mut RowWriter>) -> bool {
         let Some(open) = self.open.as_mut() else {
             return false;
         };
@@ -187,16 +188,38 @@ impl ShardScan {
             };
             match next {
                 Next::Record(record) => {
+                    if !is_text(&record) {
+                        not_kinesis(self.table, self.user, &record);
+                    }
                     let is_wanted = match &mut self.refresh {
                         Some(refresh) => refresh.accept(&record),
                         None => !record.is_of_other_shard(),
                     };
                     if !is_wanted {
+                        wait::interruption();
                         continue;
                     }
-                    self.filler.fill_shard_record(&record, row);
-                    self.returned += 1;
-                    return true;
+                    let filled = match &mut row {
+                        Some(row) => self.filler.fill_shard_record(&record, row),
+                        None => {
+                            if let Some(refresh) = &mut self.refresh {
+                                refresh.tally.filtered();
+                            }
+                            wait::interruption();
+                            continue;
+                        }
+                    };
+                    match (filled, &mut self.refresh) {
+                        (Ok(()), _) => {
+                            self.returned += 1;
+                            return true;
+                        }
+                        (Err(reason), Some(refresh)) => refresh.skip(&record, reason),
+                        (Err(reason), None) => {
+                            let label = Stream::of_table(self.table, self.user).label();
+                            does_not_fit(&label, &record, reason);
+                        }
+                    }
                 }
                 Next::End => return false,
                 Next::Wait => {
@@ -232,8 +255,15 @@ impl ShardScan {
         }
     }
 
-    /// Ends the scan; a refresh's outcome is laid down for it.
+    /// Ends the scan; a refresh's outcome is laid down for it. Records that the plan did not ask for are read and counted as filtered, as of a topic.
     pub fn end(mut self) {
+        if self.refresh.is_some() {
+            if self.open.is_none() {
+                self.open(&Bounds::default());
+            }
+            while self.advance(None) {}
+            super::work_on(None);
+        }
         let Some(refresh) = &mut self.refresh else {
             return;
         };
@@ -287,22 +317,55 @@ impl Refresh {
     fn accept(&mut self, record: &Record) -> bool {
         remember(record);
         self.know_shards(record.shard() + 1);
-        let (data, time) = (record.data().len() as u64, record.arrival_ms());
-        self.tally.count(record.shard(), record.bytes(), time);
+        let data = record.data().len() as u64;
+        self.tally
+            .count(record.shard(), record.bytes(), record.arrival_ms());
         let reason = if record.is_of_other_shard() {
             SkipReason::OtherShard(record.sub_sequence_number().unwrap_or(0))
-        } else if self.tally.is_too_large(data) {
-            SkipReason::TooLarge("value", data)
+        } else if let Some(reason) = self.tally.too_large("value", data) {
+            reason
         } else {
             return true;
         };
+        self.skip(record, reason);
+        false
+    }
+
+    /// The record that was counted is not loaded.
+    fn skip(&mut self, record: &Record, reason: SkipReason) {
+        let time = record.arrival_ms();
         self.tally.skip(|| SkippedRecord {
             partition: record.shard_id().to_owned(),
             position: record.sequence_number().to_owned(),
             timestamp: time.map(|time| (TimestampType::LogAppend, time)),
             reason,
         });
-        false
+    }
+}
+
+/// Are a record's names such as a service of Kinesis gives? They go into text columns, and positions are stored by them.
+#[inline]
+fn is_text(record: &Record) -> bool {
+    is_shard_id(record.shard_id()) && is_sequence_number(record.sequence_number())
+}
+
+#[cold]
+fn not_kinesis(table: Oid, user: Oid, record: &Record) -> ! {
+    let stream = Stream::of_table(table, user);
+    let (what, text) = if is_shard_id(record.shard_id()) {
+        ("sequence number", record.sequence_number())
+    } else {
+        ("shard", record.shard_id())
+    };
+    error::not_kinesis(stream.name(), what, text).raise()
+}
+
+/// A query cannot pass over a record in silence.
+fn does_not_fit(stream: &str, record: &Record, reason: SkipReason) {
+    if let SkipReason::TooLarge { part, bytes, limit } = reason {
+        let (shard, number) = (record.shard_id(), record.sequence_number());
+        let place = format!("{stream}, {shard}, sequence number {number}");
+        error::record_does_not_fit(&place, part, bytes, limit).raise();
     }
 }
 

@@ -1,7 +1,7 @@
 //! The scan of a foreign table, whichever kind of stream it stands for.
 
 use super::bounds::{BoundColumn, Bounds};
-use super::column::Column;
+use super::column::{Column, ColumnSet};
 use super::shards::ShardScan;
 use super::{Scan, job};
 use crate::pg::relation::{self, Oid};
@@ -19,12 +19,33 @@ pub enum StreamScan {
 
 impl StreamScan {
     /// Prepares a scan as `user`; the source is asked when the first record is.
-    pub fn begin(table: Oid, user: Oid, columns: Vec<(usize, Column)>, limit: u64) -> StreamScan {
-        // A batch of auto refresh comes here a hundred times a second: its job knows.
-        if job::is_of_shards(table).unwrap_or_else(|| Stream::is_of_shards(table)) {
-            StreamScan::Shards(ShardScan::begin(table, user, columns, limit))
-        } else {
-            StreamScan::Topic(Scan::begin(table, user, columns, limit))
+    pub fn begin(
+        table: Oid,
+        user: Oid,
+        set: ColumnSet,
+        columns: Vec<(usize, Column)>,
+        limit: u64,
+    ) -> StreamScan {
+        match set {
+            ColumnSet::Stream { .. } => {
+                StreamScan::Shards(ShardScan::begin(table, user, columns, limit))
+            }
+            ColumnSet::Topic => StreamScan::Topic(Scan::begin(table, user, columns, limit)),
+        }
+    }
+
+    /// Passes the records of the job that waits for a scan of `table`, if one does: its plan has needed no scan, so the definition takes none of
+    /// them.
+    pub fn pass_offered(table: Oid, user: Oid, of_shards: bool) {
+        if job::is_offered() {
+            let set = if of_shards {
+                ColumnSet::Stream {
+                    deaggregated: false,
+                }
+            } else {
+                ColumnSet::Topic
+            };
+            StreamScan::begin(table, user, set, Vec::new(), 0).end();
         }
     }
 

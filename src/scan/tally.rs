@@ -1,11 +1,53 @@
 //! What a refresh counts while its scan reads, of a topic and of a stream alike.
 
-use super::job::{self, Limits, MAX_LISTED_SKIPS, Outcome, Progress, SkippedRecord};
-use crate::pg::progress;
+use super::bounds::Bounds;
+use super::job::{self, Limits, MAX_LISTED_SKIPS, Outcome, Progress, SkipReason, SkippedRecord};
+use crate::pg::{progress, time};
+use std::cell::Cell;
 use stream::kinesis::ShardState;
 
 /// Progress is reported each time that so many records have been read, while there are few at each doubling, and before a wait.
 const PROGRESS_RECORDS: u64 = 1024;
+
+/// A record that claims to be so much newer than now has no time that can be true, nor has one from before 1970: none of both counts for the
+/// oldest and newest record time. (In microseconds. Brokers since Kafka 4 take an hour: message.timestamp.after.max.ms.)
+const MOST_AHEAD: i64 = 24 * 3600 * 1_000_000;
+
+/// What became of the rows of the current record.
+#[derive(Clone, Copy, Default)]
+struct Rows {
+    given: u32,
+    dropped: u32,
+    /// Rows were counted as dropped that were only late.
+    is_unknown: bool,
+}
+
+thread_local! {
+    static ROWS: Cell<Rows> = const { Cell::new(Rows { given: 0, dropped: 0, is_unknown: false }) };
+}
+
+/// The definition has given a row of the current record.
+#[inline]
+pub fn row_given() {
+    let mut rows = ROWS.get();
+    rows.given = rows.given.saturating_add(1);
+    ROWS.set(rows);
+}
+
+/// A trigger has dropped the row that was given last.
+#[inline]
+pub fn row_dropped() {
+    let mut rows = ROWS.get();
+    rows.dropped = rows.dropped.saturating_add(1);
+    ROWS.set(rows);
+}
+
+/// Rows that seemed to be dropped came into their table later: nothing is known of any.
+pub fn rows_were_late() {
+    let mut rows = ROWS.get();
+    rows.is_unknown = true;
+    ROWS.set(rows);
+}
 
 /// The counts of one refresh.
 pub struct Tally {
@@ -18,12 +60,19 @@ pub struct Tally {
     bytes: u64,
     skipped: Vec<SkippedRecord>,
     stopped_early: bool,
+    /// What the scan's bounds are.
+    pub bounds: Bounds,
+    /// No record is newer, in microseconds since 2000.
+    latest_time: i64,
 }
 
 impl Tally {
     /// Nothing is read yet.
     pub fn new(limits: Limits, progress: Vec<Progress>) -> Tally {
+        ROWS.set(Rows::default());
         Tally {
+            latest_time: time::now_utc().saturating_add(MOST_AHEAD),
+            bounds: Bounds::default(),
             limits,
             progress,
             current: 0,
@@ -41,13 +90,16 @@ impl Tally {
         self.stopped_early
     }
 
-    /// Is a key or value so long that the record is skipped?
-    pub fn is_too_large(&self, bytes: u64) -> bool {
-        bytes > self.limits.max_record_bytes
+    /// Why a record is skipped of which a part has so many bytes, if it is.
+    #[inline]
+    pub fn too_large(&self, part: &'static str, bytes: u64) -> Option<SkipReason> {
+        let limit = self.limits.max_record_bytes;
+        (bytes > limit).then_some(SkipReason::TooLarge { part, bytes, limit })
     }
 
     /// Counts a record that was read: where, its bytes and its time (milliseconds since 1970). Returns where more can be said of it.
     pub fn count(&mut self, place: usize, bytes: u64, time_ms: Option<i64>) -> &mut Progress {
+        self.settle_rows();
         self.current = place;
         self.scanned += 1;
         self.bytes += bytes;
@@ -57,7 +109,7 @@ impl Tally {
             self.report();
         }
         let progress = &mut self.progress[place];
-        progress.count(bytes, time_ms);
+        progress.count(bytes, time_ms, self.latest_time);
         progress
     }
 
@@ -74,6 +126,22 @@ impl Tally {
         self.progress[self.current].filtered += 1;
     }
 
+    /// A record of which all rows were dropped is dropped.
+    #[inline]
+    fn settle_rows(&mut self) {
+        let rows = ROWS.get();
+        if rows.given > 0 {
+            if rows.dropped == rows.given {
+                self.progress[self.current].dropped += 1;
+            }
+            ROWS.set(Rows {
+                given: 0,
+                dropped: 0,
+                ..rows
+            });
+        }
+    }
+
     /// Shows how far it is.
     pub fn report(&self) {
         progress::loaded(self.scanned, self.bytes);
@@ -81,9 +149,16 @@ impl Tally {
 
     /// Lays the outcome down for the refresh; `shards` are how far those of a stream were read.
     pub fn finish(&mut self, shards: Vec<ShardState>) {
+        self.settle_rows();
+        if ROWS.take().is_unknown {
+            for progress in &mut self.progress {
+                progress.dropped = 0;
+            }
+        }
         job::finish(Outcome {
             partitions: std::mem::take(&mut self.progress),
             skipped: std::mem::take(&mut self.skipped),
+            bounds: self.bounds.clone(),
             stopped_early: self.stopped_early,
             shards,
         });

@@ -371,7 +371,7 @@ impl ShardFeed {
                 Ok(stream) if self.is_other(&stream) => return Stream::Changed,
                 Err(stream::Error::UnknownStream { .. }) => return Stream::Changed,
                 Ok(_) => {}
-                Err(error) => return Stream::Silent(error.to_string()),
+                Err(error) => return Stream::Silent(as_text(error.to_string())),
             }
         }
         let patience = match self.consumer {
@@ -383,7 +383,7 @@ impl ShardFeed {
         }
         let unanswered = self.client.unanswered_for();
         match self.client.trouble_since(self.answered) {
-            Some(trouble) => Stream::Silent(trouble),
+            Some(trouble) => Stream::Silent(as_text(trouble)),
             None if unanswered.is_some_and(|time| time > patience) => Stream::Silent(format!(
                 "stream \"{}\": no answer from Kinesis in time",
                 self.stream
@@ -398,5 +398,14 @@ impl ShardFeed {
         let is_known =
             |id: &String| self.shown.contains(id) || states.iter().any(|state| state.id == *id);
         stream.created_ms != self.created_ms || !stream.shards.iter().all(|s| is_known(&s.id))
+    }
+}
+
+/// What a service writes of its troubles, as text that can be stored.
+fn as_text(message: String) -> String {
+    if message.contains('\0') {
+        message.replace('\0', "\u{FFFD}")
+    } else {
+        message
     }
 }

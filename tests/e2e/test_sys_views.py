@@ -158,12 +158,12 @@ def test_verify_has_its_columns_and_finds_nothing_wrong(stage, topic):
     stage.refresh()
     cursor = stage.db.run("SELECT * FROM redshift.verify('v') ORDER BY partition_id")
     assert [c.name for c in cursor.description] == (
-        "partition_id first_position last_position scanned loaded filtered skipped gaps read_twice passed reread lost ok note".split()
+        "partition_id first_position last_position scanned loaded filtered skipped dropped gaps read_twice passed reread lost ok note".split()
     )
     rows = cursor.fetchall()
     assert [r[0].strip() for r in rows] == ["0", "1"]
     assert sum(r[3] for r in rows) == sum(r[4] for r in rows) == len(stage.expected)
-    assert all(str(r[1]).strip() == "0" and r[7:] == (0, 0, 0, 0, 0, True, None) for r in rows)
+    assert all(str(r[1]).strip() == "0" and r[7:] == (0, 0, 0, 0, 0, 0, True, None) for r in rows)
     stage.count_exactly_once(stage.expected)
 
 
