@@ -10,7 +10,7 @@ use crate::pg::node::Definition;
 use crate::pg::relation::{self, Oid};
 use crate::{error, settings};
 use std::collections::BTreeMap;
-use stream::aws::{BrokerAccess, Identity, Keys};
+use stream::aws::{Arn, BrokerAccess, Identity, Keys};
 use stream::{ClientCertificate, Config, Login, Pem, Sasl, Secret, Security, Tls};
 
 /// Ports where Amazon MSK speaks TLS without SASL; a server on these alone needs no option to say so.
@@ -173,8 +173,8 @@ impl Access {
     /// The region that is given, else that of an ARN (`arn:aws:kafka:REGION:..`).
     fn region(&self) -> Option<String> {
         let of_arn = |name: &str| {
-            let region = self.options.get(name)?.split(':').nth(3)?;
-            (!region.is_empty()).then(|| region.to_owned())
+            let arn = Arn::parse(self.options.get(name)?)?;
+            arn.region.map(str::to_owned)
         };
         self.options
             .get("region")

@@ -16,6 +16,20 @@ const TOPIC_RECREATED: [u8; 5] = *b"RS003";
 /// The view came from a backup or a copy and has not been adopted.
 const RESTORED: [u8; 5] = *b"RS004";
 
+/// Somebody reads the hidden view of a materialized view.
+pub fn definition_is_not_read(view: &str, table: &str) -> Report {
+    Report::new(sqlstate::INSUFFICIENT_PRIVILEGE, format!("permission denied for view {view}"))
+        .detail(format!("It is the definition of materialized view {table}: only a refresh reads it."))
+        .hint(format!("Read the materialized view. SELECT redshift.definition('{table}') shows the definition's text."))
+}
+
+/// Somebody drops or changes the hidden view of a materialized view.
+pub fn definition_is_not_changed(view: &str, table: &str) -> Report {
+    Report::new(sqlstate::DEPENDENT_OBJECTS_STILL_EXIST, format!("view {view} cannot be changed or dropped by itself"))
+        .detail(format!("It is the definition of materialized view {table}."))
+        .hint(format!("DROP MATERIALIZED VIEW {table} takes it along, and it follows ALTER MATERIALIZED VIEW. For another definition, create another materialized view."))
+}
+
 /// A failure of the source. `what` says what we were about, e.g. `external schema "shop" (localhost:9092)`.
 pub fn source(what: &str, error: &stream::Error) -> Report {
     use stream::Error::*;
@@ -563,6 +577,29 @@ pub fn superuser_option(name: &str) -> Report {
         format!("only a superuser may set option \"{name}\""),
     )
     .detail("It lets the database server's own machine answer for whoever uses it; ALTER counts as setting all options anew.")
+}
+
+/// An option that says where brokers are, by a user who may not.
+pub fn host_option(name: &str, role: Option<&str>) -> Report {
+    const FIRST: &str = "CREATE ROLE stream_hosts; ALTER SYSTEM SET redshift.host_role = 'stream_hosts'; SELECT pg_reload_conf(); ";
+    let (who, first) = match role {
+        Some(role) => (format!("superusers and members of role \"{role}\" may"), ""),
+        None => (
+            "only superusers may, until redshift.host_role names a role for others".to_owned(),
+            FIRST,
+        ),
+    };
+    let role = role.unwrap_or("stream_hosts");
+    Report::new(
+        sqlstate::INSUFFICIENT_PRIVILEGE,
+        format!("permission denied to set option \"{name}\""),
+    )
+    .detail(format!(
+        "It says to which hosts the database server's machine connects: {who}."
+    ))
+    .hint(format!(
+        "A superuser allows it: {first}GRANT \"{role}\" TO user."
+    ))
 }
 
 /// `client_properties` that were valid for an earlier release.

@@ -196,7 +196,7 @@ pub fn load(view: &MaterializedView, definition: Oid, job: Job) -> (u64, Option<
     let rows = spi::as_view_owner(owner, || {
         with_context(scan::describe_current_record, || {
             let rows = with_hint(&NAMES, NAMES_HINT, || {
-                execute::insert(&sql, || job::offer(job))
+                execute::insert(&sql, definition, || job::offer(job))
             });
             StreamScan::pass_offered(stream, owner, of_shards);
             rows

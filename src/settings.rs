@@ -25,6 +25,7 @@ static BATCH_KB: GucSetting<i32> = GucSetting::<i32>::new(8 * 1024);
 static AWS_ENDPOINT_URL: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
 static AWS_REGION: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
 static DEFAULT_IAM_ROLE: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
+static HOST_ROLE: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
 static KINESIS_LIMITS: GucSetting<bool> = GucSetting::<bool>::new(true);
 
 static INGEST_WORKERS: GucSetting<i32> = GucSetting::<i32>::new(2);
@@ -59,7 +60,7 @@ pub fn define() {
         GucContext::Userset,
         GucFlags::default(),
     );
-    define_aws();
+    define_sources();
     GucRegistry::define_int_guc(
         c"redshift.memory_limit",
         c"How much one scan of a stream fetches ahead and buffers.",
@@ -173,7 +174,15 @@ pub fn define() {
     );
 }
 
-fn define_aws() {
+fn define_sources() {
+    GucRegistry::define_string_guc(
+        c"redshift.host_role",
+        c"The role whose members may say where the brokers of external schemas are.",
+        c"Without it only superusers may: the server's machine connects there, from inside its network.",
+        &HOST_ROLE,
+        GucContext::Suset,
+        GucFlags::default(),
+    );
     GucRegistry::define_string_guc(
         c"redshift.aws_endpoint_url",
         c"Address of the services of AWS, instead of the region's own.",
@@ -221,6 +230,11 @@ pub fn aws_region() -> Option<String> {
 /// `redshift.default_iam_role`.
 pub fn default_iam_role() -> Option<String> {
     text(&DEFAULT_IAM_ROLE)
+}
+
+/// `redshift.host_role`.
+pub fn host_role() -> Option<String> {
+    text(&HOST_ROLE)
 }
 
 /// `redshift.kinesis_limits`.

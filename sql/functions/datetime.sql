@@ -17,49 +17,49 @@ CREATE FUNCTION dateadd(text, bigint, timestamp) RETURNS timestamp
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'dateadd_timestamp_wrapper';
 COMMENT ON FUNCTION dateadd(text, bigint, timestamp) IS 'adds so many date parts';
 CREATE FUNCTION dateadd(text, bigint, date) RETURNS timestamp
-    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE RETURN @extschema@.dateadd($1, $2, $3::pg_catalog.timestamp);
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE RETURN dateadd($1, $2, $3::pg_catalog.timestamp);
 COMMENT ON FUNCTION dateadd(text, bigint, date) IS 'adds so many date parts';
 CREATE FUNCTION dateadd(text, bigint, text) RETURNS timestamp
-    LANGUAGE sql STABLE STRICT PARALLEL SAFE RETURN @extschema@.dateadd($1, $2, $3::pg_catalog.timestamp);
+    LANGUAGE sql STABLE STRICT PARALLEL SAFE RETURN dateadd($1, $2, $3::pg_catalog.timestamp);
 COMMENT ON FUNCTION dateadd(text, bigint, text) IS 'adds so many date parts to a timestamp as text';
 CREATE FUNCTION dateadd(text, bigint, timestamptz) RETURNS timestamptz
-    LANGUAGE sql STABLE STRICT PARALLEL SAFE RETURN @extschema@.dateadd($1, $2, $3::pg_catalog.timestamp)::pg_catalog.timestamptz;
+    LANGUAGE sql STABLE STRICT PARALLEL SAFE RETURN dateadd($1, $2, $3::pg_catalog.timestamp)::pg_catalog.timestamptz;
 COMMENT ON FUNCTION dateadd(text, bigint, timestamptz) IS 'adds so many date parts in the session''s time zone';
 CREATE FUNCTION dateadd(text, bigint, time) RETURNS time
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'dateadd_time_wrapper';
 COMMENT ON FUNCTION dateadd(text, bigint, time) IS 'adds so many date parts; past midnight it begins anew';
 CREATE FUNCTION dateadd(text, bigint, timetz) RETURNS timetz
-    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE RETURN $3 OPERATOR(pg_catalog.+) @extschema@.dateadd($1, $2, pg_catalog.time '00:00')::pg_catalog.interval;
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE RETURN $3 OPERATOR(pg_catalog.+) dateadd($1, $2, pg_catalog.time '00:00')::pg_catalog.interval;
 COMMENT ON FUNCTION dateadd(text, bigint, timetz) IS 'adds so many date parts; past midnight it begins anew';
 CREATE FUNCTION datediff(text, timestamp, timestamp) RETURNS bigint
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'datediff_timestamp_wrapper';
 COMMENT ON FUNCTION datediff(text, timestamp, timestamp) IS 'boundaries of the date part between both';
 CREATE FUNCTION datediff(text, date, date) RETURNS bigint
-    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE RETURN @extschema@.datediff($1, $2::pg_catalog.timestamp, $3::pg_catalog.timestamp);
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE RETURN datediff($1, $2::pg_catalog.timestamp, $3::pg_catalog.timestamp);
 COMMENT ON FUNCTION datediff(text, date, date) IS 'boundaries of the date part between both';
 CREATE FUNCTION datediff(text, text, text) RETURNS bigint
-    LANGUAGE sql STABLE STRICT PARALLEL SAFE RETURN @extschema@.datediff($1, $2::pg_catalog.timestamp, $3::pg_catalog.timestamp);
+    LANGUAGE sql STABLE STRICT PARALLEL SAFE RETURN datediff($1, $2::pg_catalog.timestamp, $3::pg_catalog.timestamp);
 COMMENT ON FUNCTION datediff(text, text, text) IS 'boundaries of the date part between two timestamps as text';
 CREATE FUNCTION datediff(text, date, text) RETURNS bigint
-    LANGUAGE sql STABLE STRICT PARALLEL SAFE RETURN @extschema@.datediff($1, $2::pg_catalog.timestamp, $3::pg_catalog.timestamp);
+    LANGUAGE sql STABLE STRICT PARALLEL SAFE RETURN datediff($1, $2::pg_catalog.timestamp, $3::pg_catalog.timestamp);
 COMMENT ON FUNCTION datediff(text, date, text) IS 'boundaries of the date part between both, one of them as text';
 CREATE FUNCTION datediff(text, text, date) RETURNS bigint
-    LANGUAGE sql STABLE STRICT PARALLEL SAFE RETURN @extschema@.datediff($1, $2::pg_catalog.timestamp, $3::pg_catalog.timestamp);
+    LANGUAGE sql STABLE STRICT PARALLEL SAFE RETURN datediff($1, $2::pg_catalog.timestamp, $3::pg_catalog.timestamp);
 COMMENT ON FUNCTION datediff(text, text, date) IS 'boundaries of the date part between both, one of them as text';
 CREATE FUNCTION datediff(text, text, timestamp) RETURNS bigint
-    LANGUAGE sql STABLE STRICT PARALLEL SAFE RETURN @extschema@.datediff($1, $2::pg_catalog.timestamp, $3::pg_catalog.timestamp);
+    LANGUAGE sql STABLE STRICT PARALLEL SAFE RETURN datediff($1, $2::pg_catalog.timestamp, $3::pg_catalog.timestamp);
 COMMENT ON FUNCTION datediff(text, text, timestamp) IS 'boundaries of the date part between both, one of them as text';
 CREATE FUNCTION datediff(text, timestamp, text) RETURNS bigint
-    LANGUAGE sql STABLE STRICT PARALLEL SAFE RETURN @extschema@.datediff($1, $2::pg_catalog.timestamp, $3::pg_catalog.timestamp);
+    LANGUAGE sql STABLE STRICT PARALLEL SAFE RETURN datediff($1, $2::pg_catalog.timestamp, $3::pg_catalog.timestamp);
 COMMENT ON FUNCTION datediff(text, timestamp, text) IS 'boundaries of the date part between both, one of them as text';
 CREATE FUNCTION datediff(text, text, timestamptz) RETURNS bigint
-    LANGUAGE sql STABLE STRICT PARALLEL SAFE RETURN @extschema@.datediff($1, $2::pg_catalog.timestamp, $3::pg_catalog.timestamp);
+    LANGUAGE sql STABLE STRICT PARALLEL SAFE RETURN datediff($1, $2::pg_catalog.timestamp, $3::pg_catalog.timestamp);
 COMMENT ON FUNCTION datediff(text, text, timestamptz) IS 'boundaries of the date part between both, one of them as text';
 CREATE FUNCTION datediff(text, timestamptz, text) RETURNS bigint
-    LANGUAGE sql STABLE STRICT PARALLEL SAFE RETURN @extschema@.datediff($1, $2::pg_catalog.timestamp, $3::pg_catalog.timestamp);
+    LANGUAGE sql STABLE STRICT PARALLEL SAFE RETURN datediff($1, $2::pg_catalog.timestamp, $3::pg_catalog.timestamp);
 COMMENT ON FUNCTION datediff(text, timestamptz, text) IS 'boundaries of the date part between both, one of them as text';
 CREATE FUNCTION datediff(text, timestamptz, timestamptz) RETURNS bigint
-    LANGUAGE sql STABLE STRICT PARALLEL SAFE RETURN @extschema@.datediff($1, $2::pg_catalog.timestamp, $3::pg_catalog.timestamp);
+    LANGUAGE sql STABLE STRICT PARALLEL SAFE RETURN datediff($1, $2::pg_catalog.timestamp, $3::pg_catalog.timestamp);
 COMMENT ON FUNCTION datediff(text, timestamptz, timestamptz) IS 'boundaries of the date part between both in the session''s time zone';
 CREATE FUNCTION datediff(text, time, time) RETURNS bigint
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'datediff_time_wrapper';

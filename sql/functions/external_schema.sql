@@ -24,6 +24,7 @@ CREATE PROCEDURE redshift.sync_external_schema(schema_name text) LANGUAGE plpgsq
 DECLARE
     server oid := (SELECT s.oid FROM pg_foreign_server AS s WHERE s.srvname = schema_name);
     missing text;
+    created text;
     gone text;
     taken text;
 BEGIN
@@ -48,18 +49,20 @@ BEGIN
              WHERE t.ftserver = server AND o.option_name IN ('topic', 'stream'))
     SELECT (SELECT string_agg(quote_ident(b.table_name), ', ') FROM broker AS b
             WHERE b.topic NOT IN (SELECT m.topic FROM mapped AS m) AND b.table_name NOT IN (SELECT x.relname FROM occupied AS x)),
+           (SELECT string_agg(format('%I.%I', schema_name, b.table_name), ', ') FROM broker AS b
+            WHERE b.topic NOT IN (SELECT m.topic FROM mapped AS m) AND b.table_name NOT IN (SELECT x.relname FROM occupied AS x)),
            (SELECT string_agg(quote_ident(b.topic), ', ') FROM broker AS b
             WHERE b.topic NOT IN (SELECT m.topic FROM mapped AS m) AND b.table_name IN (SELECT x.relname FROM occupied AS x)),
            (SELECT string_agg(m.relation::text, ', ') FROM mapped AS m
             WHERE m.topic NOT IN (SELECT b.topic FROM broker AS b)
               AND NOT EXISTS (SELECT FROM pg_foreign_server AS s, pg_options_to_table(s.srvoptions) AS o
                               WHERE s.oid = server AND o.option_name IN ('topics', 'streams')))
-    INTO missing, taken, gone;
+    INTO missing, created, taken, gone;
     IF missing IS NOT NULL THEN
         EXECUTE format('IMPORT FOREIGN SCHEMA topics LIMIT TO (%s) FROM SERVER %I INTO %I', missing, schema_name, schema_name);
+        -- As in Redshift: whoever may use the schema may read its streams. Only what was created here: other relations of the schema are not ours to show.
+        EXECUTE format('GRANT SELECT ON %s TO PUBLIC', created);
     END IF;
-    -- As in Redshift: whoever may use the schema may read its streams.
-    EXECUTE format('GRANT SELECT ON ALL TABLES IN SCHEMA %I TO PUBLIC', schema_name);
     IF taken IS NOT NULL THEN
         RAISE NOTICE 'no relation for %: another one has the name', taken
             USING HINT = format('Map it under another name: CREATE FOREIGN TABLE .. SERVER %I OPTIONS (topic ''..'').', schema_name);
@@ -147,7 +150,7 @@ BEGIN
         WHEN secret_arn IS NOT NULL OR authentication_arn IS NOT NULL THEN NULL
         WHEN authentication = 'mtls' THEN 'certificate ''..'', private_key ''..'''
         WHEN authentication IN ('plain', 'scram-sha-256', 'scram-sha-512') THEN 'user ''..'', password ''..'''
-        WHEN (authentication = 'iam' OR source = 'kinesis') AND iam_role IS NULL AND NOT (SELECT r.rolsuper FROM pg_roles AS r WHERE r.rolname = current_user)
+        WHEN (authentication = 'iam' OR source = 'kinesis') AND iam_role IS NULL AND NOT (SELECT r.rolsuper FROM pg_roles AS r WHERE r.oid = redshift.current_role_id())
             THEN 'access_key_id ''..'', secret_access_key ''..'''
     END;
     IF credentials IS NOT NULL THEN

@@ -59,13 +59,13 @@ CREATE FUNCTION json_extract_array_element_text(text, integer, boolean) RETURNS 
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'json_array_element_text_wrapper';
 COMMENT ON FUNCTION json_extract_array_element_text(text, integer, boolean) IS 'element of a JSON array, from 0; with true NULL if the text is none';
 CREATE FUNCTION json_extract_array_element_text(text, integer) RETURNS varchar
-    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE RETURN @extschema@.json_extract_array_element_text($1, $2, false);
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE RETURN json_extract_array_element_text($1, $2, false);
 COMMENT ON FUNCTION json_extract_array_element_text(text, integer) IS 'element of a JSON array, from 0; an error if the text is none';
 CREATE FUNCTION json_array_length(text, boolean) RETURNS integer
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'json_text_array_length_wrapper';
 COMMENT ON FUNCTION json_array_length(text, boolean) IS 'elements of a JSON array; with true NULL if the text is none';
 CREATE FUNCTION json_array_length(text) RETURNS integer
-    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE RETURN @extschema@.json_array_length($1, false);
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE RETURN json_array_length($1, false);
 COMMENT ON FUNCTION json_array_length(text) IS 'elements of a JSON array; an error if the text is none';
 CREATE FUNCTION is_valid_json(text) RETURNS boolean
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'is_valid_json_wrapper';

@@ -1,7 +1,7 @@
 -- redshift.metrics(): everything that can be counted, in Prometheus's text format.
 CREATE FUNCTION redshift.metric_labels(VARIADIC names_and_values text[] DEFAULT '{}') RETURNS text LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp AS $$
-    SELECT '{' || string_agg(format('%s="%s"', l[1], replace(replace(replace(l[2], '\', '\\'), '"', '\"'), chr(10), '\n')), ',') || '}'
+    SELECT '{' || string_agg(format('%s="%s"', l[1], replace(replace(replace(l[2], E'\\', E'\\\\'), '"', E'\\"'), E'\n', E'\\n')), ',') || '}'
     FROM (SELECT ARRAY[names_and_values[i], names_and_values[i + 1]] FROM generate_series(1, cardinality(names_and_values), 2) AS i
           UNION ALL SELECT ARRAY['database', current_database()]) AS pairs (l)
 $$;

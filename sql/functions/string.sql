@@ -53,54 +53,54 @@ CREATE FUNCTION fnv_hash(smallint, bigint) RETURNS bigint
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'fnv_hash_int2_wrapper';
 COMMENT ON FUNCTION fnv_hash(smallint, bigint) IS '64-bit FNV-1a with a seed';
 CREATE FUNCTION fnv_hash(smallint) RETURNS bigint
-    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE RETURN @extschema@.fnv_hash($1, -3750763034362895579);
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE RETURN fnv_hash($1, -3750763034362895579);
 COMMENT ON FUNCTION fnv_hash(smallint) IS '64-bit FNV-1a';
 CREATE FUNCTION fnv_hash(integer, bigint) RETURNS bigint
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'fnv_hash_int4_wrapper';
 COMMENT ON FUNCTION fnv_hash(integer, bigint) IS '64-bit FNV-1a with a seed';
 CREATE FUNCTION fnv_hash(integer) RETURNS bigint
-    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE RETURN @extschema@.fnv_hash($1, -3750763034362895579);
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE RETURN fnv_hash($1, -3750763034362895579);
 COMMENT ON FUNCTION fnv_hash(integer) IS '64-bit FNV-1a';
 CREATE FUNCTION fnv_hash(bigint, bigint) RETURNS bigint
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'fnv_hash_int8_wrapper';
 COMMENT ON FUNCTION fnv_hash(bigint, bigint) IS '64-bit FNV-1a with a seed';
 CREATE FUNCTION fnv_hash(bigint) RETURNS bigint
-    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE RETURN @extschema@.fnv_hash($1, -3750763034362895579);
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE RETURN fnv_hash($1, -3750763034362895579);
 COMMENT ON FUNCTION fnv_hash(bigint) IS '64-bit FNV-1a';
 CREATE FUNCTION fnv_hash(double precision, bigint) RETURNS bigint
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'fnv_hash_float8_wrapper';
 COMMENT ON FUNCTION fnv_hash(double precision, bigint) IS '64-bit FNV-1a with a seed';
 CREATE FUNCTION fnv_hash(double precision) RETURNS bigint
-    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE RETURN @extschema@.fnv_hash($1, -3750763034362895579);
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE RETURN fnv_hash($1, -3750763034362895579);
 COMMENT ON FUNCTION fnv_hash(double precision) IS '64-bit FNV-1a';
 CREATE FUNCTION fnv_hash(text, bigint) RETURNS bigint
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'fnv_hash_bytes_wrapper';
 COMMENT ON FUNCTION fnv_hash(text, bigint) IS '64-bit FNV-1a with a seed';
 CREATE FUNCTION fnv_hash(text) RETURNS bigint
-    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE RETURN @extschema@.fnv_hash($1, -3750763034362895579);
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE RETURN fnv_hash($1, -3750763034362895579);
 COMMENT ON FUNCTION fnv_hash(text) IS '64-bit FNV-1a';
 CREATE FUNCTION fnv_hash(varbyte, bigint) RETURNS bigint
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'fnv_hash_bytes_wrapper';
 COMMENT ON FUNCTION fnv_hash(varbyte, bigint) IS '64-bit FNV-1a with a seed';
 CREATE FUNCTION fnv_hash(varbyte) RETURNS bigint
-    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE RETURN @extschema@.fnv_hash($1, -3750763034362895579);
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE RETURN fnv_hash($1, -3750763034362895579);
 COMMENT ON FUNCTION fnv_hash(varbyte) IS '64-bit FNV-1a';
 CREATE FUNCTION sha2(text, integer) RETURNS varchar
     LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE RETURN CASE $2
-        WHEN 224 THEN pg_catalog.encode(pg_catalog.sha224($1::@extschema@.varbyte::pg_catalog.bytea), 'hex')
-        WHEN 256 THEN pg_catalog.encode(pg_catalog.sha256($1::@extschema@.varbyte::pg_catalog.bytea), 'hex')
-        WHEN 0 THEN pg_catalog.encode(pg_catalog.sha256($1::@extschema@.varbyte::pg_catalog.bytea), 'hex')
-        WHEN 384 THEN pg_catalog.encode(pg_catalog.sha384($1::@extschema@.varbyte::pg_catalog.bytea), 'hex')
-        WHEN 512 THEN pg_catalog.encode(pg_catalog.sha512($1::@extschema@.varbyte::pg_catalog.bytea), 'hex')
+        WHEN 224 THEN pg_catalog.encode(pg_catalog.sha224($1::varbyte::pg_catalog.bytea), 'hex')
+        WHEN 256 THEN pg_catalog.encode(pg_catalog.sha256($1::varbyte::pg_catalog.bytea), 'hex')
+        WHEN 0 THEN pg_catalog.encode(pg_catalog.sha256($1::varbyte::pg_catalog.bytea), 'hex')
+        WHEN 384 THEN pg_catalog.encode(pg_catalog.sha384($1::varbyte::pg_catalog.bytea), 'hex')
+        WHEN 512 THEN pg_catalog.encode(pg_catalog.sha512($1::varbyte::pg_catalog.bytea), 'hex')
         ELSE '' END;
 COMMENT ON FUNCTION sha2(text, integer) IS 'SHA-2 in hexadecimal: 224, 256 (or 0), 384 or 512 bits; of others nothing';
 CREATE FUNCTION sha2(varbyte, integer) RETURNS varchar
     LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE RETURN CASE $2
-        WHEN 224 THEN pg_catalog.encode(pg_catalog.sha224($1::@extschema@.varbyte::pg_catalog.bytea), 'hex')
-        WHEN 256 THEN pg_catalog.encode(pg_catalog.sha256($1::@extschema@.varbyte::pg_catalog.bytea), 'hex')
-        WHEN 0 THEN pg_catalog.encode(pg_catalog.sha256($1::@extschema@.varbyte::pg_catalog.bytea), 'hex')
-        WHEN 384 THEN pg_catalog.encode(pg_catalog.sha384($1::@extschema@.varbyte::pg_catalog.bytea), 'hex')
-        WHEN 512 THEN pg_catalog.encode(pg_catalog.sha512($1::@extschema@.varbyte::pg_catalog.bytea), 'hex')
+        WHEN 224 THEN pg_catalog.encode(pg_catalog.sha224($1::varbyte::pg_catalog.bytea), 'hex')
+        WHEN 256 THEN pg_catalog.encode(pg_catalog.sha256($1::varbyte::pg_catalog.bytea), 'hex')
+        WHEN 0 THEN pg_catalog.encode(pg_catalog.sha256($1::varbyte::pg_catalog.bytea), 'hex')
+        WHEN 384 THEN pg_catalog.encode(pg_catalog.sha384($1::varbyte::pg_catalog.bytea), 'hex')
+        WHEN 512 THEN pg_catalog.encode(pg_catalog.sha512($1::varbyte::pg_catalog.bytea), 'hex')
         ELSE '' END;
 COMMENT ON FUNCTION sha2(varbyte, integer) IS 'SHA-2 in hexadecimal: 224, 256 (or 0), 384 or 512 bits; of others nothing';
 CREATE FUNCTION redshift.checksum_of_text(text) RETURNS integer

@@ -102,7 +102,7 @@ CREATE FUNCTION split_to_array(text, text) RETURNS super
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'split_to_array_wrapper';
 COMMENT ON FUNCTION split_to_array(text, text) IS 'the parts of a string between delimiters';
 CREATE FUNCTION split_to_array(text) RETURNS super
-    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE RETURN @extschema@.split_to_array($1, ',');
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE RETURN split_to_array($1, ',');
 COMMENT ON FUNCTION split_to_array(text) IS 'the parts of a string between commas';
 CREATE FUNCTION array_distinct(super) RETURNS super
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'array_distinct_wrapper';
@@ -114,13 +114,13 @@ CREATE FUNCTION array_except(super, super, boolean) RETURNS super
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'array_except_wrapper';
 COMMENT ON FUNCTION array_except(super, super, boolean) IS 'the elements of the first array without those of the second; with true as sets';
 CREATE FUNCTION array_except(super, super) RETURNS super
-    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE RETURN @extschema@.array_except($1, $2, false);
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE RETURN array_except($1, $2, false);
 COMMENT ON FUNCTION array_except(super, super) IS 'the elements of the first array without those of the second, as often as they are there';
 CREATE FUNCTION array_intersection(super, super, boolean) RETURNS super
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'array_intersection_wrapper';
 COMMENT ON FUNCTION array_intersection(super, super, boolean) IS 'the elements that are in both arrays; with true as sets';
 CREATE FUNCTION array_intersection(super, super) RETURNS super
-    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE RETURN @extschema@.array_intersection($1, $2, false);
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE RETURN array_intersection($1, $2, false);
 COMMENT ON FUNCTION array_intersection(super, super) IS 'the elements that are in both arrays, as often as they are there';
 CREATE FUNCTION arrays_overlap(super, super) RETURNS boolean
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'arrays_overlap_wrapper';
@@ -129,10 +129,10 @@ CREATE FUNCTION array_sort(super, boolean, boolean) RETURNS super
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'super_array_sort_wrapper';
 COMMENT ON FUNCTION array_sort(super, boolean, boolean) IS 'the elements sorted: ascending, nulls first';
 CREATE FUNCTION array_sort(super, boolean) RETURNS super
-    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE RETURN @extschema@.array_sort($1, $2, NOT $2);
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE RETURN array_sort($1, $2, NOT $2);
 COMMENT ON FUNCTION array_sort(super, boolean) IS 'the elements sorted: ascending, with nulls last, or descending, with nulls first';
 CREATE FUNCTION array_sort(super) RETURNS super
-    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE RETURN @extschema@.array_sort($1, true, false);
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE RETURN array_sort($1, true, false);
 COMMENT ON FUNCTION array_sort(super) IS 'the elements sorted in ascending order, nulls last';
 -- Searching: stable without the last argument, which has its default from setting default_array_search_null_handling.
 CREATE FUNCTION array_contains(super, anycompatible) RETURNS boolean

@@ -23,6 +23,7 @@ CREATE PROCEDURE redshift.uninstall() LANGUAGE plpgsql
 DECLARE
     in_the_way text;
     changed record;
+    definitions regclass[];
     views bigint := 0;
     columns bigint := 0;
 BEGIN
@@ -36,12 +37,14 @@ BEGIN
         EXECUTE format('LOCK TABLE %s IN ACCESS EXCLUSIVE MODE', changed.mv);
         views := views + 1;
     END LOOP;
-    FOR changed IN SELECT v.definition FROM redshift.materialized_view AS v JOIN pg_class AS c ON c.oid = v.definition LOOP
-        EXECUTE format('DROP VIEW %s', changed.definition);
-    END LOOP;
+    definitions := ARRAY(SELECT v.definition FROM redshift.materialized_view AS v JOIN pg_class AS c ON c.oid = v.definition);
     DELETE FROM redshift.checkpoint;
     DELETE FROM redshift.auto_refresh_state;
     DELETE FROM redshift.materialized_view;
+    -- Now they are views as any other.
+    FOR changed IN SELECT d.definition FROM unnest(definitions) AS d (definition) LOOP
+        EXECUTE format('DROP VIEW %s', changed.definition);
+    END LOOP;
 
     -- External schemas hold no data.
     FOR changed IN

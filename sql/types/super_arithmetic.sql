@@ -42,15 +42,15 @@ BEGIN
     LOOP
         FOREACH scalar IN ARRAY ARRAY['smallint', 'integer', 'bigint', 'numeric', 'real', 'double precision', 'text'] LOOP
             EXECUTE format('CREATE FUNCTION redshift.super_%1$s(super, %2$s) RETURNS super LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
-                RETURN redshift.super_%1$s($1, ($2::@extschema@.super)::pg_catalog.jsonb)', operation.name, scalar);
+                RETURN redshift.super_%1$s($1, ($2::super)::pg_catalog.jsonb)', operation.name, scalar);
             EXECUTE format('CREATE FUNCTION redshift.super_%1$s(%2$s, super) RETURNS super LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
-                RETURN redshift.super_%1$s($1::@extschema@.super, $2::pg_catalog.jsonb)', operation.name, scalar);
-            EXECUTE format('CREATE OPERATOR @extschema@.%s (LEFTARG = super, RIGHTARG = %s, FUNCTION = redshift.super_%s)', operation.sign, scalar, operation.name);
-            EXECUTE format('CREATE OPERATOR @extschema@.%s (LEFTARG = %s, RIGHTARG = super, FUNCTION = redshift.super_%s)', operation.sign, scalar, operation.name);
+                RETURN redshift.super_%1$s($1::super, $2::pg_catalog.jsonb)', operation.name, scalar);
+            EXECUTE format('CREATE OPERATOR %s (LEFTARG = super, RIGHTARG = %s, FUNCTION = redshift.super_%s)', operation.sign, scalar, operation.name);
+            EXECUTE format('CREATE OPERATOR %s (LEFTARG = %s, RIGHTARG = super, FUNCTION = redshift.super_%s)', operation.sign, scalar, operation.name);
             EXECUTE format('COMMENT ON FUNCTION redshift.super_%s(super, %s) IS %L', operation.name, scalar, 'implementation of operator ' || operation.sign);
             EXECUTE format('COMMENT ON FUNCTION redshift.super_%s(%s, super) IS %L', operation.name, scalar, 'implementation of operator ' || operation.sign);
-            EXECUTE format('COMMENT ON OPERATOR @extschema@.%s (super, %s) IS %L', operation.sign, scalar, operation.meaning);
-            EXECUTE format('COMMENT ON OPERATOR @extschema@.%s (%s, super) IS %L', operation.sign, scalar, operation.meaning);
+            EXECUTE format('COMMENT ON OPERATOR %s (super, %s) IS %L', operation.sign, scalar, operation.meaning);
+            EXECUTE format('COMMENT ON OPERATOR %s (%s, super) IS %L', operation.sign, scalar, operation.meaning);
         END LOOP;
     END LOOP;
 END

@@ -151,16 +151,16 @@ BEGIN
             END IF;
             EXECUTE format('CREATE FUNCTION redshift.super_%s(%s, super) RETURNS boolean LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
                 RETURN redshift.super_%s($2, $1)', test.name, scalar, test.turned);
-            EXECUTE format('CREATE OPERATOR @extschema@.%s (LEFTARG = super, RIGHTARG = %s, FUNCTION = redshift.super_%s,
-                COMMUTATOR = OPERATOR(@extschema@.%s), NEGATOR = OPERATOR(@extschema@.%s), RESTRICT = %s, JOIN = %s)',
+            EXECUTE format('CREATE OPERATOR %s (LEFTARG = super, RIGHTARG = %s, FUNCTION = redshift.super_%s,
+                COMMUTATOR = OPERATOR(%s), NEGATOR = OPERATOR(%s), RESTRICT = %s, JOIN = %s)',
                 test.sign, scalar, test.name, test.commutator, test.negator, test.restrict_function, test.join_function);
-            EXECUTE format('CREATE OPERATOR @extschema@.%s (LEFTARG = %s, RIGHTARG = super, FUNCTION = redshift.super_%s,
-                COMMUTATOR = OPERATOR(@extschema@.%s), NEGATOR = OPERATOR(@extschema@.%s), RESTRICT = %s, JOIN = %s)',
+            EXECUTE format('CREATE OPERATOR %s (LEFTARG = %s, RIGHTARG = super, FUNCTION = redshift.super_%s,
+                COMMUTATOR = OPERATOR(%s), NEGATOR = OPERATOR(%s), RESTRICT = %s, JOIN = %s)',
                 test.sign, scalar, test.name, test.commutator, test.negator, test.restrict_function, test.join_function);
             EXECUTE format('COMMENT ON FUNCTION redshift.super_%s(super, %s) IS %L', test.name, scalar, 'implementation of operator ' || test.sign);
             EXECUTE format('COMMENT ON FUNCTION redshift.super_%s(%s, super) IS %L', test.name, scalar, 'implementation of operator ' || test.sign);
-            EXECUTE format('COMMENT ON OPERATOR @extschema@.%s (super, %s) IS %L', test.sign, scalar, test.meaning);
-            EXECUTE format('COMMENT ON OPERATOR @extschema@.%s (%s, super) IS %L', test.sign, scalar, test.meaning);
+            EXECUTE format('COMMENT ON OPERATOR %s (super, %s) IS %L', test.sign, scalar, test.meaning);
+            EXECUTE format('COMMENT ON OPERATOR %s (%s, super) IS %L', test.sign, scalar, test.meaning);
         END LOOP;
     END LOOP;
 END

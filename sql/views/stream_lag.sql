@@ -6,6 +6,12 @@ WHERE pg_catalog.has_table_privilege(v.mv, 'SELECT');
 COMMENT ON VIEW redshift.visible_definition IS 'The hidden views of materialized views that the current user may read';
 GRANT SELECT ON redshift.visible_definition TO PUBLIC;
 
+CREATE FUNCTION redshift.definition(mv regclass) RETURNS text LANGUAGE sql STABLE STRICT
+    SET search_path = pg_catalog, pg_temp AS $$
+    SELECT pg_get_viewdef(v.definition::oid, true) FROM redshift.visible_definition AS v WHERE v.mv = $1
+$$;
+COMMENT ON FUNCTION redshift.definition(regclass) IS 'The definition of a materialized view that the caller may read, as text';
+
 CREATE FUNCTION redshift.high_watermarks(
     external_schema text DEFAULT NULL, OUT mv regclass, OUT partition_id text, OUT high_watermark bigint, OUT waiting_seconds float8
 ) RETURNS SETOF record

@@ -13,6 +13,6 @@ SELECT pg_catalog.current_database()::character(128) AS db_name,
        NULL::character(32) AS consumer_region,
        NULL::character(36) AS consumer_namespace
 FROM redshift.refresh_history AS h
-WHERE h.user_id OPERATOR(pg_catalog.=) CURRENT_USER::regrole::oid OR redshift.sees_everything();
+WHERE h.user_id OPERATOR(pg_catalog.=) redshift.current_role_id() OR redshift.sees_everything();
 COMMENT ON VIEW svl_mv_refresh_status IS 'Refreshes of streaming materialized views';
 GRANT SELECT ON svl_mv_refresh_status TO PUBLIC;

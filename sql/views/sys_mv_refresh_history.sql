@@ -16,6 +16,6 @@ SELECT h.user_id::bigint::integer AS user_id,
        NULL::character(32) AS consumer_region,
        NULL::character(36) AS consumer_namespace
 FROM redshift.refresh_history AS h
-WHERE h.user_id OPERATOR(pg_catalog.=) CURRENT_USER::regrole::oid OR redshift.sees_everything();
+WHERE h.user_id OPERATOR(pg_catalog.=) redshift.current_role_id() OR redshift.sees_everything();
 COMMENT ON VIEW sys_mv_refresh_history IS 'Refreshes of streaming materialized views';
 GRANT SELECT ON sys_mv_refresh_history TO PUBLIC;

@@ -15,6 +15,6 @@ FROM redshift.materialized_view AS v
 JOIN pg_catalog.pg_class AS c ON c.oid OPERATOR(pg_catalog.=) v.mv
 JOIN pg_catalog.pg_namespace AS n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
 WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_class AS d WHERE d.oid OPERATOR(pg_catalog.=) v.definition)
-  AND (c.relowner OPERATOR(pg_catalog.=) CURRENT_USER::regrole::oid OR redshift.sees_everything());
+  AND (c.relowner OPERATOR(pg_catalog.=) redshift.current_role_id() OR redshift.sees_everything());
 COMMENT ON VIEW sys_mv_state IS 'Materialized views that can not be refreshed any more';
 GRANT SELECT ON sys_mv_state TO PUBLIC;

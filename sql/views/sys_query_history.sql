@@ -45,7 +45,7 @@ FROM (SELECT r.user_id, r.query_id, r.transaction_id, r.session_id, 'OTHER' AS q
       FROM redshift.statement_history AS s
       -- A REFRESH statement is there twice, unless it was rolled back.
       WHERE NOT EXISTS (SELECT FROM redshift.refresh_history AS r WHERE r.query_id OPERATOR(pg_catalog.=) s.query_id)) AS h
-WHERE h.user_id OPERATOR(pg_catalog.=) CURRENT_USER::regrole::oid OR redshift.sees_everything();
+WHERE h.user_id OPERATOR(pg_catalog.=) redshift.current_role_id() OR redshift.sees_everything();
 COMMENT ON VIEW sys_query_history IS 'Refreshes, those that failed among them; all statements with redshift.query_history = all';
 GRANT SELECT ON sys_query_history TO PUBLIC;
 

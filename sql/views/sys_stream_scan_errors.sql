@@ -13,6 +13,6 @@ SELECT h.external_schema_name::character(128) AS external_schema_name,
        e.error_code,
        e.error_reason::character(128) AS error_reason
 FROM redshift.scan_error AS e JOIN redshift.refresh_history AS h USING (query_id)
-WHERE h.user_id OPERATOR(pg_catalog.=) CURRENT_USER::regrole::oid OR redshift.sees_everything();
+WHERE h.user_id OPERATOR(pg_catalog.=) redshift.current_role_id() OR redshift.sees_everything();
 COMMENT ON VIEW sys_stream_scan_errors IS 'Records of a stream that a refresh passed without loading them';
 GRANT SELECT ON sys_stream_scan_errors TO PUBLIC;

@@ -14,6 +14,6 @@ SELECT h.external_schema_name::character(128) AS external_schema_name,
        l.record_time_min AS stream_record_time_min,
        l.record_time_max AS stream_record_time_max
 FROM redshift.scan_ledger AS l JOIN redshift.refresh_history AS h USING (query_id)
-WHERE h.user_id OPERATOR(pg_catalog.=) CURRENT_USER::regrole::oid OR redshift.sees_everything();
+WHERE h.user_id OPERATOR(pg_catalog.=) redshift.current_role_id() OR redshift.sees_everything();
 COMMENT ON VIEW sys_stream_scan_states IS 'What each refresh read of each partition of a stream';
 GRANT SELECT ON sys_stream_scan_states TO PUBLIC;

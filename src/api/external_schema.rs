@@ -89,6 +89,19 @@ pub fn create_missing(server: &Server, names: Vec<String>, most: usize) -> usize
     created
 }
 
+/// The topics or streams of whose relations the current user may read one: what is told of them is what a peek would tell.
+fn readable(server: &Server) -> Vec<String> {
+    pg::spi::rows(
+        "SELECT DISTINCT o.option_value FROM pg_catalog.pg_foreign_table AS t JOIN pg_catalog.pg_class AS c ON c.oid = t.ftrelid,
+             pg_catalog.pg_options_to_table(t.ftoptions) AS o
+         WHERE t.ftserver = $1 AND o.option_name IN ('topic', 'stream')
+             AND pg_catalog.has_schema_privilege(c.relnamespace, 'USAGE') AND pg_catalog.has_table_privilege(c.oid, 'SELECT')
+         ORDER BY o.option_value",
+        &[server.oid.into()],
+        |row| row.expect::<String>(1),
+    )
+}
+
 /// The topics or streams that have a relation.
 pub fn mapped(server: &Server) -> Vec<String> {
     pg::spi::rows(
@@ -256,7 +269,7 @@ pub struct PartitionStatus {
 pub fn status(schema: &str) -> Vec<PartitionStatus> {
     let server = foreign::find_server(schema)
         .unwrap_or_else(|| error::not_an_external_schema(schema).raise());
-    let mapped = mapped(&server);
+    let mapped = readable(&server);
     if kinesis::source::Source::is_of(&server) {
         let source = kinesis::source::Source::of_server(&server, relation::current_user());
         let client = source.connect(settings::memory_limit_bytes());

@@ -4,10 +4,10 @@
 
 use crate::access::{Authentication, switch};
 use crate::api::topic_names::Pattern;
-use crate::error;
 use crate::pg::node::Definition;
-use crate::pg::relation;
-use stream::aws::Identity;
+use crate::pg::{extension, relation, server_guard};
+use crate::{error, settings};
+use stream::aws::{Arn, Identity, is_region};
 
 /// The catalogue that the validator is asked about.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -67,6 +67,9 @@ const SUPERUSER: [&str; 5] = [
     "endpoint_url",
 ];
 
+/// What says to which hosts the server's machine connects. (Hosts of Kinesis are those of AWS in the region.)
+const HOSTS: [&str; 2] = ["uri", "cluster_arn"];
+
 /// Of these at most one can be given.
 const EITHER: [(&str, &str); 5] = [
     ("uri", "cluster_arn"),
@@ -87,8 +90,23 @@ impl OptionsOf {
     }
 }
 
-/// Raises an error for options that cannot be. ALTER gives all that there will be, so a superuser's options are his to alter only.
+/// Raises an error for options that cannot be, or that the current user may not set. ALTER gives all that there will be, so a superuser's options are his
+/// to alter only, and to take away.
 pub fn validate(of: OptionsOf, options: &[Definition]) {
+    let existing = server_guard::existing();
+    if matches!(of, OptionsOf::Server | OptionsOf::Mapping) && !relation::is_superuser() {
+        // Else nobody has looked at what there was.
+        if !extension::is_preloaded() {
+            error::not_preloaded().raise();
+        }
+        if let Some(kept) = existing
+            .iter()
+            .find(|option| SUPERUSER.contains(&option.name.as_str()))
+        {
+            error::superuser_option(&kept.name).raise();
+        }
+        check_hosts(options, &existing);
+    }
     for Definition { name, value } in options {
         if !of.names().contains(&name.as_str()) {
             let allowed = match of.names() {
@@ -119,6 +137,28 @@ pub fn validate(of: OptionsOf, options: &[Definition]) {
     check_tls(options);
 }
 
+/// The machine connects to hosts that superusers have named, or members of a role that a superuser has named for that.
+fn check_hosts(options: &[Definition], existing: &[Definition]) {
+    let role = settings::host_role();
+    let is_known = |option: &Definition| {
+        let value = |of: &Definition| of.value.clone().unwrap_or_default();
+        let known = existing.iter().find(|known| known.name == option.name);
+        let known = known.map(value).unwrap_or_default();
+        let hosts: Vec<&str> = known.split(',').map(str::trim).collect();
+        value(option)
+            .split(',')
+            .all(|host| hosts.contains(&host.trim()))
+    };
+    let new = options
+        .iter()
+        .find(|option| HOSTS.contains(&option.name.as_str()) && !is_known(option));
+    if let Some(new) = new
+        && !server_guard::may_choose_hosts(role.as_deref())
+    {
+        error::host_option(&new.name, role.as_deref()).raise();
+    }
+}
+
 /// What is allowed instead, if a value cannot be.
 fn wrong(name: &str, value: &str) -> Option<&'static str> {
     let (right, allowed) = match name {
@@ -131,7 +171,8 @@ fn wrong(name: &str, value: &str) -> Option<&'static str> {
             Pattern::is_valid(value),
             "names separated by commas, * stands for any characters, ! before a name leaves it out",
         ),
-        "topic" | "stream" | "region" => (!value.trim().is_empty(), "a name"),
+        "topic" | "stream" => (!value.trim().is_empty(), "a name"),
+        "region" => (is_region(value), "a region of AWS, such as us-east-1"),
         "preview_columns" => (matches!(value, "true" | "false"), "true, false"),
         "deaggregate" => (matches!(value, "off" | "on" | "all"), "off, on, all"),
         "sync" => (matches!(value, "auto" | "manual"), "auto, manual"),
@@ -139,9 +180,17 @@ fn wrong(name: &str, value: &str) -> Option<&'static str> {
             value.starts_with("https://") || value.starts_with("http://"),
             "https://host[:port], http://host[:port]",
         ),
-        "cluster_arn" | "secret_arn" | "authentication_arn" => (
-            value.starts_with("arn:") && value.split(':').count() >= 6,
-            "an ARN",
+        "cluster_arn" => (
+            is_arn(value, "kafka", "cluster/"),
+            "arn:aws:kafka:REGION:ACCOUNT:cluster/NAME/ID",
+        ),
+        "secret_arn" => (
+            is_arn(value, "secretsmanager", "secret:"),
+            "arn:aws:secretsmanager:REGION:ACCOUNT:secret:NAME",
+        ),
+        "authentication_arn" => (
+            is_arn(value, "acm", "certificate/"),
+            "arn:aws:acm:REGION:ACCOUNT:certificate/ID",
         ),
         "iam_role" => (
             value.eq_ignore_ascii_case("default") || Identity::parse_roles(value).is_ok(),
@@ -167,6 +216,17 @@ fn wrong(name: &str, value: &str) -> Option<&'static str> {
 
 /// [`stream::FREE_PROPERTIES`] in words; the documentation lists them.
 const CLIENT_PROPERTIES: &str = "name=value[,name=value..] of harmless properties of librdkafka, such as client.rack, client.id, socket.timeout.ms, fetch.min.bytes";
+
+fn is_arn(text: &str, service: &str, resource: &str) -> bool {
+    Arn::parse(text).is_some_and(|arn| {
+        arn.service == service
+            && arn.region.is_some()
+            && arn
+                .resource
+                .strip_prefix(resource)
+                .is_some_and(|name| !name.is_empty())
+    })
+}
 
 fn is_broker(broker: &str) -> bool {
     match broker.trim().rsplit_once(':') {

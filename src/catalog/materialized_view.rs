@@ -83,6 +83,12 @@ pub fn exists(table: Oid) -> bool {
     as_extension_owner(|| spi::first(sql, &[table.into()], |_| ()).is_some())
 }
 
+/// The landing table of the materialized view that has this hidden view. Only looks: also where nothing may be written.
+pub fn defined_by(view: Oid) -> Option<Oid> {
+    let sql = "SELECT mv::oid FROM redshift.materialized_view WHERE definition = $1";
+    as_extension_owner(|| spi::look(sql, &[view.into()], |row| row.expect(1)))
+}
+
 /// Registers a view; returns its number.
 pub fn insert(table: Oid, definition: Oid, schema: &str, stream: &str, options: &Options) -> i64 {
     as_extension_owner(|| {

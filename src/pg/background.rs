@@ -3,6 +3,7 @@
 use super::guard::{self, entry};
 use super::relation::Oid;
 use super::wait::Event;
+use super::worker_session;
 use pgrx::pg_sys;
 use std::ffi::{CStr, c_char};
 use std::time::Duration;
@@ -118,6 +119,7 @@ unsafe extern "C-unwind" fn redshift_launcher_main(_argument: pg_sys::Datum) {
             handle_signals();
             // Without a database only the shared catalogues can be read: the launcher stands in no database's way.
             pg_sys::BackgroundWorkerInitializeConnection(std::ptr::null(), std::ptr::null(), 0);
+            worker_session::begin();
             crate::worker::launcher::run()
         })
     }
@@ -161,11 +163,12 @@ unsafe fn connect(argument: pg_sys::Datum) -> Oid {
         handle_signals();
         let database = pg_sys::Oid::from(argument.value() as u32);
         pg_sys::BackgroundWorkerInitializeConnectionByOid(database, pg_sys::InvalidOid, 0);
+        worker_session::begin();
         database
     }
 }
 
-/// Names the process in pg_stat_activity, and makes it independent of defaults that were meant for sessions.
+/// Names the process in pg_stat_activity.
 fn introduce(database: Oid, number: usize) {
     // SAFETY: the name is a copy, or null if the database has just been dropped.
     let named =
@@ -176,23 +179,7 @@ fn introduce(database: Oid, number: usize) {
     } else {
         format!("redshift_streaming ingest {database} {number}")
     };
-    let settings = [
-        (c"application_name", name.as_str()),
-        // A lock that was waited for gives the row as it is then.
-        (c"default_transaction_isolation", "read committed"),
-    ];
-    for (setting, value) in settings {
-        let value = super::relation::c_text(value);
-        // SAFETY: both strings outlive the call.
-        unsafe {
-            pg_sys::SetConfigOption(
-                setting.as_ptr(),
-                value.as_ptr(),
-                pg_sys::GucContext::PGC_USERSET,
-                pg_sys::GucSource::PGC_S_SESSION,
-            )
-        }
-    }
+    worker_session::set(c"application_name", &super::relation::c_text(&name));
 }
 
 /// SIGTERM ends the process at the next interruptible point, SIGHUP asks for the settings to be read again.

@@ -1,13 +1,15 @@
 //! Running statements through Postgres's own planner and executor, with errors kept whole.
 
+use super::definition_guard;
 use super::guard::preserving;
 use super::kept_plan;
 use super::landing::{self, Obstacle};
 use super::multi_insert;
 use super::node::{copy, pointers};
-use super::relation::c_text;
+use super::relation::{Oid, c_text};
 use super::report::{self, sqlstate};
 use super::row_fate;
+use super::search_path;
 use super::utility_call::Call;
 use pgrx::pg_sys;
 use std::ffi::{CStr, c_void};
@@ -62,11 +64,11 @@ mod unguarded {
     }
 }
 
-/// Plans and runs one INSERT, with `ready` called between planning and the executor's start; returns the number of rows inserted. They land in batches
+/// Plans and runs one INSERT from the hidden view `definition`, with `ready` called between planning and the executor's start; returns the number of rows inserted. They land in batches
 /// where nobody can tell (see [`landing`]).
 ///
 /// Not SPI: between planning (which may run functions of the user) and the start of our own plan nothing else may begin a scan.
-pub fn insert(sql: &str, ready: impl FnOnce()) -> u64 {
+pub fn insert(sql: &str, definition: Oid, ready: impl FnOnce()) -> u64 {
     let sql = c_text(sql);
     let Planned {
         descriptor,
@@ -76,7 +78,9 @@ pub fn insert(sql: &str, ready: impl FnOnce()) -> u64 {
     ready();
     // SAFETY: the calls and their order are those of ProcessQuery (pquery.c).
     let inserted = unsafe {
-        preserving(|| unguarded::ExecutorStart(descriptor, 0));
+        definition_guard::reading(definition, || {
+            preserving(|| unguarded::ExecutorStart(descriptor, 0))
+        });
         let obstacle = obstacle.or_else(|| landing::obstacle_in_plan(descriptor));
         report::debug(match obstacle {
             None => "rows are inserted in batches".to_owned(),
@@ -272,10 +276,15 @@ fn parse(sql: &CStr) -> *mut pg_sys::RawStmt {
     }
 }
 
-/// Runs one DDL statement as a part of the user's: event triggers see it within the statement that the user typed.
+/// Runs one DDL statement as a part of the user's: event triggers see it within the statement that the user typed. On a closed search path.
 pub fn subcommand(sql: &str) {
+    search_path::closed(|| subcommand_as_written(sql));
+}
+
+/// The same on the user's own search path, for a statement that has an expression of his.
+pub fn subcommand_as_written(sql: &str) {
     let sql = c_text(sql);
-    with_internal_query(&sql, || run_subcommand(&sql));
+    with_internal_query(&sql, || definition_guard::changing(|| run_subcommand(&sql)));
 }
 
 fn run_subcommand(sql: &CStr) {

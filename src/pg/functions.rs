@@ -234,6 +234,12 @@ fn missing_workers() -> i32 {
     i32::try_from(crew.useful - crew.running).unwrap_or(0)
 }
 
+/// `redshift.current_role_id()`
+#[pg_extern]
+fn current_role_id() -> Oid {
+    relation::current_user()
+}
+
 /// `redshift.journal_lost()`
 #[pg_extern]
 fn journal_lost() -> i64 {

@@ -11,6 +11,7 @@ pub extern "C-unwind" fn _PG_init() {
     super::analyze::install(crate::types::super_guard::judge);
     super::utility::install();
     super::hints::install();
+    super::definition_guard::install();
     super::statement_clock::install();
     if super::extension::is_loading_at_start() {
         super::shared::request();

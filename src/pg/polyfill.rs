@@ -45,6 +45,62 @@ pub(super) unsafe fn scan_user(node: *mut pg_sys::ForeignScanState) -> pg_sys::O
     }
 }
 
+/// The executor's hook for permissions: what is ours to refuse, then the hook before. (A list of the permissions that a plan needs stands beside the range
+/// table since 16, in it until 15.)
+///
+/// # Safety
+/// Arguments from the executor.
+#[cfg(any(feature = "pg14", feature = "pg15"))]
+pub(super) unsafe extern "C-unwind" fn check_permissions(
+    entries: *mut pg_sys::List,
+    raises: bool,
+) -> bool {
+    use super::definition_guard::{check_plan, next};
+    // SAFETY: the caller's promise; the last frame holds nothing that an error would leave behind.
+    unsafe {
+        super::guard::entry(|| {
+            check_plan(entries, || {
+                super::node::pointers::<pg_sys::RangeTblEntry>(entries)
+                    .into_iter()
+                    .filter(|entry| {
+                        (**entry).rtekind == pg_sys::RTEKind::RTE_RELATION
+                            && (**entry).relkind as u8 == pg_sys::RELKIND_VIEW
+                            && (**entry).requiredPerms != 0
+                    })
+                    .map(|entry| (*entry).relid)
+                    .collect()
+            })
+        });
+        next().is_none_or(|next| next(entries, raises))
+    }
+}
+
+/// See the other one.
+///
+/// # Safety
+/// Arguments from the executor.
+#[cfg(not(any(feature = "pg14", feature = "pg15")))]
+pub(super) unsafe extern "C-unwind" fn check_permissions(
+    entries: *mut pg_sys::List,
+    permissions: *mut pg_sys::List,
+    raises: bool,
+) -> bool {
+    use super::definition_guard::{check_plan, next};
+    // SAFETY: the caller's promise; the last frame holds nothing that an error would leave behind.
+    unsafe {
+        super::guard::entry(|| {
+            check_plan(entries, || {
+                super::node::pointers::<pg_sys::RTEPermissionInfo>(permissions)
+                    .into_iter()
+                    .filter(|permission| (**permission).requiredPerms != 0)
+                    .map(|permission| (*permission).relid)
+                    .collect()
+            })
+        });
+        next().is_none_or(|next| next(entries, permissions, raises))
+    }
+}
+
 /// Memory for the `extra` of a setting, which Postgres frees; null if there is none. (`malloc` until 15, `guc_malloc` since.)
 ///
 /// # Safety

@@ -3,8 +3,10 @@
 //! Statements take a fresh snapshot and see what this transaction wrote: pgrx's `select` would run read-only and, until the
 //! transaction has an xid, on the old snapshot. So everything here goes through `update`, which takes an xid; in recovery there
 //! is none to be had, and nothing of ours to be seen.
+//!
+//! And everything runs on a closed search path, whoever the current user is: it is closed here, in [`connected`], so that no caller can forget it.
 
-use super::relation;
+use super::{relation, search_path};
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 use pgrx::spi::{OwnedPreparedStatement, SpiClient, SpiHeapTupleData, SpiTupleTable};
@@ -36,7 +38,7 @@ impl Row<'_> {
 /// Runs `sql` and makes a value of each row.
 pub fn rows<T>(sql: &str, args: &[Arg], make: impl FnMut(Row) -> T) -> Vec<T> {
     let mut make = make;
-    Spi::connect_mut(|client| run(client, sql, args).map(|row| make(Row(row))).collect())
+    connected(|client| run(client, sql, args).map(|row| make(Row(row))).collect())
 }
 
 /// Runs `sql` and makes a value of its first row, if it has one.
@@ -44,9 +46,19 @@ pub fn first<T>(sql: &str, args: &[Arg], make: impl FnMut(Row) -> T) -> Option<T
     rows(sql, args, make).into_iter().next()
 }
 
+/// As [`first`], without writing anything, a transaction id included: for a look in the middle of somebody's statement, which may be of a parallel or
+/// read-only kind. It sees what that statement sees.
+pub fn look<T>(sql: &str, args: &[Arg], make: impl FnOnce(Row) -> T) -> Option<T> {
+    connected(|client| {
+        let found = client.select(sql, Some(1), args);
+        let mut found = found.unwrap_or_else(|error| panic!("{sql}: {error}"));
+        found.next().map(|row| make(Row(row)))
+    })
+}
+
 /// Runs a statement whose text is not a fixed one: no plan of it is kept.
 pub fn execute_once(sql: &str) {
-    Spi::connect_mut(|client| {
+    connected(|client| {
         let done = client.update(sql, None, &[]);
         done.map(|_| ())
             .unwrap_or_else(|error| panic!("{sql}: {error}"))
@@ -55,7 +67,12 @@ pub fn execute_once(sql: &str) {
 
 /// Runs `sql` and returns the number of rows that it touched.
 pub fn execute(sql: &str, args: &[Arg]) -> usize {
-    Spi::connect_mut(|client| run(client, sql, args).len())
+    connected(|client| run(client, sql, args).len())
+}
+
+/// The only way to SPI.
+fn connected<T>(work: impl FnOnce(&mut SpiClient<'_>) -> T) -> T {
+    search_path::closed(|| Spi::connect_mut(work))
 }
 
 thread_local! {
@@ -149,19 +166,9 @@ fn as_user<T>(user: pg_sys::Oid, add_flags: i32, work: impl FnOnce() -> T) -> T 
     let nest_level = unsafe {
         pg_sys::GetUserIdAndSecContext(&mut saved_user, &mut saved_flags);
         pg_sys::SetUserIdAndSecContext(user, saved_flags | add_flags);
-        let nest_level = pg_sys::NewGUCNestLevel();
-        pg_sys::set_config_option(
-            c"search_path".as_ptr(),
-            c"pg_catalog, pg_temp".as_ptr(),
-            pg_sys::GucContext::PGC_USERSET,
-            pg_sys::GucSource::PGC_S_SESSION,
-            pg_sys::GucAction::GUC_ACTION_SAVE,
-            true,
-            0,
-            false,
-        );
-        nest_level
+        pg_sys::NewGUCNestLevel()
     };
+    search_path::close();
     let value = work();
     // SAFETY: see above.
     unsafe {

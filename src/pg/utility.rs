@@ -3,6 +3,7 @@
 //! Statements of Postgres's own are passed on untouched, in a frame without destructors, so that their errors stay theirs. What a
 //! statement does to a streaming materialized view is decided in `crate::view`; here are only the nodes.
 
+use super::definition_guard;
 use super::error_context::with_hint;
 use super::foreign;
 use super::guard::entry;
@@ -53,6 +54,9 @@ unsafe extern "C-unwind" fn process_utility(
         let statement = (*planned).utilityStmt;
         if concerns_databases((*statement).type_) {
             entry(|| clear_database(statement));
+        }
+        if concerns_options((*statement).type_) {
+            entry(|| super::server_guard::note(statement));
         }
         if concerns_sources((*statement).type_) {
             // Workers that sleep look what changed.
@@ -105,6 +109,8 @@ fn may_concern_us(tag: pg_sys::NodeTag) -> bool {
             | T_CommentStmt
             | T_CreateTrigStmt
             | T_ExplainStmt
+            | T_ViewStmt
+            | T_RuleStmt
     )
 }
 
@@ -113,6 +119,17 @@ fn concerns_databases(tag: pg_sys::NodeTag) -> bool {
     matches!(
         tag,
         T_DropdbStmt | T_CreatedbStmt | T_RenameStmt | T_AlterDatabaseStmt
+    )
+}
+
+fn concerns_options(tag: pg_sys::NodeTag) -> bool {
+    use pg_sys::NodeTag::*;
+    matches!(
+        tag,
+        T_CreateForeignServerStmt
+            | T_AlterForeignServerStmt
+            | T_CreateUserMappingStmt
+            | T_AlterUserMappingStmt
     )
 }
 
@@ -188,6 +205,7 @@ unsafe fn handle(call: Call, planned: *mut pg_sys::PlannedStmt) -> bool {
         if !pg_sys::IsTransactionState() || !relation::extension_exists() {
             return false;
         }
+        definition_guard::check_statement(statement);
         use pg_sys::NodeTag::*;
         match (*statement).type_ {
             T_CreateTableAsStmt => create_statement(call, statement.cast()),

@@ -117,9 +117,9 @@ fn tell_of_others(view: &MaterializedView) {
 fn refuse_deferrable(view: &MaterializedView) {
     const TRIGGER_TYPE_INSERT: &str = "4";
     let sql = format!(
-        "SELECT coalesce(c.conname, t.tgname)::pg_catalog.text FROM pg_catalog.pg_trigger AS t
+        "SELECT COALESCE(c.conname, t.tgname)::pg_catalog.text FROM pg_catalog.pg_trigger AS t
              LEFT JOIN pg_catalog.pg_constraint AS c ON c.oid = t.tgconstraint
-         WHERE t.tgrelid = $1 AND t.tgdeferrable AND t.tgtype & {TRIGGER_TYPE_INSERT} <> 0 LIMIT 1"
+         WHERE t.tgrelid = $1 AND t.tgdeferrable AND (t.tgtype::pg_catalog.int4 & {TRIGGER_TYPE_INSERT}) <> 0 LIMIT 1"
     );
     if let Some(name) = spi::first(&sql, &[view.table.into()], |row| row.expect::<String>(1)) {
         error::deferrable(&view.name(), &name).raise();

@@ -136,7 +136,11 @@ fn create_table(request: &Request, columns: &[OutputColumn], options: &CreateOpt
         with_hint(
             &[sqlstate::INVALID_PARAMETER_VALUE],
             &unrecognized_hint(),
-            || execute::subcommand(&sql),
+            // What the view is partitioned by is the user's own text.
+            || match partition_by {
+                Some(_) => execute::subcommand_as_written(&sql),
+                None => execute::subcommand(&sql),
+            },
         )
     };
     match partition_by {

@@ -144,7 +144,7 @@ def test_a_worker_authenticates_again(secure, topic, aws):
 def test_the_machines_identity_is_given_by_superusers(secure, topic, aws, role):
     user = role()
     secure.db.run(f"GRANT USAGE ON FOREIGN DATA WRAPPER redshift_streaming TO {user}; GRANT CREATE ON DATABASE {secure.db.name} TO {user}")
-    secure.db.run(f"SET ROLE {user}")
+    secure.db.run(f"SET redshift.host_role = {user}; SET ROLE {user}")
     server = secure.server(topic, "IAM", "iam", region=REGION)
     assert any("is read with credentials" in notice for notice in secure.db.connection.notices)
     refused(secure.db, f"SELECT * FROM redshift.topics('{server}')", "42501", "has no identity at AWS", "access_key_id", "iam_role")

@@ -302,18 +302,19 @@ def test_files_are_for_superusers(secure, topic, role):
     user = role()
     secure.db.run(f"GRANT USAGE ON FOREIGN DATA WRAPPER redshift_streaming TO {user}")
     server = secure.server(topic, "TLS", ca=False, ca_file=secure.listeners.path("authority.pem"))
-    secure.db.run(f"ALTER SERVER {server} OWNER TO {user}")
+    secure.db.run(f"ALTER SERVER {server} OWNER TO {user}; SET redshift.host_role = {user}")
     secure.db.run(f"SET ROLE {user}")
     for statement in [
         f"CREATE SERVER x_{user} FOREIGN DATA WRAPPER redshift_streaming OPTIONS (uri 'h:1', ca_file '/etc/passwd')",
         f"ALTER SERVER {server} OPTIONS (SET uri 'h:1')",
         f"ALTER SERVER {server} OPTIONS (SET ca_file '/etc/shadow')",
+        f"ALTER SERVER {server} OPTIONS (DROP ca_file)",
         f"CREATE USER MAPPING FOR CURRENT_USER SERVER {server} OPTIONS (certificate_file '/etc/passwd')",
         f"CREATE USER MAPPING FOR CURRENT_USER SERVER {server} OPTIONS (private_key_file '/etc/passwd')",
     ]:
         with pytest.raises(psycopg.errors.InsufficientPrivilege, match="only a superuser may set option"):
             secure.db.run(statement)
-    secure.db.run("RESET ROLE")
+    secure.db.run("RESET ROLE; RESET redshift.host_role")
     secure.db.run(f"ALTER SERVER {server} OWNER TO CURRENT_USER")
 
 

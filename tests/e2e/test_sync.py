@@ -41,7 +41,7 @@ def test_a_topic_that_appears_is_its_owners_and_readable(synced, role):
     owner, reader = role(), role()
     synced.db.run(f"GRANT USAGE ON FOREIGN DATA WRAPPER redshift_streaming TO {owner}")
     synced.db.run(f'GRANT CREATE ON DATABASE "{synced.db.name}" TO {owner}')
-    synced.db.run(f"SET ROLE {owner}")
+    synced.db.run(f"SET redshift.host_role = {owner}; SET ROLE {owner}")
     synced.map_all("followed")
     synced.db.run(f"GRANT USAGE ON SCHEMA followed TO {reader}")
     synced.db.run("RESET ROLE")

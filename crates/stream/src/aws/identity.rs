@@ -2,6 +2,7 @@
 //!
 //! Credentials are kept for the process, whatever the number of clients, and renewed before they expire.
 
+use super::arn::{Arn, is_region};
 use super::request::reason;
 use crate::error::causes;
 use crate::{Error, Secret, runtime};
@@ -81,12 +82,12 @@ impl Identity {
             .map(|role| role.chars().filter(|c| !c.is_whitespace()).collect())
             .collect();
         let is_role = |role: &String| {
-            let mut parts = role.splitn(6, ':');
-            parts.next() == Some("arn")
-                && parts.nth(1) == Some("iam")
-                && parts
-                    .nth(2)
-                    .is_some_and(|resource| resource.starts_with("role/"))
+            Arn::parse(role).is_some_and(|arn| {
+                let name = arn.resource.strip_prefix("role/");
+                arn.service == "iam"
+                    && arn.region.is_none()
+                    && name.is_some_and(|name| !name.is_empty())
+            })
         };
         if !roles.iter().all(is_role) {
             return Err(Error::Config(
@@ -109,7 +110,7 @@ impl Identity {
     /// The region, looked up where the machine has it if none is given.
     pub async fn region(&self) -> Result<String, Error> {
         if let Some(region) = &self.region {
-            return Ok(region.clone());
+            return checked_region(region.clone());
         }
         let machine = aws_config::defaults(BehaviorVersion::latest())
             .http_client(runtime::http_client()?)
@@ -119,6 +120,7 @@ impl Identity {
             .region()
             .map(|region| region.to_string())
             .ok_or_else(|| Error::Config("no AWS region is given".to_owned()))
+            .and_then(checked_region)
     }
 
     /// Credentials that are valid for some minutes at least; while there are no new ones, as long as they are valid.
@@ -223,6 +225,14 @@ impl Identity {
             "AssumeRole",
         ))
     }
+}
+
+/// A region becomes part of host names.
+fn checked_region(region: String) -> Result<String, Error> {
+    if is_region(&region) {
+        return Ok(region);
+    }
+    Err(Error::Config(format!("\"{region}\" is no AWS region")))
 }
 
 impl Keys {

@@ -131,8 +131,10 @@ impl Service {
             .identity_cache(IdentityCache::no_cache())
             // What is tried again is seen here, and shown.
             .retry_config(RetryConfig::disabled());
-        if let Some(region) = &self.config.identity.region {
-            loader = loader.region(aws_config::Region::new(region.clone()));
+        if self.config.identity.region.is_some() {
+            let region = self.config.identity.region().await;
+            let region = region.map_err(Failure::Final)?;
+            loader = loader.region(aws_config::Region::new(region));
         }
         let shared = loader.load().await;
         if shared.region().is_none() {
