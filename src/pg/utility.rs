@@ -110,7 +110,6 @@ fn may_concern_us(tag: pg_sys::NodeTag) -> bool {
             | T_CreateTrigStmt
             | T_ExplainStmt
             | T_ViewStmt
-            | T_RuleStmt
     )
 }
 
