@@ -18,6 +18,12 @@ $$;
 COMMENT ON FUNCTION redshift.outside_dependents() IS 'What would keep DROP EXTENSION redshift_streaming from working without CASCADE';
 REVOKE ALL ON FUNCTION redshift.outside_dependents() FROM PUBLIC;
 
+-- ALTER TABLE looks whether rows fulfil the constraints: what the table's owner has written there runs with his rights, not with the caller's.
+CREATE FUNCTION redshift.alter_as_owner(relation regclass, statement text) RETURNS void
+    LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'alter_as_owner_wrapper';
+COMMENT ON FUNCTION redshift.alter_as_owner(regclass, text) IS 'Runs a statement as the owner of a relation, in a security-restricted operation';
+REVOKE ALL ON FUNCTION redshift.alter_as_owner(regclass, text) FROM PUBLIC;
+
 CREATE PROCEDURE redshift.uninstall() LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -104,7 +110,7 @@ BEGIN
         WHERE a.attinhcount = 0 AND NOT a.attisdropped
         GROUP BY a.attrelid
     LOOP
-        EXECUTE format('ALTER TABLE %s %s', changed.relation, changed.commands);
+        PERFORM redshift.alter_as_owner(changed.relation, format('ALTER TABLE %s %s', changed.relation, changed.commands));
         columns := columns + changed.columns;
     END LOOP;
     RAISE NOTICE 'materialized views that are plain tables now: %; columns that are jsonb or bytea now: %', views, columns

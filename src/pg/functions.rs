@@ -234,6 +234,14 @@ fn missing_workers() -> i32 {
     i32::try_from(crew.useful - crew.running).unwrap_or(0)
 }
 
+/// `redshift.alter_as_owner(relation regclass, statement text)`
+#[pg_extern]
+fn alter_as_owner(relation: Oid, statement: &str) {
+    super::spi::as_view_owner(relation::owner(relation), || {
+        super::spi::execute_once(statement)
+    })
+}
+
 /// `redshift.current_role_id()`
 #[pg_extern]
 fn current_role_id() -> Oid {

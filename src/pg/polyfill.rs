@@ -20,6 +20,12 @@ pub(super) unsafe fn owns_relation(relation: pg_sys::Oid, user: pg_sys::Oid) -> 
     }
 }
 
+/// More of what a worker's session sets: a transaction has a timeout since 17.
+pub(super) const WORKER_SETTINGS: &[(&CStr, &CStr)] = &[
+    #[cfg(any(feature = "pg17", feature = "pg18"))]
+    (c"transaction_timeout", c"0"),
+];
+
 /// Whose rights a foreign scan has: the owner's of the view that it stands in, or the current user's. (In the range table until 15, in the
 /// plan since.)
 ///

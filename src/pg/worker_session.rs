@@ -4,6 +4,7 @@
 //! What is set here counts as set in the session: it stands above both, and above a reload of the configuration. TimeZone, DateStyle and their like stay
 //! as the database has them: they are what definitions see.
 
+use super::polyfill;
 use super::relation::c_text;
 use super::search_path;
 use pgrx::pg_sys;
@@ -31,7 +32,7 @@ const SETTINGS: [(&CStr, &CStr); 15] = [
 
 /// To be called as the first thing after a worker is connected: no SQL has run by then.
 pub(super) fn begin() {
-    for (name, value) in SETTINGS {
+    for (name, value) in SETTINGS.iter().chain(polyfill::WORKER_SETTINGS) {
         set(name, value);
     }
     // The role that a worker without a name of its own is connected as (InitializeSessionUserIdStandalone).

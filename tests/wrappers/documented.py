@@ -12,7 +12,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 # What the extension calls itself: no user has a reason to.
 INTERNAL = {
-    "bind_external_schema", "blocker", "check_preloaded", "current_role_id", "forget_dropped", "forget_origin", "high_watermarks", "lag_of", "lag_records", "lag_seconds",
+    "alter_as_owner", "bind_external_schema", "blocker", "check_preloaded", "current_role_id", "forget_dropped", "forget_origin", "high_watermarks", "lag_of", "lag_records", "lag_seconds",
     "last_query_id", "look_at_lag", "offset_of", "origin", "sees_everything", "stream_fdw_handler", "stream_fdw_validator", "sync_lock",
     "metric_labels", "outside_dependents", "running_refreshes", "unlogged_tables", "view_server", "visible_definition",
 }

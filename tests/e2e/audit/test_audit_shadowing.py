@@ -291,3 +291,23 @@ def test_a_schema_of_our_name_that_is_somebody_elses(cluster, role):
         database.run("ROLLBACK")
     database.run("DROP ROLE squatter")
     cluster.drop(database)
+
+
+def test_what_an_owner_has_written_runs_as_the_owner(cluster):
+    """redshift.uninstall, called by a superuser, changes tables of others: their CHECK constraints are looked at again."""
+    database = cluster.database()
+    owner = "owner_" + database.name
+    database.run(f"CREATE EXTENSION redshift_streaming; CREATE ROLE {owner}; CREATE SCHEMA own AUTHORIZATION {owner}; CREATE TABLE public.spied (who text); GRANT INSERT ON public.spied TO PUBLIC")
+    database.run(f"SET ROLE {owner}")
+    database.run(
+        "CREATE FUNCTION own.spy(jsonb) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN INSERT INTO public.spied VALUES (current_user); RETURN true; END $$; "
+        "CREATE TABLE own.t (data super CHECK (own.spy(data)), x int); INSERT INTO own.t VALUES (json_parse('{}'), 1)")
+    database.run("CREATE INDEX ON own.t (data)")
+    database.run("RESET ROLE; TRUNCATE public.spied")
+    database.run("CALL redshift.uninstall()")
+    assert set(database.column("SELECT who FROM public.spied")) == {owner}
+    assert database.value("SELECT atttypid::regtype::text FROM pg_attribute WHERE attrelid = 'own.t'::regclass AND attname = 'data'") == "jsonb"
+    database.run("DROP EXTENSION redshift_streaming")
+    assert database.value("SELECT count(*) FROM own.t") == 1
+    database.run(f"DROP OWNED BY {owner} CASCADE; DROP ROLE {owner}")
+    cluster.drop(database)
