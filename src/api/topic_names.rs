@@ -124,3 +124,61 @@ pub fn named(mut topics: Vec<String>) -> (Vec<(String, String)>, Vec<Clash>) {
     names.sort();
     (names, clashes)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn texts(names: &[&str]) -> Vec<String> {
+        names.iter().map(|name| (*name).to_owned()).collect()
+    }
+
+    #[test]
+    fn long_names_are_cut_where_a_character_ends_and_hashed() {
+        assert_eq!(relation_name(&"a".repeat(63)), "a".repeat(63));
+        let cut = relation_name(&"a".repeat(64));
+        assert_eq!(cut, "a".repeat(54) + "_014842d4");
+        // Streams of Kinesis have up to 128 bytes; a broker may send any characters.
+        assert!(relation_name(&"a".repeat(128)) != cut);
+        for start in 0..4 {
+            let name = "a".repeat(start) + &"\u{1F600}".repeat(40);
+            let cut = relation_name(&name);
+            assert!(cut.len() <= 63 && cut.len() > 59 && name.starts_with(&cut[..cut.len() - 9]));
+        }
+    }
+
+    #[test]
+    fn a_name_does_not_depend_on_the_others() {
+        let names = |topics: &[&str]| named(texts(topics)).0;
+        let (one, other) = ("t".repeat(60) + "-changelog", "t".repeat(60) + "-repartition");
+        let alone = names(&[&one]);
+        let both = names(&[&other, &one]);
+        assert_eq!(both.len(), 2);
+        assert!(both.contains(&alone[0]));
+        // Whoever has a name that is short enough keeps it, in whatever order they come.
+        let short = relation_name(&one);
+        for topics in [[one.as_str(), &short], [&short, one.as_str()]] {
+            let (names, clashes) = named(texts(&topics));
+            assert_eq!(names, [(short.clone(), short.clone())]);
+            assert!(clashes.len() == 1 && clashes[0].topic == one && clashes[0].other == short);
+        }
+    }
+
+    #[test]
+    fn patterns_take_and_leave_out() {
+        let pattern = Pattern::parse(" a*b ,c,, !*x* , ! ab ");
+        for (name, takes) in [("a1b", true), ("c", true), ("axb", false), ("ab", false), ("cc", false), ("b", false)] {
+            assert_eq!(pattern.takes(name, true), takes, "{name}");
+        }
+        assert_eq!(pattern.unmatched(&texts(&["c"])), ["a*b"]);
+        assert!(pattern.plain_names().is_none());
+        let rest = Pattern::parse("!a*");
+        assert!(rest.takes("b", true) && !rest.takes("b", false) && !rest.takes("a", true));
+        assert!(rest.plain_names().is_none());
+        assert_eq!(Pattern::parse("a,b,!b").plain_names(), Some(vec!["a"]));
+        assert!(Pattern::parse("").takes("a", true) && !Pattern::parse("").takes("__a", false));
+        for (text, valid) in [("a", true), ("a, !b", true), ("a,,b", false), ("!", false), ("", false), ("a,! ", false)] {
+            assert_eq!(Pattern::is_valid(text), valid, "{text}");
+        }
+    }
+}
