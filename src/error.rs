@@ -767,11 +767,11 @@ pub fn option_needs(name: &str, other: &str) -> Report {
 /// A partition whose rows commit somewhere else.
 pub fn foreign_partition(view: &str, table: &str) -> Report {
     Report::new(
-        sqlstate::FEATURE_NOT_SUPPORTED,
-        format!("foreign table {table} cannot be a partition of materialized view \"{view}\""),
+        sqlstate::WARNING,
+        format!("partition {table} of materialized view \"{view}\" is a foreign table"),
     )
-    .detail("Its rows commit on another server, apart from the positions: a failure between the two would lose records or load them twice.")
-    .hint("Keep it beside the view, and unite both in a view with UNION ALL.")
+    .detail("Its rows commit on another server, apart from the positions: a failure between the two can load records twice or lose them.")
+    .hint("For rows that are not loaded any more it is of no matter.")
 }
 
 /// CREATE RULE .. ON INSERT.

@@ -27,6 +27,14 @@ CREATE FUNCTION redshift.unlogged_tables(mv regclass) RETURNS text LANGUAGE sql 
 $$;
 COMMENT ON FUNCTION redshift.unlogged_tables(regclass) IS 'The table of a materialized view and its partitions, as far as they are empty after a crash of the server';
 
+CREATE FUNCTION redshift.foreign_partitions(mv regclass) RETURNS text LANGUAGE sql STABLE STRICT
+    SET search_path = pg_catalog, pg_temp AS $$
+    SELECT string_agg(c.oid::regclass::text, ', ' ORDER BY c.oid)
+    FROM pg_partition_tree(foreign_partitions.mv) AS t JOIN pg_class AS c ON c.oid = t.relid::oid
+    WHERE c.relkind = 'f'
+$$;
+COMMENT ON FUNCTION redshift.foreign_partitions(regclass) IS 'Partitions of a materialized view whose rows commit on another server';
+
 CREATE FUNCTION redshift.offset_of("position" text) RETURNS numeric LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN CASE WHEN "position" OPERATOR(pg_catalog.~) '^[0-9]+$' THEN "position"::pg_catalog.numeric END;
 COMMENT ON FUNCTION redshift.offset_of(text) IS 'A position as a number; null for earliest and for times';
@@ -91,8 +99,9 @@ CREATE FUNCTION redshift.verify(
         FROM asked AS a GROUP BY a.partition_id)
     SELECT p.partition_id, p.first_position, p.last_position, p.scanned, p.loaded, p.filtered, p.skipped, p.dropped, p.gaps, p.read_twice, p.passed, p.reread,
            p.lost, p.gaps = 0 AND p.read_twice = 0 AND p.scanned = p.loaded + p.filtered + p.skipped + p.dropped AND u.names IS NULL,
-           'unlogged, so empty after a crash of the server: ' || u.names || '; ALTER TABLE .. SET LOGGED mends it'
-    FROM parts AS p, (SELECT redshift.unlogged_tables(verify.mv) AS names) AS u
+           nullif(concat_ws('; ', 'unlogged, so empty after a crash of the server: ' || u.names || ' (ALTER TABLE .. SET LOGGED mends it)',
+                            'foreign, so rows commit apart from positions: ' || u.foreign_names), '')
+    FROM parts AS p, (SELECT redshift.unlogged_tables(verify.mv) AS names, redshift.foreign_partitions(verify.mv) AS foreign_names) AS u
     ORDER BY length(p.partition_id), p.partition_id
 $$;
 COMMENT ON FUNCTION redshift.verify(regclass) IS 'From the ledger: was every position from the first to the last read exactly once, but for what the owner asked for';

@@ -150,7 +150,10 @@ mod tests {
     #[test]
     fn a_name_does_not_depend_on_the_others() {
         let names = |topics: &[&str]| named(texts(topics)).0;
-        let (one, other) = ("t".repeat(60) + "-changelog", "t".repeat(60) + "-repartition");
+        let (one, other) = (
+            "t".repeat(60) + "-changelog",
+            "t".repeat(60) + "-repartition",
+        );
         let alone = names(&[&one]);
         let both = names(&[&other, &one]);
         assert_eq!(both.len(), 2);
@@ -167,7 +170,14 @@ mod tests {
     #[test]
     fn patterns_take_and_leave_out() {
         let pattern = Pattern::parse(" a*b ,c,, !*x* , ! ab ");
-        for (name, takes) in [("a1b", true), ("c", true), ("axb", false), ("ab", false), ("cc", false), ("b", false)] {
+        for (name, takes) in [
+            ("a1b", true),
+            ("c", true),
+            ("axb", false),
+            ("ab", false),
+            ("cc", false),
+            ("b", false),
+        ] {
             assert_eq!(pattern.takes(name, true), takes, "{name}");
         }
         assert_eq!(pattern.unmatched(&texts(&["c"])), ["a*b"]);
@@ -177,7 +187,14 @@ mod tests {
         assert!(rest.plain_names().is_none());
         assert_eq!(Pattern::parse("a,b,!b").plain_names(), Some(vec!["a"]));
         assert!(Pattern::parse("").takes("a", true) && !Pattern::parse("").takes("__a", false));
-        for (text, valid) in [("a", true), ("a, !b", true), ("a,,b", false), ("!", false), ("", false), ("a,! ", false)] {
+        for (text, valid) in [
+            ("a", true),
+            ("a, !b", true),
+            ("a,,b", false),
+            ("!", false),
+            ("", false),
+            ("a,! ", false),
+        ] {
             assert_eq!(Pattern::is_valid(text), valid, "{text}");
         }
     }

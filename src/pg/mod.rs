@@ -47,5 +47,6 @@ pub mod time;
 pub mod tuple;
 mod utility;
 mod utility_call;
+mod utility_family;
 pub mod wait;
 mod worker_session;

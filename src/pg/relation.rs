@@ -280,6 +280,11 @@ pub fn has_children(relation: Oid) -> bool {
     }
 }
 
+/// Is this a foreign table?
+pub fn is_foreign_table(relation: Oid) -> bool {
+    kind(relation) == pg_sys::RELKIND_FOREIGN_TABLE
+}
+
 /// Is this a view?
 pub fn is_view(relation: Oid) -> bool {
     kind(relation) == pg_sys::RELKIND_VIEW

@@ -14,6 +14,9 @@ use super::report::sqlstate;
 use super::statement_history;
 use super::stream_shape::Watch;
 use super::utility_call::Call;
+use super::utility_family::{
+    alter_partition, look_at_attached, partition_statement, rename_column_above, rule_statement,
+};
 use crate::settings;
 use crate::view::{alter, create, landing_table, options, owned, registered};
 use pgrx::pg_sys;
@@ -87,7 +90,7 @@ unsafe extern "C-unwind" fn process_utility(
 }
 
 /// Runs a statement of ours instead of the user's. Event triggers see the user's: this one is a part of it.
-fn run(call: Call, statement: *mut pg_sys::PlannedStmt) {
+pub(super) fn run(call: Call, statement: *mut pg_sys::PlannedStmt) {
     // SAFETY: a statement of our making; NEXT is set once, before the first statement.
     unsafe { call.as_subcommand().run(NEXT, statement) }
 }
@@ -225,7 +228,7 @@ unsafe fn handle(call: Call, planned: *mut pg_sys::PlannedStmt) -> bool {
 }
 
 /// The registered view that a RangeVar names.
-unsafe fn view_of(relation: *const pg_sys::RangeVar) -> Option<Oid> {
+pub(super) unsafe fn view_of(relation: *const pg_sys::RangeVar) -> Option<Oid> {
     if relation.is_null() {
         return None;
     }
@@ -298,7 +301,7 @@ unsafe fn create_statement(call: Call, statement: *mut pg_sys::CreateTableAsStmt
 }
 
 /// Fires the event triggers of `statement` around `work`, as ProcessUtilitySlow does.
-unsafe fn with_event_triggers(
+pub(super) unsafe fn with_event_triggers(
     context: pg_sys::ProcessUtilityContext::Type,
     statement: *mut pg_sys::Node,
     work: impl FnOnce(),
@@ -410,76 +413,10 @@ unsafe fn alter_statement(call: Call, planned: *mut pg_sys::PlannedStmt) -> bool
                 ),
                 false => run(call, copied),
             }
+            look_at_attached(view, kept);
             alter::after(view);
         });
         true
-    }
-}
-
-/// ALTER TABLE of a partition of a streaming materialized view, at any level.
-unsafe fn alter_partition(call: Call, planned: *mut pg_sys::PlannedStmt) -> bool {
-    // SAFETY: by the tags.
-    unsafe {
-        let stmt = (*planned).utilityStmt.cast::<pg_sys::AlterTableStmt>();
-        let Some(partition) = node::relation_of((*stmt).relation) else {
-            return false;
-        };
-        let Some(view) = landing_table::view_of(partition) else {
-            return false;
-        };
-        let commands = pointers::<pg_sys::AlterTableCmd>((*stmt).cmds);
-        if commands.iter().any(|command| is_set_unlogged(*command)) {
-            landing_table::refuse_unlogged(view, partition);
-        }
-        check_allowed(c"ALTER TABLE");
-        with_event_triggers(call.context, (*planned).utilityStmt, || {
-            run(call, copy(planned));
-            alter::after(view);
-        });
-        true
-    }
-}
-
-/// Is this SET UNLOGGED?
-unsafe fn is_set_unlogged(command: *const pg_sys::AlterTableCmd) -> bool {
-    // SAFETY: by the field's type.
-    unsafe { (*command).subtype == pg_sys::AlterTableType::AT_SetUnLogged }
-}
-
-/// CREATE TABLE .. PARTITION OF a streaming materialized view, foreign tables included.
-unsafe fn partition_statement(call: Call, planned: *mut pg_sys::PlannedStmt) -> bool {
-    // SAFETY: a CreateForeignTableStmt begins with a CreateStmt; the parents of one are RangeVars.
-    unsafe {
-        let stmt = &*(*planned).utilityStmt.cast::<pg_sys::CreateStmt>();
-        if stmt.partbound.is_null() {
-            return false;
-        }
-        let parents = pointers::<pg_sys::RangeVar>(stmt.inhRelations);
-        let parent = parents
-            .first()
-            .and_then(|parent| node::relation_of(*parent));
-        let Some(view) = parent.and_then(landing_table::view_of) else {
-            return false;
-        };
-        check_allowed(c"CREATE TABLE");
-        with_event_triggers(call.context, (*planned).utilityStmt, || {
-            run(call, copy(planned));
-            alter::after(view);
-        });
-        true
-    }
-}
-
-/// CREATE RULE on a streaming materialized view.
-unsafe fn rule_statement(statement: *mut pg_sys::RuleStmt) -> bool {
-    // SAFETY: by the tag.
-    unsafe {
-        if (*statement).event == pg_sys::CmdType::CMD_INSERT
-            && let Some(view) = view_of((*statement).relation)
-        {
-            landing_table::refuse_insert_rule(view);
-        }
-        false
     }
 }
 
@@ -553,34 +490,12 @@ unsafe fn rename_statement(call: Call, planned: *mut pg_sys::PlannedStmt) -> boo
             run(call, copied);
             match kind {
                 pg_sys::ObjectType::OBJECT_TABLE => alter::renamed(view, None),
-                pg_sys::ObjectType::OBJECT_COLUMN => alter::renamed(view, Some((&old, &new))),
+                pg_sys::ObjectType::OBJECT_COLUMN => {
+                    alter::renamed(view, Some((&old, &new)));
+                    alter::renamed_above(view, &old, &new);
+                }
                 _ => {}
             }
-        });
-        true
-    }
-}
-
-/// RENAME COLUMN of a table from which streaming materialized views inherit.
-unsafe fn rename_column_above(call: Call, planned: *mut pg_sys::PlannedStmt) -> bool {
-    // SAFETY: by the tag.
-    unsafe {
-        let stmt = &*(*planned).utilityStmt.cast::<pg_sys::RenameStmt>();
-        if stmt.renameType != pg_sys::ObjectType::OBJECT_COLUMN || stmt.relation.is_null() {
-            return false;
-        }
-        let Some(parent) = node::relation_of(stmt.relation) else {
-            return false;
-        };
-        if landing_table::views_below(parent).is_empty() {
-            return false;
-        }
-        let old = text(stmt.subname).unwrap_or_default();
-        let new = text(stmt.newname).unwrap_or_default();
-        check_allowed(c"ALTER TABLE");
-        with_event_triggers(call.context, (*planned).utilityStmt, || {
-            run(call, copy(planned));
-            alter::renamed_above(parent, &old, &new);
         });
         true
     }

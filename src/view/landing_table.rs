@@ -35,25 +35,30 @@ pub fn views_below(parent: Oid) -> Vec<Oid> {
     })
 }
 
-/// Refuses a table, or a partition, that could lose rows whose positions stay.
+/// Refuses a table, or a partition, that a crash would empty while the positions stay.
 pub fn check(view: &MaterializedView) {
-    let parted = as_extension_owner(|| {
+    let unlogged = as_extension_owner(|| {
         spi::first(
-            "SELECT c.oid, c.relkind::pg_catalog.text
+            "SELECT c.oid
              FROM (SELECT $1 AS oid UNION SELECT t.relid::pg_catalog.oid FROM pg_catalog.pg_partition_tree($1::pg_catalog.regclass) AS t) AS m
              JOIN pg_catalog.pg_class AS c ON c.oid OPERATOR(pg_catalog.=) m.oid
-             WHERE c.relpersistence OPERATOR(pg_catalog.=) 'u'::\"char\" OR c.relkind OPERATOR(pg_catalog.=) 'f'::\"char\"
-             ORDER BY 1 LIMIT 1",
+             WHERE c.relpersistence OPERATOR(pg_catalog.=) 'u'::\"char\" ORDER BY 1 LIMIT 1",
             &[view.table.into()],
-            |row| (row.expect::<Oid>(1), row.expect::<String>(2)),
+            |row| row.expect::<Oid>(1),
         )
     });
-    let Some((table, kind)) = parted else { return };
-    let table = relation::qualified_name(table).unwrap_or_default();
-    if kind == "f" {
-        error::foreign_partition(&view.name(), &table).raise();
+    if let Some(table) = unlogged {
+        refuse_unlogged(view.table, table);
     }
-    error::unlogged(&view.name(), &table).raise();
+}
+
+/// A new partition may be a foreign table: its rows commit elsewhere.
+pub fn look_at_partition(view: Oid, partition: Oid) {
+    if relation::is_foreign_table(partition) {
+        let name = relation::name(view).unwrap_or_default();
+        let table = relation::qualified_name(partition).unwrap_or_default();
+        error::foreign_partition(&name, &table).warn();
+    }
 }
 
 /// SET UNLOGGED of a table or partition, before it is rewritten.

@@ -51,7 +51,7 @@ def worker(stage):
 
 def test_merged_history_verifies_as_before(old):
     before, reads, moves = verified(old), count(old, "scan_ledger", "NOT moved"), count(old, "scan_ledger", "moved")
-    assert [row[7:] for row in before] == [(0, 0, 0, 170, 0, True, None), (0, 0, 0, 0, 0, True, None)]
+    assert [row[-7:] for row in before] == [(0, 0, 0, 170, 0, True, None), (0, 0, 0, 0, 0, True, None)]
     worker(old)
     wait_until(lambda: count(old, "scan_error") + count(old, "refresh_history") == 0, 30)
     assert count(old, "scan_ledger", "NOT moved") < reads and count(old, "scan_ledger", "moved") == moves

@@ -12,9 +12,32 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 # What the extension calls itself: no user has a reason to.
 INTERNAL = {
-    "alter_as_owner", "bind_external_schema", "blocker", "check_preloaded", "current_role_id", "forget_dropped", "forget_origin", "high_watermarks", "lag_of", "lag_records", "lag_seconds",
-    "last_query_id", "look_at_lag", "offset_of", "origin", "sees_everything", "stream_fdw_handler", "stream_fdw_validator", "sync_lock",
-    "metric_labels", "outside_dependents", "running_refreshes", "unlogged_tables", "view_server", "visible_definition",
+    "alter_as_owner",
+    "bind_external_schema",
+    "blocker",
+    "check_preloaded",
+    "current_role_id",
+    "foreign_partitions",
+    "forget_dropped",
+    "forget_origin",
+    "high_watermarks",
+    "lag_of",
+    "lag_records",
+    "lag_seconds",
+    "last_query_id",
+    "look_at_lag",
+    "metric_labels",
+    "offset_of",
+    "origin",
+    "outside_dependents",
+    "running_refreshes",
+    "sees_everything",
+    "stream_fdw_handler",
+    "stream_fdw_validator",
+    "sync_lock",
+    "unlogged_tables",
+    "view_server",
+    "visible_definition",
 }
 
 

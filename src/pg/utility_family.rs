@@ -1,0 +1,121 @@
+//! The utility hook's part for statements that reach a streaming materialized view by another way than its name: through its partitions, through tables
+//! that it inherits from, by a rule on it.
+
+use super::node::{self, copy, pointers};
+use super::relation::{Oid, text};
+use super::utility::{check_allowed, run, view_of, with_event_triggers};
+use super::utility_call::Call;
+use crate::view::{alter, landing_table};
+use pgrx::pg_sys;
+
+/// ALTER TABLE of a partition of a streaming materialized view, at any level.
+pub(super) unsafe fn alter_partition(call: Call, planned: *mut pg_sys::PlannedStmt) -> bool {
+    // SAFETY: by the tags.
+    unsafe {
+        let stmt = (*planned).utilityStmt.cast::<pg_sys::AlterTableStmt>();
+        let Some(partition) = node::relation_of((*stmt).relation) else {
+            return false;
+        };
+        let Some(view) = landing_table::view_of(partition) else {
+            return false;
+        };
+        let commands = pointers::<pg_sys::AlterTableCmd>((*stmt).cmds);
+        if commands.iter().any(|command| is_set_unlogged(*command)) {
+            landing_table::refuse_unlogged(view, partition);
+        }
+        check_allowed(c"ALTER TABLE");
+        with_event_triggers(call.context, (*planned).utilityStmt, || {
+            run(call, copy(planned));
+            look_at_attached(view, (*stmt).cmds);
+            alter::after(view);
+        });
+        true
+    }
+}
+
+/// Is this SET UNLOGGED?
+unsafe fn is_set_unlogged(command: *const pg_sys::AlterTableCmd) -> bool {
+    // SAFETY: by the field's type.
+    unsafe { (*command).subtype == pg_sys::AlterTableType::AT_SetUnLogged }
+}
+
+/// CREATE TABLE .. PARTITION OF a streaming materialized view, foreign tables included.
+pub(super) unsafe fn partition_statement(call: Call, planned: *mut pg_sys::PlannedStmt) -> bool {
+    // SAFETY: a CreateForeignTableStmt begins with a CreateStmt; the parents of one are RangeVars.
+    unsafe {
+        let stmt = &*(*planned).utilityStmt.cast::<pg_sys::CreateStmt>();
+        if stmt.partbound.is_null() {
+            return false;
+        }
+        let partition = stmt.relation;
+        let parents = pointers::<pg_sys::RangeVar>(stmt.inhRelations);
+        let parent = parents
+            .first()
+            .and_then(|parent| node::relation_of(*parent));
+        let Some(view) = parent.and_then(landing_table::view_of) else {
+            return false;
+        };
+        check_allowed(c"CREATE TABLE");
+        with_event_triggers(call.context, (*planned).utilityStmt, || {
+            run(call, copy(planned));
+            if let Some(partition) = node::relation_of(partition) {
+                landing_table::look_at_partition(view, partition);
+            }
+            alter::after(view);
+        });
+        true
+    }
+}
+
+/// Looks at what ATTACH PARTITION brought.
+pub(super) unsafe fn look_at_attached(view: Oid, commands: *mut pg_sys::List) {
+    // SAFETY: the commands of an ALTER TABLE; the definition of ATTACH PARTITION is a PartitionCmd.
+    unsafe {
+        for command in pointers::<pg_sys::AlterTableCmd>(commands) {
+            if (*command).subtype == pg_sys::AlterTableType::AT_AttachPartition {
+                let name = (*(*command).def.cast::<pg_sys::PartitionCmd>()).name;
+                if let Some(partition) = node::relation_of(name) {
+                    landing_table::look_at_partition(view, partition);
+                }
+            }
+        }
+    }
+}
+
+/// CREATE RULE on a streaming materialized view.
+pub(super) unsafe fn rule_statement(statement: *mut pg_sys::RuleStmt) -> bool {
+    // SAFETY: by the tag.
+    unsafe {
+        if (*statement).event == pg_sys::CmdType::CMD_INSERT
+            && let Some(view) = view_of((*statement).relation)
+        {
+            landing_table::refuse_insert_rule(view);
+        }
+        false
+    }
+}
+
+/// RENAME COLUMN of a table from which streaming materialized views inherit.
+pub(super) unsafe fn rename_column_above(call: Call, planned: *mut pg_sys::PlannedStmt) -> bool {
+    // SAFETY: by the tag.
+    unsafe {
+        let stmt = &*(*planned).utilityStmt.cast::<pg_sys::RenameStmt>();
+        if stmt.renameType != pg_sys::ObjectType::OBJECT_COLUMN || stmt.relation.is_null() {
+            return false;
+        }
+        let Some(parent) = node::relation_of(stmt.relation) else {
+            return false;
+        };
+        if landing_table::views_below(parent).is_empty() {
+            return false;
+        }
+        let old = text(stmt.subname).unwrap_or_default();
+        let new = text(stmt.newname).unwrap_or_default();
+        check_allowed(c"ALTER TABLE");
+        with_event_triggers(call.context, (*planned).utilityStmt, || {
+            run(call, copy(planned));
+            alter::renamed_above(parent, &old, &new);
+        });
+        true
+    }
+}
