@@ -119,7 +119,8 @@ fn refuse_deferrable(view: &MaterializedView) {
     let sql = format!(
         "SELECT COALESCE(c.conname, t.tgname)::pg_catalog.text FROM pg_catalog.pg_trigger AS t
              LEFT JOIN pg_catalog.pg_constraint AS c ON c.oid = t.tgconstraint
-         WHERE t.tgrelid = $1 AND t.tgdeferrable AND (t.tgtype::pg_catalog.int4 & {TRIGGER_TYPE_INSERT}) <> 0 LIMIT 1"
+         WHERE t.tgrelid IN (SELECT $1 UNION SELECT p.relid::pg_catalog.oid FROM pg_catalog.pg_partition_tree($1::pg_catalog.regclass) AS p)
+             AND t.tgdeferrable AND (t.tgtype::pg_catalog.int4 & {TRIGGER_TYPE_INSERT}) <> 0 LIMIT 1"
     );
     if let Some(name) = spi::first(&sql, &[view.table.into()], |row| row.expect::<String>(1)) {
         error::deferrable(&view.name(), &name).raise();
