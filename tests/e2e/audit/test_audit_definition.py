@@ -152,3 +152,17 @@ def test_dump_and_restore_carry_it(view, cluster, tmp_path, role):
     copy.run(f"DROP SCHEMA {view.schema} CASCADE")
     assert copy.value(f"SELECT to_regclass('{hidden}') IS NULL AND count(*) = 20 FROM {view.work}.v")
     cluster.drop(copy)
+
+
+def test_other_views_are_looked_at_in_any_transaction(view):
+    """Read-only and parallel ones too: nothing is written by the look."""
+    view.db.run(f"CREATE VIEW {view.work}.shown AS SELECT * FROM {view.relation(view.name)}; CREATE TABLE {view.work}.big AS SELECT i FROM generate_series(1, 20000) AS i")
+    session = view.connect()
+    session.execute("SET force_parallel_mode = on; SET parallel_setup_cost = 0; SET parallel_tuple_cost = 0; SET min_parallel_table_scan_size = 0")
+    session.execute("BEGIN READ ONLY")
+    for sql in (f"SELECT count(*) FROM {view.work}.shown", f"SELECT count(*) FROM {view.work}.shown WHERE (SELECT count(*) FROM {view.work}.big WHERE i % 7 = 1) > 0"):
+        assert session.execute(sql).fetchone() == (20,)
+    plan = str(session.execute(f"EXPLAIN SELECT count(*) FROM {view.work}.shown WHERE (SELECT count(*) FROM {view.work}.big) > 0").fetchall())
+    assert "Gather" in plan, plan
+    assert session.execute("SELECT pg_current_xact_id_if_assigned()").fetchone() == (None,)
+    session.close()
