@@ -7,6 +7,7 @@ use crate::catalog::checkpoint::{self, Checkpoint};
 use crate::catalog::ledger::{Failure, Jump, Reason};
 use crate::catalog::materialized_view::MaterializedView;
 use crate::error;
+use crate::scan::bounds::Bounds;
 use crate::source::Watermarks;
 use crate::view::options::OnDataLoss;
 use stream::{PartitionRange, TopicDescription};
@@ -34,17 +35,24 @@ pub struct Planned {
     leader_epoch: Option<i32>,
 }
 
-/// Compares checkpoints and topic.
+/// The checkpoints of partitions that the definition reads. Of the others nothing is loaded, so nothing of them can be lost and their positions stay.
+pub fn read(checkpoints: &[Checkpoint], bounds: &Bounds) -> Vec<Checkpoint> {
+    let is_read = |c: &&Checkpoint| bounds.has_partition(c.partition);
+    checkpoints.iter().filter(is_read).cloned().collect()
+}
+
+/// Compares checkpoints and topic. The watermarks are of the partitions that the definition reads.
 pub fn plan(
     view: &MaterializedView,
     topic: &TopicDescription,
     checkpoints: &[Checkpoint],
     watermarks: &[Watermarks],
+    bounds: &Bounds,
 ) -> Plan {
     if checkpoints.is_empty() {
         error::no_checkpoint(&view.name()).raise();
     }
-    plan_some(view, topic, checkpoints, watermarks)
+    plan_some(view, topic, &read(checkpoints, bounds), watermarks)
 }
 
 /// The same for some partitions, of which all may be new: those that have watermarks here.
@@ -214,6 +222,12 @@ impl Plan {
             .collect()
     }
 
+    /// Leaves partitions out that were not read after all.
+    pub fn keep_read(&mut self, bounds: &Bounds) {
+        self.partitions
+            .retain(|planned| bounds.has_partition(planned.range.partition));
+    }
+
     /// Stores where the next refresh resumes; `reached` says where this one stopped in a partition, if that is not the fixed end.
     pub fn store(&self, mv_id: i64, reached: impl Fn(i32) -> Option<i64>) {
         for partition in &self.gone {
@@ -226,6 +240,7 @@ impl Plan {
                 partition,
                 position: Some(position),
                 topic_id: self.topic_id.clone(),
+                is_excluded: false,
             };
             if planned.stored.as_ref() != Some(&checkpoint) {
                 checkpoint::store(mv_id, &checkpoint, planned.leader_epoch);

@@ -17,6 +17,7 @@ use crate::pg::query::Query;
 use crate::pg::relation::{self, LockMode, Oid};
 use crate::pg::report::sqlstate;
 use crate::pg::{background, execute, guard, report, shared, spi, stream_shape, time};
+use crate::scan::bounds::Bounds;
 use crate::scan::column::{timestamp_type_letter, to_timestamp};
 use crate::scan::job::{self, Input, Job, Limits, Outcome, Progress, Running, SkipReason};
 use crate::scan::stream_scan::StreamScan;
@@ -120,8 +121,13 @@ fn load_topic(run: &Run, locked: &Locked, source: &Source, topic: &str) -> Summa
 
     let client = Rc::new(source.connect(settings::memory_limit_bytes()));
     let description = describe(source, &client, topic);
-    let watermarks = source.watermarks(&client, topic, &description.partitions);
-    let plan = plan(view, &description, &checkpoints, &watermarks);
+    let bounds = definition_bounds(view, locked, topic);
+    let (read, excluded): (Vec<i32>, Vec<i32>) = description
+        .partitions
+        .iter()
+        .partition(|partition| bounds.has_partition(**partition));
+    let watermarks = source.watermarks(&client, topic, &read);
+    let plan = plan(view, &description, &checkpoints, &watermarks, &bounds);
 
     let job = Job {
         table: locked.stream,
@@ -143,7 +149,42 @@ fn load_topic(run: &Run, locked: &Locked, source: &Source, topic: &str) -> Summa
     check_still_same_topic(source, &client, view, &description);
 
     run.reporting.phase(Phase::Storing);
+    checkpoint::exclude(
+        view.id,
+        &checkpoints,
+        description.topic_id.as_ref(),
+        &excluded,
+    );
     store(run, plan, outcome, rows)
+}
+
+/// Which partitions of a topic the definition reads: what its plan says when it begins. (It may call functions of the owner's for that.)
+pub fn definition_bounds(view: &MaterializedView, locked: &Locked, topic: &str) -> Bounds {
+    let columns: Vec<String> = relation::column_names(locked.definition)
+        .iter()
+        .map(quote_identifier)
+        .collect();
+    let definition = relation::qualified_name(locked.definition).unwrap_or_default();
+    let sql = format!("SELECT {} FROM {definition}", columns.join(", "));
+    let nothing = Job {
+        table: locked.stream,
+        topic: topic.to_owned(),
+        input: Input::Nothing,
+        ranges: Vec::new(),
+        limits: Limits {
+            max_records: u64::MAX,
+            max_bytes: u64::MAX,
+            max_record_bytes: u64::MAX,
+        },
+        refresh_time: time::now_utc(),
+    };
+    let running = Running::begin(view.name());
+    spi::as_view_owner(relation::owner(view.table), || {
+        execute::select(&sql, || job::offer(nothing))
+    });
+    let outcome = job::take_outcome();
+    drop(running);
+    outcome.map_or_else(Bounds::default, |outcome| outcome.bounds)
 }
 
 /// What a refresh reads by, locked against being dropped.
@@ -242,9 +283,11 @@ fn check_still_same_topic(
 }
 
 /// Stores positions, ledger and history.
-fn store(run: &Run, plan: Plan, outcome: Option<Outcome>, rows: u64) -> Summary {
+fn store(run: &Run, mut plan: Plan, outcome: Option<Outcome>, rows: u64) -> Summary {
     let view = run.view;
     let outcome = outcome.unwrap_or_default();
+    // A function in the WHERE may have said something else meanwhile.
+    plan.keep_read(&outcome.bounds);
     let progress_of = |partition| outcome.partitions.iter().find(|p| p.partition == partition);
     let reached = |partition| {
         let progress = progress_of(partition).filter(|_| outcome.stopped_early)?;

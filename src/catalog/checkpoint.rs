@@ -15,6 +15,8 @@ pub struct Checkpoint {
     pub position: Option<i64>,
     /// The topic's id when the position was taken: a topic of the same name may be another one.
     pub topic_id: Option<String>,
+    /// The definition reads nothing of the partition: its position stays where it is, for a definition that does.
+    pub is_excluded: bool,
 }
 
 /// A view's checkpoints, locked until the transaction ends, in the order of the partitions.
@@ -73,7 +75,7 @@ fn names<P: ToString>(partitions: &[P]) -> Vec<String> {
 pub fn read(mv_id: i64) -> Vec<Checkpoint> {
     let mut checkpoints = as_extension_owner(|| {
         spi::rows(
-            "SELECT partition_id, position, source_id FROM redshift.checkpoint WHERE mv_id = $1",
+            "SELECT partition_id, position, source_id, excluded FROM redshift.checkpoint WHERE mv_id = $1",
             &[mv_id.into()],
             |row| Checkpoint {
                 partition: row.expect::<String>(1).parse().unwrap_or(-1),
@@ -81,6 +83,7 @@ pub fn read(mv_id: i64) -> Vec<Checkpoint> {
                     .get::<String>(2)
                     .and_then(|position| position.parse().ok()),
                 topic_id: row.get(3),
+                is_excluded: row.expect(4),
             },
         )
     });
@@ -101,20 +104,42 @@ pub fn is_locked_by_others(mv_id: i64) -> bool {
 pub fn store(mv_id: i64, checkpoint: &Checkpoint, leader_epoch: Option<i32>) {
     as_extension_owner(|| {
         spi::execute(
-            "INSERT INTO redshift.checkpoint AS c (mv_id, partition_id, position, leader_epoch, source_id)
-             VALUES ($1, $2, $3, $4, $5)
+            "INSERT INTO redshift.checkpoint AS c (mv_id, partition_id, position, leader_epoch, source_id, excluded)
+             VALUES ($1, $2, $3, $4, $5, $6)
              ON CONFLICT (mv_id, partition_id) DO UPDATE
              SET position = excluded.position, leader_epoch = excluded.leader_epoch, source_id = excluded.source_id,
-                 updated_at = pg_catalog.clock_timestamp()",
+                 excluded = excluded.excluded, updated_at = pg_catalog.clock_timestamp()",
             &[
                 mv_id.into(),
                 checkpoint.partition.to_string().into(),
                 checkpoint.position.map(|position| position.to_string()).into(),
                 leader_epoch.into(),
                 checkpoint.topic_id.clone().into(),
+                checkpoint.is_excluded.into(),
             ],
         )
     });
+}
+
+/// Marks partitions of which the definition reads nothing. One that is new gets a row: should the definition read it later, then from its first record.
+pub fn exclude(mv_id: i64, known: &[Checkpoint], topic_id: Option<&String>, excluded: &[i32]) {
+    for partition in excluded {
+        let stored = known.iter().find(|c| c.partition == *partition);
+        if stored.is_some_and(|stored| stored.is_excluded) {
+            continue;
+        }
+        let new = || Checkpoint {
+            partition: *partition,
+            position: Some(0),
+            topic_id: topic_id.cloned(),
+            is_excluded: true,
+        };
+        let checkpoint = Checkpoint {
+            is_excluded: true,
+            ..stored.cloned().unwrap_or_else(new)
+        };
+        store(mv_id, &checkpoint, None);
+    }
 }
 
 /// Touches the first row, so that whoever waits for the lock in REPEATABLE READ learns that there is something new.
@@ -259,12 +284,12 @@ pub fn flush<P: ToString>(view: &MaterializedView, partitions: Option<&[P]>) {
     refresh_history::insert(query_id, view, owner, since, &status, rows as u64, "Auto");
 }
 
-/// The positions of all views under auto refresh, by view and partition.
+/// The positions of all views under auto refresh, by view and partition, but for partitions that the definition excludes.
 pub fn under_auto_refresh() -> Vec<(i64, i32, Option<i64>)> {
     as_extension_owner(|| {
         spi::rows(
             "SELECT c.mv_id, c.partition_id, c.position FROM redshift.checkpoint AS c
-             JOIN redshift.materialized_view AS v USING (mv_id) WHERE v.auto_refresh AND NOT v.paused",
+             JOIN redshift.materialized_view AS v USING (mv_id) WHERE v.auto_refresh AND NOT v.paused AND NOT c.excluded",
             &[],
             |row| {
                 let position = row

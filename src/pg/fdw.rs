@@ -230,15 +230,18 @@ unsafe fn partition_list(
             return None;
         };
         let column = column_of(left, stream)?;
-        let (family, array_type) = match column {
-            BoundColumn::Partition => (INTEGER_BTREE_FAMILY, pg_sys::INT8ARRAYOID),
-            BoundColumn::Shard => (CHARACTER_BTREE_FAMILY, pg_sys::BPCHARARRAYOID),
+        let (family, array_types): (u32, &[Oid]) = match column {
+            BoundColumn::Partition => (
+                INTEGER_BTREE_FAMILY,
+                &[pg_sys::INT8ARRAYOID, pg_sys::INT4ARRAYOID],
+            ),
+            BoundColumn::Shard => (CHARACTER_BTREE_FAMILY, &[pg_sys::BPCHARARRAYOID]),
             _ => return None,
         };
         let strategy = pg_sys::get_op_opfamily_strategy(operation.opno, pg_sys::Oid::from(family));
         let usable = operation.useOr
             && Comparison::of_btree_strategy(strategy) == Some(Comparison::Equal)
-            && pg_sys::exprType(array) == array_type
+            && array_types.contains(&pg_sys::exprType(array))
             && is_deterministic(operation.inputcollid)
             && !pg_sys::contain_var_clause(array)
             && !pg_sys::contain_volatile_functions(array);
@@ -439,16 +442,30 @@ unsafe fn evaluate_bounds(
             continue;
         }
         if bound.comparison == Comparison::AnyOf {
-            // SAFETY: an array of bigint.
-            let list =
-                datum.and_then(|datum| unsafe { Vec::<Option<i64>>::from_datum(datum, false) });
-            values.only_partitions(list.unwrap_or_default().into_iter().flatten().collect());
+            // SAFETY: the planner took no other types for such a bound.
+            let list = datum.map(|datum| unsafe { partitions(datum) });
+            values.only_partitions(list.unwrap_or_default());
             continue;
         }
         // All are integers passed by value; narrower ones are sign-extended in their datum.
         values.narrow(*bound, datum.map(|datum| datum.value() as i64));
     }
     values
+}
+
+/// The right side of a condition on partitions: an array of bigint or integer.
+unsafe fn partitions(datum: pg_sys::Datum) -> Vec<i64> {
+    // SAFETY: a value that is not null, of one of these types; its own header says which.
+    unsafe {
+        let array = pg_sys::pg_detoast_datum(datum.cast_mut_ptr()).cast::<pg_sys::ArrayType>();
+        let datum = pg_sys::Datum::from(array);
+        if (*array).elemtype == pg_sys::INT4OID {
+            let list = Vec::<Option<i32>>::from_datum(datum, false).unwrap_or_default();
+            return list.into_iter().flatten().map(i64::from).collect();
+        }
+        let list = Vec::<Option<i64>>::from_datum(datum, false).unwrap_or_default();
+        list.into_iter().flatten().collect()
+    }
 }
 
 /// The right side of a condition on shards: a text, or an array of them.

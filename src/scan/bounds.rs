@@ -143,6 +143,8 @@ pub fn explain(operands: &[(Bound, String)], parts: BoundColumn) -> Vec<(&'stati
 /// The bounds of one scan, with values.
 #[derive(Clone, Debug)]
 pub struct Bounds {
+    /// A comparison with NULL is among them: no record passes.
+    pub is_never: bool,
     /// Lowest and highest partition.
     pub partitions: (i64, i64),
     /// Only these, if there is a list.
@@ -159,6 +161,7 @@ pub struct Bounds {
 impl Default for Bounds {
     fn default() -> Bounds {
         Bounds {
+            is_never: false,
             partitions: (0, i64::MAX),
             partition_list: None,
             shard_list: None,
@@ -172,7 +175,7 @@ impl Bounds {
     /// Adds a condition. A comparison with NULL is never true: then nothing is read.
     pub fn narrow(&mut self, bound: Bound, value: Option<i64>) {
         let Some(value) = value else {
-            self.partitions = (0, -1);
+            self.is_never = true;
             return;
         };
         let (low, high) = match bound.comparison {

@@ -43,6 +43,8 @@ pub enum Input {
     Fetch(Rc<Client>),
     /// A worker has them already.
     Taken(Rc<Records>),
+    /// There are none: only the bounds are asked for.
+    Nothing,
     /// The shards of a stream are fetched; the reader goes before its client.
     FetchShards(Box<kinesis::Reader>, Rc<kinesis::Client>),
     /// A worker has the records of a stream already.

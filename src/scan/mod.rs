@@ -119,6 +119,8 @@ enum Records {
     Read(Box<Reader>, Option<Client>),
     /// A worker has taken them already; with the place of the next one.
     Taken(Rc<stream::Records>, usize),
+    /// There are none.
+    Nothing,
 }
 
 impl Scan {
@@ -226,6 +228,7 @@ impl Scan {
                     *at += 1;
                     records.get(*at - 1).map_or(Next::End, Next::Record)
                 }
+                Records::Nothing => Next::End,
                 Records::Read(reader, _) => match reader.next() {
                     Ok(next) => next,
                     Err(error) => {
@@ -416,6 +419,11 @@ impl Job {
                 ranges: self.ranges.clone(),
                 records: Records::Taken(Rc::clone(records), 0),
             },
+            Input::Nothing => Open {
+                topic,
+                ranges: Vec::new(),
+                records: Records::Nothing,
+            },
             Input::FetchShards(..) | Input::TakenShards(..) => {
                 unreachable!("shards have a scan of their own")
             }
@@ -453,7 +461,7 @@ impl Open {
     fn next_offset(&self, partition: i32) -> Option<i64> {
         match &self.records {
             Records::Read(reader, _) => reader.next_offset(partition),
-            Records::Taken(..) => None,
+            Records::Taken(..) | Records::Nothing => None,
         }
     }
 
@@ -462,6 +470,7 @@ impl Open {
         match &self.records {
             Records::Read(reader, _) => (reader.records(), reader.bytes()),
             Records::Taken(records, at) => (*at as u64, records.bytes()),
+            Records::Nothing => (0, 0),
         }
     }
 }
@@ -506,7 +515,7 @@ fn peek_ranges(
     let partitions: Vec<i32> = description
         .partitions
         .into_iter()
-        .filter(|partition| bounds.has_partition(*partition))
+        .filter(|partition| !bounds.is_never && bounds.has_partition(*partition))
         .collect();
     let watermarks = source.watermarks(client, topic, &partitions);
     let from_time = match bounds.timestamp_from {

@@ -388,7 +388,7 @@ fn peek(table: Oid, user: Oid, limit: u64, bounds: &Bounds) -> Open {
     let shards = description
         .shards
         .iter()
-        .filter(|shard| bounds.has_shard(&shard.id))
+        .filter(|shard| !bounds.is_never && bounds.has_shard(&shard.id))
         .map(|shard| ShardStart {
             id: shard.id.clone(),
             // In no order: all at once.

@@ -62,6 +62,7 @@ pub fn checkpoints(source: &Source, topic: &str, start: Option<&str>) -> Vec<Che
         partition,
         position: positions.get(&partition).copied(),
         topic_id: description.topic_id.clone(),
+        is_excluded: false,
     };
     description
         .partitions

@@ -227,6 +227,7 @@ impl Worker {
                     table: view.table,
                     slice: slice?,
                     pace: view.pace,
+                    definition: view.definition_version,
                 })
             })
             .collect();

@@ -17,7 +17,7 @@ use crate::pg::relation::Oid;
 use crate::pg::wait::WakeSet;
 use crate::source::Source;
 use crate::view::pace::Pace;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 use stream::{ListedOffset, OffsetSpec, PartitionRange, Reader, Records, TopicDescription};
 
@@ -41,6 +41,8 @@ pub struct Plan {
     pub slice: Slice,
     /// Options of the view.
     pub pace: Pace,
+    /// Another number when the definition was replaced: it may read other partitions.
+    pub definition: i64,
 }
 
 impl Plan {
@@ -82,6 +84,8 @@ pub struct Feed {
     pub(super) client: usize,
     /// Next offset by partition, as the members have it stored.
     pub positions: BTreeMap<i32, i64>,
+    /// Those of the worker's partitions that the members' definitions do not read.
+    pub excluded: BTreeSet<i32>,
     /// The topic's id.
     pub topic_id: Option<String>,
     /// One past the last record by partition, as the last look has shown them.
@@ -241,6 +245,7 @@ impl Feed {
             && self.topic_id == other.topic_id
             && self.tempo.pace == other.tempo.pace
             && self.slice == other.slice
+            && self.excluded == other.excluded
             && self.positions == other.positions
     }
 
@@ -283,11 +288,10 @@ impl Feed {
                 },
             });
         }
-        let Some(found) = self
-            .look
-            .as_mut()
-            .and_then(|look| look.poll(self.topic_id.as_ref(), &self.positions, self.slice))
-        else {
+        let Some(found) = self.look.as_mut().and_then(|look| {
+            let own = |p: &i32| self.slice.takes(*p) && !self.excluded.contains(p);
+            look.poll(self.topic_id.as_ref(), &self.positions, own)
+        }) else {
             return Topic::Same;
         };
         if let Some(Look {
@@ -322,14 +326,14 @@ impl Look {
         &mut self,
         topic_id: Option<&String>,
         positions: &BTreeMap<i32, i64>,
-        slice: Slice,
+        is_own: impl Fn(&i32) -> bool,
     ) -> Option<Topic> {
         let topic = match self.description.poll() {
             Ok(topic) => topic?,
             Err(stream::Error::UnknownTopic { .. }) => return Some(Topic::Changed),
             Err(error) => return Some(Topic::Silent(error.to_string())),
         };
-        let own = topic.partitions.iter().filter(|p| slice.takes(**p));
+        let own = topic.partitions.iter().filter(|p| is_own(p));
         if !own.eq(positions.keys()) || topic.topic_id.as_ref() != topic_id {
             return Some(Topic::Changed);
         }

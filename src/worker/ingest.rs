@@ -97,9 +97,11 @@ pub fn load(order: &Order, known: &mut Option<Known>) -> Result<Outcome, Failure
         };
         let (rows, outcome) = refresh::load(view, *definition, job);
         let outcome = outcome.unwrap_or_default();
+        // A definition that was replaced, or a function in it, may read fewer partitions than the feed has: their positions stay, and the next batch sees it.
         let entries: Vec<Entry> = batch
             .ranges
             .iter()
+            .filter(|range| outcome.bounds.has_partition(range.partition))
             .map(|range| {
                 let mut progress = outcome.partitions.iter();
                 let progress = progress.find(|p| p.partition == range.partition).copied();

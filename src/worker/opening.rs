@@ -14,7 +14,7 @@ use crate::pg::wait::WakeSet;
 use crate::refresh::{self, Locked};
 use crate::source::{Source, Stream, Watermarks};
 use crate::{error, kinesis};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 use stream::{ListedOffset, OffsetSpec, Pending, TopicDescription};
 
@@ -70,6 +70,8 @@ pub struct Start {
     topic_id: Option<String>,
     /// One past the last record by partition.
     ends: BTreeMap<i32, i64>,
+    /// Those of the worker's partitions that the definition does not read.
+    excluded: BTreeSet<i32>,
 }
 
 impl Opening {
@@ -208,9 +210,18 @@ impl Opening {
                     positions: BTreeMap::new(),
                     topic_id: topic.topic_id.clone(),
                     ends: BTreeMap::new(),
+                    excluded: BTreeSet::new(),
                 });
             }
-            let plan = checkpoint::plan_some(&view, topic, &stored, watermarks);
+            let locked = refresh::lock_source(&view);
+            let bounds = refresh::definition_bounds(&view, &locked, &self.topic);
+            let (watermarks, excluded): (Vec<Watermarks>, Vec<Watermarks>) = watermarks
+                .iter()
+                .partition(|w| bounds.has_partition(w.partition));
+            let excluded: Vec<i32> = excluded.iter().map(|w| w.partition).collect();
+            checkpoints::exclude(view.id, &stored, topic.topic_id.as_ref(), &excluded);
+            let read = checkpoint::read(&stored, &bounds);
+            let plan = checkpoint::plan_some(&view, topic, &read, &watermarks);
             let positions: BTreeMap<i32, i64> = plan
                 .partitions
                 .iter()
@@ -222,6 +233,7 @@ impl Opening {
                 positions,
                 topic_id: topic.topic_id.clone(),
                 ends: watermarks.iter().map(|w| (w.partition, w.latest)).collect(),
+                excluded: excluded.into_iter().collect(),
             })
         })
     }
@@ -244,6 +256,7 @@ impl Opening {
             client: self.client,
             source: self.source,
             positions: start.positions,
+            excluded: start.excluded,
             topic_id: start.topic_id,
             ends: start.ends,
             backlog: None,
