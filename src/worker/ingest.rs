@@ -97,7 +97,7 @@ pub fn load(order: &Order, known: &mut Option<Known>) -> Result<Outcome, Failure
         };
         let (rows, outcome) = refresh::load(view, *definition, job);
         let outcome = outcome.unwrap_or_default();
-        // A definition that was replaced, or a function in it, may read fewer partitions than the feed has: their positions stay, and the next batch sees it.
+        // A definition that was replaced, or a function in it, may read fewer partitions than the feed has: their positions stay.
         let entries: Vec<Entry> = batch
             .ranges
             .iter()
@@ -118,6 +118,10 @@ pub fn load(order: &Order, known: &mut Option<Known>) -> Result<Outcome, Failure
         refresh::log_skipped(view, &outcome, &own);
         if order.flush {
             checkpoint::flush(view, Some(&own));
+        }
+        if entries.len() < batch.ranges.len() {
+            // What is loaded is stored; which partitions are read now is asked when the view is opened anew.
+            return Outcome::Moved;
         }
         Outcome::Loaded
     })?;
