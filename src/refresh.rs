@@ -180,7 +180,7 @@ pub fn definition_bounds(view: &MaterializedView, locked: &Locked, topic: &str) 
     };
     let running = Running::begin(view.name());
     spi::as_view_owner(relation::owner(view.table), || {
-        execute::select(&sql, || job::offer(nothing))
+        execute::select(&sql, locked.definition, || job::offer(nothing))
     });
     let outcome = job::take_outcome();
     drop(running);

@@ -180,8 +180,6 @@ pub struct Followed {
     pub topic: (String, String),
     /// How it is to be loaded.
     pub pace: Pace,
-    /// Another number when the definition was replaced.
-    pub definition_version: i64,
 }
 
 /// The views that workers have to load, in the order of their numbers.
@@ -189,8 +187,7 @@ pub fn under_auto_refresh() -> Vec<Followed> {
     as_extension_owner(|| {
         spi::rows(
             "SELECT mv_id, mv::oid, external_schema_name, stream_name, batch_records, batch_size, commit_window_ms,
-                 max_records_per_second, parallel,
-                 (SELECT r.xmin::pg_catalog.text::pg_catalog.int8 FROM pg_catalog.pg_rewrite AS r WHERE r.ev_class = definition::pg_catalog.oid)
+                 max_records_per_second, parallel
              FROM redshift.materialized_view
              WHERE auto_refresh AND NOT paused AND origin IS NOT DISTINCT FROM redshift.origin() ORDER BY mv_id",
             &[],
@@ -199,7 +196,6 @@ pub fn under_auto_refresh() -> Vec<Followed> {
                 table: row.expect(2),
                 topic: (row.expect(3), row.expect(4)),
                 pace: read_pace(&row, 5),
-                definition_version: row.get(10).unwrap_or(0),
             },
         )
     })

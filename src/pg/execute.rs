@@ -117,8 +117,8 @@ pub fn insert(sql: &str, definition: Oid, ready: impl FnOnce()) -> u64 {
     inserted
 }
 
-/// Plans one SELECT, calls `ready`, and runs it: for what its scans learn of it. Its rows go nowhere.
-pub fn select(sql: &str, ready: impl FnOnce()) {
+/// Plans one SELECT from the hidden view `definition`, calls `ready`, and runs it: for what its scan learns of it. Its rows go nowhere.
+pub fn select(sql: &str, definition: Oid, ready: impl FnOnce()) {
     let sql = c_text(sql);
     // SAFETY: as in `plan` and `insert`.
     unsafe {
@@ -129,8 +129,10 @@ pub fn select(sql: &str, ready: impl FnOnce()) {
         });
         let descriptor = describe(planned, &sql);
         ready();
+        definition_guard::reading(definition, || {
+            preserving(|| unguarded::ExecutorStart(descriptor, 0))
+        });
         preserving(|| {
-            unguarded::ExecutorStart(descriptor, 0);
             unguarded::ExecutorRun(
                 descriptor,
                 pg_sys::ScanDirection::ForwardScanDirection,

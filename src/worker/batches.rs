@@ -119,6 +119,7 @@ impl Worker {
             table: view.plan.table,
             topic: &feed.topic,
             positions: &feed.positions,
+            excluded: &feed.excluded,
             batch,
             flush,
         };

@@ -227,7 +227,6 @@ impl Worker {
                     table: view.table,
                     slice: slice?,
                     pace: view.pace,
-                    definition: view.definition_version,
                 })
             })
             .collect();

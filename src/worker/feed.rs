@@ -41,8 +41,6 @@ pub struct Plan {
     pub slice: Slice,
     /// Options of the view.
     pub pace: Pace,
-    /// Another number when the definition was replaced: it may read other partitions.
-    pub definition: i64,
 }
 
 impl Plan {

@@ -9,7 +9,7 @@ use crate::pg::relation::{self, LockMode, Oid};
 use crate::pg::{invalidation, spi, time};
 use crate::refresh::{self, Locked};
 use crate::scan::job::{Input, Job, Limits};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 /// How long a lock is waited for before the others get their turn.
@@ -51,6 +51,8 @@ pub struct Order<'a> {
     pub topic: &'a str,
     /// Where the view must be, in the partitions that this worker has.
     pub positions: &'a BTreeMap<i32, i64>,
+    /// Those of the worker's partitions that the definition did not read when the feed was opened.
+    pub excluded: &'a BTreeSet<i32>,
     /// What has arrived.
     pub batch: &'a Batch,
     /// Write the ledger as well.
@@ -97,7 +99,7 @@ pub fn load(order: &Order, known: &mut Option<Known>) -> Result<Outcome, Failure
         };
         let (rows, outcome) = refresh::load(view, *definition, job);
         let outcome = outcome.unwrap_or_default();
-        // A definition that was replaced, or a function in it, may read fewer partitions than the feed has: their positions stay.
+        // A function in the definition may choose other partitions than when the feed was opened: the positions of those that it leaves out stay.
         let entries: Vec<Entry> = batch
             .ranges
             .iter()
@@ -119,7 +121,8 @@ pub fn load(order: &Order, known: &mut Option<Known>) -> Result<Outcome, Failure
         if order.flush {
             checkpoint::flush(view, Some(&own));
         }
-        if entries.len() < batch.ranges.len() {
+        let has_more = |p: &i32| outcome.bounds.has_partition(*p);
+        if entries.len() < batch.ranges.len() || order.excluded.iter().any(has_more) {
             // What is loaded is stored; which partitions are read now is asked when the view is opened anew.
             return Outcome::Moved;
         }
