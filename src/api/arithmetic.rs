@@ -2,7 +2,7 @@
 //! joins strings; everything else is NULL. Every number is a decimal here, so a quotient is one too.
 
 use pgrx::prelude::*;
-use super_value::Value;
+use super_value::{Value, memory};
 
 use crate::pg::datum::{NumericOperation, Super, Varlena, numeric_operation};
 use crate::types::compose;
@@ -16,8 +16,12 @@ fn calculate(a: Super<'_>, b: Super<'_>, operation: NumericOperation) -> Option<
 #[pg_extern]
 fn super_plus(a: Super<'_>, b: Super<'_>) -> Option<Varlena> {
     if let (Some(left), Some(right)) = (a.value().as_bytes(), b.value().as_bytes()) {
-        let joined = [left, right].concat();
-        return Some(Varlena::of_value(compose::string(&joined)));
+        let joined = memory::with_room(left.len() + right.len()).and_then(|mut joined| {
+            memory::extend(&mut joined, left)?;
+            memory::extend(&mut joined, right)?;
+            Ok(joined)
+        });
+        return Some(Varlena::of_value(compose::string(&compose::made(joined))));
     }
     calculate(a, b, NumericOperation::Add)
 }

@@ -5,13 +5,19 @@ use pgrx::prelude::*;
 use crate::pg::datum::{Bytes, Varlena};
 use crate::pg::report::{Report, sqlstate};
 use crate::types::calendar::{self, DateError, Part};
+use crate::types::date_format;
 
 fn part(name: Bytes<'_>) -> Part {
-    let name = name.as_str();
-    Part::named(name).unwrap_or_else(|| {
-        let message = format!("\"{name}\" is no date part");
+    word(name).and_then(Part::named).unwrap_or_else(|| {
+        let message = format!("\"{}\" is no date part", name.excerpt());
         Report::new(sqlstate::INVALID_PARAMETER_VALUE, message).raise()
     })
+}
+
+/// A text that may be a name: not a gigabyte of something else.
+fn word(text: Bytes<'_>) -> Option<&str> {
+    const LONGEST: usize = 1024;
+    (text.as_slice().len() <= LONGEST).then(|| text.as_str())
 }
 
 #[cold]
@@ -57,7 +63,15 @@ fn datediff_timestamp(name: Bytes<'_>, from: i64, to: i64) -> i64 {
         let message = "cannot subtract infinite timestamps";
         Report::new(sqlstate::DATETIME_FIELD_OVERFLOW, message).raise()
     }
-    calendar::difference(part, from, to).unwrap_or_else(|_| refuse_part(part, "DATEDIFF"))
+    calendar::difference(part, from, to).unwrap_or_else(|error| match error {
+        DateError::Part => refuse_part(part, "DATEDIFF"),
+        DateError::Range => {
+            let message = format!("the difference in {} is out of range", part.name());
+            Report::new(sqlstate::DATETIME_FIELD_OVERFLOW, message)
+                .detail("A bigint cannot hold it.")
+                .raise()
+        }
+    })
 }
 
 /// DATEDIFF of two times of day, in microseconds.
@@ -107,9 +121,8 @@ fn last_day(timestamp: i64) -> i32 {
 /// NEXT_DAY.
 #[pg_extern]
 fn next_day(timestamp: i64, name: Bytes<'_>) -> i32 {
-    let name = name.as_str();
-    let weekday = calendar::weekday(name).unwrap_or_else(|| {
-        let message = format!("\"{name}\" is no day of the week");
+    let weekday = word(name).and_then(calendar::weekday).unwrap_or_else(|| {
+        let message = format!("\"{}\" is no day of the week", name.excerpt());
         Report::new(sqlstate::INVALID_PARAMETER_VALUE, message).raise()
     });
     calendar::next_day(finite(timestamp), weekday) as i32
@@ -118,8 +131,8 @@ fn next_day(timestamp: i64, name: Bytes<'_>) -> i32 {
 /// What TO_DATE and TO_TIMESTAMP read.
 #[pg_extern]
 fn parse_timestamp(text: Bytes<'_>, format: Bytes<'_>, strict: bool) -> i64 {
-    calendar::parse(text.as_str(), format.as_str(), strict).unwrap_or_else(|reason| {
-        let message = format!("cannot read \"{}\" as a date: {reason}", text.as_str());
+    date_format::parse(text.as_str(), format.as_str(), strict).unwrap_or_else(|reason| {
+        let message = format!("cannot read \"{}\" as a date: {reason}", text.excerpt());
         Report::new(sqlstate::INVALID_DATETIME_FORMAT, message).raise()
     })
 }

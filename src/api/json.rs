@@ -2,12 +2,13 @@
 //! document's bytes.
 
 use pgrx::prelude::*;
-use super_value::{JsonErrorKind, Kind, Value, cast, text};
+use super_value::pace::Pace;
+use super_value::{JsonErrorKind, Kind, Value, cast};
 
 use crate::pg::datum::{Bytes, Varlena};
 use crate::pg::report::{Report, sqlstate};
 use crate::settings;
-use crate::types::json_text;
+use crate::types::{compose, json_text};
 
 /// The document as SUPER; an error if it is none.
 #[pg_extern]
@@ -71,11 +72,9 @@ fn with_document<T>(
     } else {
         "object"
     };
-    let text = String::from_utf8_lossy(document.as_slice());
-    let start: String = text.chars().take(200).collect();
     let mut report = Report::new(
         sqlstate::INVALID_TEXT_REPRESENTATION,
-        format!("invalid json {what} {start}"),
+        format!("invalid json {what} {}", document.excerpt()),
     );
     if let Some(reason) = reason {
         report = report.detail(format!("{reason}, counted from 0."));
@@ -87,12 +86,11 @@ fn with_document<T>(
 
 /// A string without its quotes, everything else as JSON text; null is NULL.
 fn shown(value: Value<'_>) -> Option<Varlena> {
-    let text = match value.kind() {
-        Kind::Null => return None,
-        Kind::Array | Kind::Object => text::to_string(value).into(),
-        _ => cast::to_text(value)?,
-    };
-    Some(Varlena::of_payload(text.as_bytes()))
+    match value.kind() {
+        Kind::Null => None,
+        Kind::Array | Kind::Object => Some(Varlena::of_payload(&compose::text(value))),
+        _ => cast::to_text(value).map(|text| Varlena::of_payload(text.as_bytes())),
+    }
 }
 
 /// JSON_EXTRACT_PATH_TEXT: what is at the end of a path of names and positions.
@@ -102,11 +100,17 @@ fn json_path_text(
     path: pgrx::Array<'_, &str>,
     null_if_invalid: bool,
 ) -> Option<Varlena> {
-    let parts: Option<Vec<&str>> = path.iter().collect();
-    let parts = parts?;
+    let mut pace = Pace::new();
+    if path
+        .iter()
+        .inspect(|_| pace.step())
+        .any(|part| part.is_none())
+    {
+        return None;
+    }
     with_document(document, null_if_invalid, None, |value| {
         let mut value = value;
-        for part in &parts {
+        for part in path.iter().flatten() {
             value = match value.kind() {
                 Kind::Array => value.element(part.parse().ok()?)?,
                 _ => value.get(part.as_bytes())?,

@@ -8,6 +8,7 @@ pub mod foreign_options;
 pub mod json;
 pub mod materialized_view;
 pub mod navigate;
+pub mod object_transform;
 pub mod string;
 pub mod super_functions;
 pub mod topic_names;

@@ -4,12 +4,16 @@
 use std::cell::RefCell;
 
 use pgrx::prelude::*;
+use super_value::limits::MAX_STRING_BYTES;
+use super_value::pace::Pace;
+use super_value::text::lower;
 use super_value::{Kind, Value};
 
 use crate::pg::datum::{Bytes, Super, Varlena};
 use crate::pg::report::{Report, sqlstate};
 use crate::pg::time;
 use crate::settings;
+use crate::types::compose;
 
 fn kind_name(value: Value<'_>) -> &'static str {
     match value.kind() {
@@ -20,6 +24,14 @@ fn kind_name(value: Value<'_>) -> &'static str {
         Kind::Array => "an array",
         Kind::Object => "an object",
     }
+}
+
+/// Longer names are not looked for in another case.
+const MAX_HINTED_BYTES: usize = 1024;
+
+/// The beginning of a name, for a message.
+fn start(name: &str) -> &str {
+    &name[..name.floor_char_boundary(200)]
 }
 
 /// NULL, or with `navigate_super_null_on_error` off an error.
@@ -37,22 +49,26 @@ fn lost<T>(message: impl FnOnce() -> String) -> Option<T> {
 #[pg_extern]
 fn super_attribute(value: Super<'_>, name: Bytes<'_>, keep_case: bool) -> Option<Varlena> {
     let value = value.value();
+    if name.as_slice().len() > MAX_STRING_BYTES {
+        return lost(|| format!("there is no attribute \"{}\"", name.excerpt()));
+    }
     let name = name.as_str();
     let folded;
     let wanted = if keep_case || settings::ENABLE_CASE_SENSITIVE_SUPER_ATTRIBUTE.get() {
         name
     } else {
-        folded = name.to_lowercase();
+        folded = compose::made(lower(name));
         &folded
     };
     if let Some(found) = value.get(wanted.as_bytes()) {
         return Some(Varlena::of_value(found));
     }
     if value.kind() != Kind::Object {
-        return lost(|| format!("cannot read attribute \"{wanted}\" of {}", kind_name(value)));
+        let kind = kind_name(value);
+        return lost(|| format!("cannot read attribute \"{}\" of {kind}", start(wanted)));
     }
     hint_at_twin(value, wanted);
-    lost(|| format!("there is no attribute \"{wanted}\""))
+    lost(|| format!("there is no attribute \"{}\"", start(wanted)))
 }
 
 thread_local! {
@@ -62,13 +78,19 @@ thread_local! {
 
 /// A NOTICE where an object has the name but for its case: once a name and statement of the client.
 fn hint_at_twin(value: Value<'_>, wanted: &str) {
-    let is_twin = |name: &[u8]| {
-        std::str::from_utf8(name).is_ok_and(|name| name.to_lowercase() == wanted.to_lowercase())
-    };
-    let twin = (0..)
-        .map_while(|index| value.attribute(index))
-        .find(|(name, _)| name.len() == wanted.len() && is_twin(name));
-    let Some((twin, _)) = twin else { return };
+    let folded = |name: &str| -> Vec<char> { name.chars().flat_map(char::to_lowercase).collect() };
+    if wanted.len() > MAX_HINTED_BYTES {
+        return;
+    }
+    let like = folded(wanted);
+    let mut pace = Pace::new();
+    let twin = value
+        .attributes()
+        .inspect(|(name, _)| pace.bytes(name.len()))
+        .filter(|(name, _)| name.len() == wanted.len())
+        .filter_map(|(name, _)| std::str::from_utf8(name).ok())
+        .find(|name| folded(name) == like);
+    let Some(twin) = twin else { return };
     let new = HINTED.with_borrow_mut(|(began, names)| {
         let now = time::statement_start_utc();
         if *began != now {
@@ -82,7 +104,6 @@ fn hint_at_twin(value: Value<'_>, wanted: &str) {
         new
     });
     if new {
-        let twin = String::from_utf8_lossy(twin);
         let message = format!("there is no attribute \"{wanted}\", but \"{twin}\"");
         Report::new(sqlstate::SUCCESSFUL_COMPLETION, message)
             .hint("Names in a path are folded to lower case unless enable_case_sensitive_super_attribute is on; quoted ones unless enable_case_sensitive_identifier is on.")

@@ -1,6 +1,7 @@
 //! Redshift's string, hash and aggregate functions that Postgres does not have.
 
 use pgrx::prelude::*;
+use super_value::pace::{self, Pace};
 
 use crate::pg::datum::{AnyText, Bytes, Varlena};
 use crate::pg::report::{Report, sqlstate};
@@ -8,6 +9,7 @@ use crate::pg::report::{Report, sqlstate};
 /// STRTOL: the integer that a text writes in a base from 2 to 36; nothing is 0.
 #[pg_extern]
 fn strtol(text: Bytes<'_>, base: i32) -> i64 {
+    let whole = text;
     let text = text.as_str();
     let Ok(base) = u32::try_from(base) else {
         refuse_base(base)
@@ -28,9 +30,11 @@ fn strtol(text: Bytes<'_>, base: i32) -> i64 {
         if trimmed.is_empty() {
             return 0;
         }
-        refuse_number(text, base);
+        refuse_number(whole, base);
     }
+    let mut pace = Pace::new();
     let value = digits.chars().try_fold(0i128, |value, c| {
+        pace.bytes(16);
         let digit = c.to_digit(base)?;
         // Far beyond 64 bits it need not go.
         Some((value * i128::from(base) + i128::from(digit)).min(1 << 100))
@@ -38,10 +42,10 @@ fn strtol(text: Bytes<'_>, base: i32) -> i64 {
     match value {
         Some(value) if !digits.is_empty() => i64::try_from(if negative { -value } else { value })
             .unwrap_or_else(|_| {
-                let message = format!("\"{text}\" is out of range for bigint");
+                let message = format!("\"{}\" is out of range for bigint", whole.excerpt());
                 Report::new(sqlstate::NUMERIC_VALUE_OUT_OF_RANGE, message).raise()
             }),
-        _ => refuse_number(text, base),
+        _ => refuse_number(whole, base),
     }
 }
 
@@ -52,15 +56,15 @@ fn refuse_base(base: i32) -> ! {
 }
 
 #[cold]
-fn refuse_number(text: &str, base: u32) -> ! {
-    let message = format!("\"{text}\" is no number in base {base}");
+fn refuse_number(text: Bytes<'_>, base: u32) -> ! {
+    let message = format!("\"{}\" is no number in base {base}", text.excerpt());
     Report::new(sqlstate::INVALID_TEXT_REPRESENTATION, message).raise()
 }
 
 /// 64-bit FNV-1a, which starts from `seed`.
 fn fnv(bytes: &[u8], seed: i64) -> i64 {
     let step = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01B3);
-    bytes.iter().fold(seed as u64, step) as i64
+    pace::pieces(bytes).fold(seed as u64, |hash, piece| piece.iter().fold(hash, step)) as i64
 }
 
 /// FNV_HASH of bytes: those of a text or varbyte, or of a number as stored.
@@ -118,20 +122,24 @@ fn listagg_step(
         .as_ref()
         .and_then(AnyText::as_slice)
         .filter(|value| !value.is_empty());
-    let joined = match (list, value) {
-        (None, None) => return None,
-        (Some(list), None) => list.to_vec(),
-        (None, Some(value)) => value.to_vec(),
-        (Some(list), Some(value)) => {
-            let delimiter = delimiter.map_or(&[][..], |delimiter| delimiter.as_slice());
-            [list, delimiter, value].concat()
-        }
+    let delimiter = match (list, value, delimiter) {
+        (None, None, _) => return None,
+        (Some(_), Some(_), Some(delimiter)) => delimiter.as_slice(),
+        _ => &[],
     };
-    if joined.len() > MAX_LISTAGG_BYTES {
+    let parts = [
+        list.unwrap_or_default(),
+        delimiter,
+        value.unwrap_or_default(),
+    ];
+    let length = parts.iter().map(|part| part.len()).sum();
+    if length > MAX_LISTAGG_BYTES {
         let message = "Result size exceeds LISTAGG limit";
         Report::new(sqlstate::PROGRAM_LIMIT_EXCEEDED, message)
             .detail(format!("limit: {MAX_LISTAGG_BYTES}"))
             .raise()
     }
-    Some(Varlena::of_payload(&joined))
+    Some(Varlena::build(length, |output| {
+        parts.iter().for_each(|part| output.put(part));
+    }))
 }

@@ -1,31 +1,19 @@
-//! Our types as function arguments and results.
+//! Our types as function arguments.
 //!
-//! Arguments are borrowed where they lie; only compressed and out-of-line ones are copied. Results are built in palloc'd memory. Both are done
-//! without pgrx's guard around each call, which costs more than the work itself: what cannot raise an error needs none.
+//! Arguments are borrowed where they lie; only compressed and out-of-line ones are copied. That is done without pgrx's guard around each call, which costs
+//! more than the work itself: what cannot raise an error needs none. Results are in [`super::varlena`].
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
-use std::ptr::NonNull;
 
-use pgrx::callconv::{Arg, ArgAbi, BoxRet, FcInfo};
-use pgrx::datum::Datum;
+use pgrx::callconv::{Arg, ArgAbi};
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 use pgrx::varlena::{varatt_is_1b, varatt_is_1b_e, varatt_is_4b_u, vardata_any, varsize_any_exhdr};
-use super_value::Value;
+use super_value::{Value, pace};
 
 use super::report::{Report, sqlstate};
-
-unsafe extern "C-unwind" {
-    /// `palloc_extended` of `src/backend/utils/mmgr/mcxt.c`. With `MCXT_ALLOC_NO_OOM` and a size below `MaxAllocSize` it raises no error.
-    #[link_name = "palloc_extended"]
-    fn palloc_extended_unguarded(size: usize, flags: core::ffi::c_int) -> *mut core::ffi::c_void;
-}
-
-/// Largest piece of memory that palloc gives (`MaxAllocSize` in `memutils.h`).
-const MAX_ALLOCATION: usize = 0x3FFF_FFFF;
-const NO_OOM: core::ffi::c_int = pg_sys::MCXT_ALLOC_NO_OOM as core::ffi::c_int;
-const ZERO: core::ffi::c_int = pg_sys::MCXT_ALLOC_ZERO as core::ffi::c_int;
+pub use super::varlena::{Output, TextOut, Varlena};
 
 /// The payload of a varlena argument: text, varchar, bytea, varbyte, numeric.
 #[derive(Clone, Copy)]
@@ -39,9 +27,22 @@ impl<'a> Bytes<'a> {
 
     /// The bytes as text; an error where they are not UTF-8, which a database in another encoding or a broken value may hold.
     pub fn as_str(&self) -> &'a str {
-        std::str::from_utf8(self.0).unwrap_or_else(|_| {
+        if pace::valid_utf8(self.0) < self.0.len() {
             Report::new(sqlstate::CHARACTER_NOT_IN_REPERTOIRE, "text is not UTF-8").raise()
-        })
+        }
+        // SAFETY: looked through right above, in pieces because it may have a gigabyte.
+        unsafe { std::str::from_utf8_unchecked(self.0) }
+    }
+
+    /// The beginning of the text, to be quoted in a message.
+    pub fn excerpt(&self) -> String {
+        const MOST: usize = 200;
+        let start = self.0.get(..4 * MOST).unwrap_or(self.0);
+        let start = String::from_utf8_lossy(start);
+        match start.char_indices().nth(MOST) {
+            Some((end, _)) => format!("{}..", &start[..end]),
+            None => start.into_owned(),
+        }
     }
 
     /// A numeric in the form that `super_value` reads: with a long varlena header.
@@ -185,73 +186,6 @@ unsafe impl<'fcx> ArgAbi<'fcx> for Super<'fcx> {
         unsafe { arg.unbox_arg_using_from_datum() }
             .expect("argument is not null: the function is strict")
     }
-}
-
-/// A varlena in palloc'd memory, ready to be returned.
-pub struct Varlena(NonNull<u8>);
-
-impl Varlena {
-    /// A copy of a complete varlena, long header included: a SUPER image, a numeric.
-    pub fn copy(complete: &[u8]) -> Self {
-        let to = allocate(complete.len(), NO_OOM);
-        // SAFETY: `to` has room for all of it and is new.
-        unsafe {
-            to.as_ptr()
-                .copy_from_nonoverlapping(complete.as_ptr(), complete.len())
-        };
-        Varlena(to)
-    }
-
-    /// A text, bytea or varbyte that holds `payload`.
-    pub fn of_payload(payload: &[u8]) -> Self {
-        let length = payload.len() + pg_sys::VARHDRSZ;
-        let to = allocate(length, NO_OOM);
-        // SAFETY: `to` has room for header and payload and is new; palloc aligns it.
-        unsafe {
-            pgrx::varlena::set_varsize_4b(to.as_ptr().cast(), length as i32);
-            to.as_ptr()
-                .add(pg_sys::VARHDRSZ)
-                .copy_from_nonoverlapping(payload.as_ptr(), payload.len());
-        }
-        Varlena(to)
-    }
-
-    /// A SUPER of its own for a value inside of another, or for a new scalar.
-    pub fn of_value(value: Value<'_>) -> Self {
-        let length = value.image_len();
-        let to = allocate(length, NO_OOM | ZERO);
-        // SAFETY: new memory of that length, all of it set.
-        value.write_image(unsafe { std::slice::from_raw_parts_mut(to.as_ptr(), length) });
-        Varlena(to)
-    }
-
-    pub(super) fn into_raw(self) -> pg_sys::Datum {
-        pg_sys::Datum::from(self.0.as_ptr())
-    }
-}
-
-// SAFETY: a palloc'd varlena is what a function of a varlena type returns.
-unsafe impl BoxRet for Varlena {
-    unsafe fn box_into<'fcx>(self, fcinfo: &mut FcInfo<'fcx>) -> Datum<'fcx> {
-        // SAFETY: returned as it is, as the trait asks.
-        unsafe { fcinfo.return_raw_datum(self.into_raw()) }
-    }
-}
-
-/// New memory in the current memory context. Too little of it is a Rust panic that becomes a Postgres error, never a longjmp: callers may hold
-/// borrows and values to drop.
-fn allocate(length: usize, flags: core::ffi::c_int) -> NonNull<u8> {
-    let memory = if length <= MAX_ALLOCATION {
-        // SAFETY: with NO_OOM and below the limit it returns null in place of raising an error.
-        unsafe { palloc_extended_unguarded(length, flags) }
-    } else {
-        std::ptr::null_mut()
-    };
-    NonNull::new(memory.cast()).unwrap_or_else(|| {
-        Report::new(sqlstate::OUT_OF_MEMORY, "out of memory")
-            .detail(format!("Failed on request of size {length}."))
-            .raise()
-    })
 }
 
 /// A value of any SQL type, as far as SUPER can hold it.

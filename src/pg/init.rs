@@ -7,6 +7,8 @@ use pgrx::prelude::*;
 /// Called by Postgres when it loads the library.
 #[pg_guard]
 pub extern "C-unwind" fn _PG_init() {
+    super::memory::install();
+    super_value::pace::ask_with(super::wait::interruption);
     crate::settings::define();
     super::analyze::install(crate::types::super_guard::judge);
     super::utility::install();

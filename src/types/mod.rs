@@ -2,6 +2,7 @@
 
 pub mod calendar;
 pub mod compose;
+pub mod date_format;
 pub mod json_text;
 pub mod super_compare;
 pub mod super_guard;

@@ -110,11 +110,16 @@ trait TrimBlanks {
 
 impl TrimBlanks for [u8] {
     fn trim_suffix_blanks(&self) -> &[u8] {
-        let kept = self
-            .iter()
-            .rposition(|&c| c != b' ')
-            .map_or(0, |last| last + 1);
-        &self[..kept]
+        const PIECE: usize = 256 * 1024;
+        let mut kept = self.len();
+        for piece in self.rchunks(PIECE) {
+            if let Some(last) = piece.iter().rposition(|&c| c != b' ') {
+                return &self[..kept - piece.len() + last + 1];
+            }
+            kept -= piece.len();
+            super_value::pace::ask();
+        }
+        &[]
     }
 }
 

@@ -3,12 +3,12 @@
 use core::ffi::CStr;
 
 use pgrx::prelude::*;
-use super_value::{Value, cast, number, text};
+use super_value::{Value, cast, number};
 
 use crate::pg::datetime;
-use crate::pg::datum::{Bytes, Super, Varlena};
+use crate::pg::datum::{Bytes, Super, TextOut, Varlena};
 use crate::pg::report::{Report, sqlstate};
-use crate::types::json_text;
+use crate::types::{compose, json_text};
 
 /// A literal beside a SUPER becomes SUPER wherever Postgres looks for a common type, and is read here.
 const LITERAL_HINT: &str = "A literal of type super is JSON text. To compare with or fall back to a string, cast the SUPER value: path::varchar.";
@@ -21,8 +21,8 @@ fn super_in(text: &CStr) -> Varlena {
 
 /// Text output: JSON without a blank, as Redshift shows it ("Querying semi-structured data" in its Developer Guide).
 #[pg_extern]
-fn super_out(value: Super<'_>) -> std::ffi::CString {
-    std::ffi::CString::new(text::to_string(value.value())).expect("JSON text has no zero byte")
+fn super_out(value: Super<'_>) -> TextOut {
+    TextOut::of(&compose::text(value.value()))
 }
 
 #[pg_extern]
@@ -97,16 +97,7 @@ fn super_to_timestamptz(value: Super<'_>) -> Option<i64> {
 /// A JSON string, not parsed. Serves text, varchar and bpchar.
 #[pg_extern]
 fn text_to_super(text: Bytes<'_>) -> Varlena {
-    match Value::string(text.as_slice()) {
-        Some(value) => Varlena::of_value(value),
-        None => {
-            let message = format!(
-                "a string in SUPER has at most {} bytes",
-                super_value::limits::MAX_STRING_BYTES
-            );
-            Report::new(sqlstate::PROGRAM_LIMIT_EXCEEDED, message).raise()
-        }
-    }
+    Varlena::of_value(compose::string(text.as_slice()))
 }
 
 #[pg_extern]

@@ -4,7 +4,9 @@ use core::ffi::CStr;
 
 use pgrx::prelude::*;
 
-use crate::pg::datum::{Bytes, Received, Varlena};
+use super_value::pace::{self, Pace};
+
+use crate::pg::datum::{Bytes, Output, Received, TextOut, Varlena};
 use crate::pg::report::{Report, sqlstate};
 
 /// Largest n of varbyte(n): 16 MB.
@@ -14,20 +16,27 @@ const HEX_INPUT_HINT: &str = "A varbyte literal is hexadecimal. For the bytes of
 
 #[pg_extern]
 fn varbyte_in(text: &CStr, _type: pg_sys::Oid, typmod: i32) -> Varlena {
-    let bytes = decode_hex(text.to_bytes()).unwrap_or_else(|reason| {
+    let text = text.to_bytes();
+    let refuse = |reason: &str| -> ! {
         let message = format!("invalid input syntax for type varbyte: {reason}");
         Report::new(sqlstate::INVALID_TEXT_REPRESENTATION, message)
             .hint(HEX_INPUT_HINT)
             .raise()
-    });
-    check_length(bytes.len(), typmod);
-    Varlena::of_payload(&bytes)
+    };
+    if !text.len().is_multiple_of(2) {
+        refuse("odd number of hexadecimal digits");
+    }
+    let bytes = decode_hex(text).unwrap_or_else(|reason| refuse(reason));
+    check_length(text.len() / 2, typmod);
+    bytes
 }
 
 #[pg_extern]
-fn varbyte_out(value: Bytes<'_>) -> std::ffi::CString {
-    std::ffi::CString::new(encode_hex(value.as_slice()))
-        .expect("hexadecimal digits are not zero bytes")
+fn varbyte_out(value: Bytes<'_>) -> TextOut {
+    let bytes = value.as_slice();
+    TextOut::build(bytes.len().saturating_mul(2), |output| {
+        encode_hex(bytes, output);
+    })
 }
 
 /// Binary input: the bytes.
@@ -88,12 +97,8 @@ fn check_length(length: usize, typmod: i32) {
 #[pg_extern]
 fn varbyte_to_text(value: Bytes<'_>) -> Varlena {
     let bytes = value.as_slice();
-    let valid = std::str::from_utf8(bytes).map_or_else(|error| error.valid_up_to(), str::len);
-    let position = bytes
-        .iter()
-        .position(|&c| c == 0)
-        .unwrap_or(bytes.len())
-        .min(valid);
+    let valid = pace::valid_utf8(bytes);
+    let position = first_zero(bytes).unwrap_or(bytes.len()).min(valid);
     if position < bytes.len() {
         let message = format!(
             "varbyte is not text in UTF-8: byte 0x{:02x} at position {position}",
@@ -106,10 +111,21 @@ fn varbyte_to_text(value: Bytes<'_>) -> Varlena {
     Varlena::of_payload(bytes)
 }
 
+fn first_zero(bytes: &[u8]) -> Option<usize> {
+    let mut before = 0;
+    for piece in pace::pieces(bytes) {
+        if let Some(at) = piece.iter().position(|&c| c == 0) {
+            return Some(before + at);
+        }
+        before += piece.len();
+    }
+    None
+}
+
 /// Whether the bytes are UTF-8.
 #[pg_extern]
 fn is_utf8(value: Bytes<'_>) -> bool {
-    std::str::from_utf8(value.as_slice()).is_ok()
+    pace::valid_utf8(value.as_slice()) == value.as_slice().len()
 }
 
 /// The ways in which `from_varbyte` and `to_varbyte` write bytes.
@@ -121,17 +137,21 @@ enum Format {
 }
 
 impl Format {
-    fn named(name: &str) -> Self {
-        match name.to_ascii_lowercase().as_str() {
-            "hex" => Format::Hex,
-            "binary" => Format::Binary,
-            "utf-8" | "utf8" => Format::Utf8,
-            _ => Report::new(
+    fn named(name: Bytes<'_>) -> Self {
+        let is = |format: &str| name.as_slice().eq_ignore_ascii_case(format.as_bytes());
+        if is("hex") {
+            Format::Hex
+        } else if is("binary") {
+            Format::Binary
+        } else if is("utf-8") || is("utf8") {
+            Format::Utf8
+        } else {
+            Report::new(
                 sqlstate::INVALID_PARAMETER_VALUE,
-                format!("unknown varbyte format \"{name}\""),
+                format!("unknown varbyte format \"{}\"", name.excerpt()),
             )
             .hint("The formats are hex, binary, utf-8 and utf8.")
-            .raise(),
+            .raise()
         }
     }
 }
@@ -139,14 +159,15 @@ impl Format {
 /// The bytes written as text.
 #[pg_extern]
 fn from_varbyte(value: Bytes<'_>, format: Bytes<'_>) -> Varlena {
-    match Format::named(format.as_str()) {
-        Format::Hex => Varlena::of_payload(&encode_hex(value.as_slice())),
+    match Format::named(format) {
+        Format::Hex => varbyte_to_hex(value),
         Format::Binary => {
-            let bits = value
-                .as_slice()
-                .iter()
-                .flat_map(|byte| (0..8).rev().map(move |bit| b'0' + (byte >> bit & 1)));
-            Varlena::of_payload(&bits.collect::<Vec<u8>>())
+            let bytes = value.as_slice();
+            Varlena::build(bytes.len().saturating_mul(8), |output| {
+                in_blocks(bytes, output, |byte, block| {
+                    block.extend((0..8).rev().map(|bit| b'0' + (byte >> bit & 1)));
+                });
+            })
         }
         Format::Utf8 => varbyte_to_text(value),
     }
@@ -156,31 +177,27 @@ fn from_varbyte(value: Bytes<'_>, format: Bytes<'_>) -> Varlena {
 #[pg_extern]
 fn to_varbyte(text: Bytes<'_>, format: Bytes<'_>) -> Varlena {
     let bytes = text.as_slice();
-    let decoded = match Format::named(format.as_str()) {
-        Format::Hex if bytes.len() % 2 == 1 => decode_hex(&[b"0", bytes].concat()),
-        Format::Hex => decode_hex(bytes),
+    let decoded = match Format::named(format) {
+        Format::Hex => return from_hex(text),
         Format::Binary => decode_binary(bytes),
         Format::Utf8 => return Varlena::of_payload(bytes),
     };
-    match decoded {
-        Ok(decoded) => Varlena::of_payload(&decoded),
-        Err(reason) => {
-            let message = format!("cannot make varbyte from text: {reason}");
-            Report::new(sqlstate::INVALID_TEXT_REPRESENTATION, message).raise()
-        }
-    }
+    decoded.unwrap_or_else(|reason| refuse_text(&reason))
+}
+
+#[cold]
+fn refuse_text(reason: &str) -> ! {
+    let message = format!("cannot make varbyte from text: {reason}");
+    Report::new(sqlstate::INVALID_TEXT_REPRESENTATION, message).raise()
 }
 
 /// `~`: every bit the other way round.
 #[pg_extern]
 fn varbyte_not(value: Bytes<'_>) -> Varlena {
-    Varlena::of_payload(
-        &value
-            .as_slice()
-            .iter()
-            .map(|byte| !byte)
-            .collect::<Vec<u8>>(),
-    )
+    let bytes = value.as_slice();
+    Varlena::build(bytes.len(), |output| {
+        in_blocks(bytes, output, |byte, block| block.push(!byte));
+    })
 }
 
 /// Bit by bit; both have to have the same length, because Redshift does not say what a missing bit is.
@@ -192,8 +209,12 @@ fn bitwise(a: Bytes<'_>, b: Bytes<'_>, operation: fn(u8, u8) -> u8) -> Varlena {
             .detail(format!("They have {} and {} bytes.", a.len(), b.len()))
             .raise()
     }
-    let bytes: Vec<u8> = a.iter().zip(b).map(|(&a, &b)| operation(a, b)).collect();
-    Varlena::of_payload(&bytes)
+    let mut rest = b.iter();
+    Varlena::build(a.len(), |output| {
+        in_blocks(a, output, |a, block| {
+            block.extend(rest.next().map(|&b| operation(a, b)));
+        });
+    })
 }
 
 #[pg_extern]
@@ -256,59 +277,80 @@ fn getbit(value: Bytes<'_>, index: i32) -> i32 {
 /// FROM_HEX: as TO_VARBYTE with format hex.
 #[pg_extern]
 fn from_hex(text: Bytes<'_>) -> Varlena {
-    let bytes = text.as_slice();
-    let padded = if bytes.len() % 2 == 1 {
-        [b"0", bytes].concat()
-    } else {
-        bytes.to_vec()
-    };
-    decode_hex(&padded).map_or_else(
-        |reason| {
-            let message = format!("cannot make varbyte from text: {reason}");
-            Report::new(sqlstate::INVALID_TEXT_REPRESENTATION, message).raise()
-        },
-        |bytes| Varlena::of_payload(&bytes),
-    )
+    decode_hex(text.as_slice()).unwrap_or_else(|reason| refuse_text(reason))
 }
 
 /// TO_HEX of bytes.
 #[pg_extern]
 fn varbyte_to_hex(value: Bytes<'_>) -> Varlena {
-    Varlena::of_payload(&encode_hex(value.as_slice()))
+    let bytes = value.as_slice();
+    Varlena::build(bytes.len().saturating_mul(2), |output| {
+        encode_hex(bytes, output);
+    })
 }
 
-fn encode_hex(bytes: &[u8]) -> Vec<u8> {
+/// Puts what `write` makes of each byte into `output`, with a look at interrupts now and then.
+fn in_blocks(bytes: &[u8], output: &mut Output, mut write: impl FnMut(u8, &mut Vec<u8>)) {
+    const BLOCK: usize = 4096;
+    let mut block = Vec::with_capacity(8 * BLOCK);
+    let mut pace = Pace::new();
+    for piece in bytes.chunks(BLOCK) {
+        block.clear();
+        piece.iter().for_each(|byte| write(*byte, &mut block));
+        output.put(&block);
+        pace.bytes(block.len());
+    }
+}
+
+fn encode_hex(bytes: &[u8], output: &mut Output) {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    bytes
-        .iter()
-        .flat_map(|&byte| {
-            [
-                DIGITS[usize::from(byte >> 4)],
-                DIGITS[usize::from(byte & 15)],
-            ]
-        })
-        .collect()
+    in_blocks(bytes, output, |byte, block| {
+        block.push(DIGITS[usize::from(byte >> 4)]);
+        block.push(DIGITS[usize::from(byte & 15)]);
+    });
 }
 
-fn decode_hex(text: &[u8]) -> Result<Vec<u8>, String> {
-    if !text.len().is_multiple_of(2) {
-        return Err("odd number of hexadecimal digits".into());
+/// The bytes; a first digit that is missing counts as zero.
+fn decode_hex(text: &[u8]) -> Result<Varlena, &'static str> {
+    let digit = |c: u8| char::from(c).to_digit(16).map(|digit| digit as u8);
+    let mut wrong = false;
+    let mut high = (!text.len().is_multiple_of(2)).then_some(0);
+    let decoded = Varlena::build(text.len().div_ceil(2), |output| {
+        in_blocks(text, output, |c, block| {
+            let digit = digit(c);
+            wrong |= digit.is_none();
+            let digit = digit.unwrap_or(0);
+            match high.take() {
+                Some(high) => block.push(high << 4 | digit),
+                None => high = Some(digit),
+            }
+        });
+    });
+    if wrong {
+        return Err("not a hexadecimal digit");
     }
-    let digit = |&c: &u8| char::from(c).to_digit(16).ok_or(());
-    let byte = |pair: &[u8]| Ok::<u8, ()>((digit(&pair[0])? << 4 | digit(&pair[1])?) as u8);
-    text.chunks_exact(2)
-        .map(byte)
-        .collect::<Result<_, _>>()
-        .map_err(|()| "not a hexadecimal digit".into())
+    Ok(decoded)
 }
 
-fn decode_binary(text: &[u8]) -> Result<Vec<u8>, String> {
-    if let Some(wrong) = text.iter().find(|&&c| c != b'0' && c != b'1') {
-        return Err(format!("byte 0x{wrong:02x} is not a binary digit"));
+/// The bytes; bits that are missing in the first one count as zero.
+fn decode_binary(text: &[u8]) -> Result<Varlena, String> {
+    let mut wrong = None;
+    let (mut byte, mut bits) = (0, text.len().next_multiple_of(8) - text.len());
+    let decoded = Varlena::build(text.len().div_ceil(8), |output| {
+        in_blocks(text, output, |c, block| {
+            if c != b'0' && c != b'1' {
+                wrong.get_or_insert(c);
+            }
+            byte = byte << 1 | (c & 1);
+            bits += 1;
+            if bits == 8 {
+                block.push(byte);
+                (byte, bits) = (0, 0);
+            }
+        });
+    });
+    match wrong {
+        Some(wrong) => Err(format!("byte 0x{wrong:02x} is not a binary digit")),
+        None => Ok(decoded),
     }
-    // Groups of eight from the right.
-    let groups = text.rchunks(8).rev();
-    Ok(groups
-        .map(|bits| bits.iter().fold(0, |byte, bit| byte << 1 | (bit - b'0')))
-        .collect())
 }

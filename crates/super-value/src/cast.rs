@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 
+use crate::limits::MAX_STRING_BYTES;
 use crate::number::{self, Number, trim};
 use crate::value::{Kind, Value};
 
@@ -10,8 +11,13 @@ use crate::value::{Kind, Value};
 pub fn to_i64(value: Value<'_>) -> Option<i64> {
     match value.as_numeric() {
         Some(numeric) => Number::new(numeric)?.to_i64(),
-        None => trim(value.as_str()?).parse().ok(),
+        None => trim(readable(value)?).parse().ok(),
     }
+}
+
+/// The string that it is, if it is not longer than those that SUPER makes: jsonb's may be, and to read a quarter of a gigabyte as a number takes its time.
+fn readable(value: Value<'_>) -> Option<&str> {
+    value.as_str().filter(|text| text.len() <= MAX_STRING_BYTES)
 }
 
 /// The nearest double of a number, or of a string that is one; out of range is `None`.
@@ -31,7 +37,7 @@ pub fn to_f32(value: Value<'_>) -> Option<f32> {
 fn number_text(value: Value<'_>) -> Option<Cow<'_, str>> {
     match value.as_numeric() {
         Some(numeric) => Some(Number::new(numeric)?.to_text().into()),
-        None => Some(trim(value.as_str()?).into()),
+        None => Some(trim(readable(value)?).into()),
     }
 }
 
@@ -46,7 +52,7 @@ fn in_range(text: &str, finite: bool, zero: bool) -> bool {
 pub fn to_numeric(value: Value<'_>, form: Option<(i64, i64)>) -> Option<Cow<'_, [u8]>> {
     let numeric = match value.as_numeric() {
         Some(numeric) => Cow::Borrowed(numeric),
-        None => Cow::Owned(number::from_text(value.as_str()?)?),
+        None => Cow::Owned(number::from_text(readable(value)?)?),
     };
     let number = Number::new(&numeric)?;
     match form {
@@ -61,7 +67,9 @@ pub fn to_bool(value: Value<'_>) -> Option<bool> {
         let number = Number::new(numeric)?;
         return (number.scale() == 0).then_some(!number.is_zero());
     }
-    value.as_bool().or_else(|| bool_word(trim(value.as_str()?)))
+    value
+        .as_bool()
+        .or_else(|| bool_word(trim(readable(value)?)))
 }
 
 /// A word or the unambiguous beginning of one, whatever its case (`parse_bool_with_len` in `src/backend/utils/adt/bool.c`).
@@ -85,6 +93,7 @@ fn bool_word(text: &str) -> Option<bool> {
 pub fn to_text(value: Value<'_>) -> Option<Cow<'_, str>> {
     match value.kind() {
         Kind::String => value.as_str().map(Cow::Borrowed),
+        // Of numbers the longest text has some 150 kB.
         Kind::Number => Some(Number::new(value.as_numeric()?)?.to_text().into()),
         Kind::Boolean => Some(if value.as_bool()? { "true" } else { "false" }.into()),
         Kind::Null | Kind::Array | Kind::Object => None,

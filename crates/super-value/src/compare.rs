@@ -7,6 +7,7 @@
 use std::cmp::Ordering;
 
 use crate::number::Number;
+use crate::pace::Pace;
 use crate::value::{Kind, Value};
 
 /// Compares two values; `strings` compares two strings and calls only equal ones equal.
@@ -17,51 +18,43 @@ pub fn compare(
     b: Value<'_>,
     strings: &mut impl FnMut(&[u8], &[u8]) -> Ordering,
 ) -> Ordering {
-    let mut open: Vec<(Value<'_>, Value<'_>, usize)> = Vec::new();
-    let (mut a, mut b) = (a, b);
-    loop {
+    let order = shallow(a, b, strings);
+    if order.is_ne() || a.is_empty() && b.is_empty() {
+        return order;
+    }
+    let mut pace = Pace::new();
+    let mut open = vec![(a.elements(), b.elements(), a.attributes(), b.attributes())];
+    // The next pair of children; a container whose children are all equal is left.
+    while let Some((elements_a, elements_b, attributes_a, attributes_b)) = open.last_mut() {
+        pace.step();
+        // Of an object there are no elements, of an array no attributes.
+        let (a, b) = match (elements_a.next(), elements_b.next()) {
+            (Some(a), Some(b)) => (a, b),
+            (None, None) => match attributes_a.next().zip(attributes_b.next()) {
+                Some(((name_a, a), (name_b, b))) => {
+                    let lengths = name_a.len().cmp(&name_b.len());
+                    let order = lengths.then_with(|| name_a.cmp(name_b));
+                    if order.is_ne() {
+                        return order;
+                    }
+                    (a, b)
+                }
+                None => {
+                    open.pop();
+                    continue;
+                }
+            },
+            (a, b) => return a.is_some().cmp(&b.is_some()),
+        };
         let order = shallow(a, b, strings);
         if order.is_ne() {
             return order;
         }
-        if matches!(a.kind(), Kind::Array | Kind::Object) {
-            open.push((a, b, 0));
-        }
-        // The next pair of children; a container whose children are all equal is left.
-        loop {
-            let Some((outer_a, outer_b, next)) = open.last_mut() else {
-                return Ordering::Equal;
-            };
-            let index = *next;
-            *next += 1;
-            let children = if outer_a.kind() == Kind::Array {
-                outer_a.element(index).zip(outer_b.element(index))
-            } else {
-                match outer_a.attribute(index).zip(outer_b.attribute(index)) {
-                    Some(((name_a, value_a), (name_b, value_b))) => {
-                        let order = name_a
-                            .len()
-                            .cmp(&name_b.len())
-                            .then_with(|| name_a.cmp(name_b));
-                        if order.is_ne() {
-                            return order;
-                        }
-                        Some((value_a, value_b))
-                    }
-                    None => None,
-                }
-            };
-            if let Some(children) = children {
-                (a, b) = children;
-                break;
-            }
-            let order = outer_a.len().cmp(&outer_b.len());
-            if order.is_ne() {
-                return order;
-            }
-            open.pop();
+        if !a.is_empty() || !b.is_empty() {
+            open.push((a.elements(), b.elements(), a.attributes(), b.attributes()));
         }
     }
+    Ordering::Equal
 }
 
 /// The order as far as it shows without looking into arrays and objects.
@@ -86,7 +79,8 @@ fn shallow(
     })
 }
 
-fn rank(kind: Kind) -> u8 {
+/// The place of a kind in the order.
+pub(crate) fn rank(kind: Kind) -> u8 {
     match kind {
         Kind::Null => 0,
         Kind::Boolean => 1,

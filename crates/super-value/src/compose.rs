@@ -2,43 +2,60 @@
 
 use crate::layout::*;
 use crate::limits::MAX_CONTAINER_BYTES;
+use crate::memory::{self, Limit};
+use crate::pace::Pace;
 use crate::value::Value;
 
-/// The image of an array of `elements`; `None` where it would be too long for the stored form.
-pub fn array(elements: &[Value<'_>]) -> Option<Vec<u8>> {
-    let mut image = Image::new(FLAG_ARRAY, elements.len(), elements.len())?;
+/// The image of an array of `count` elements, which are what `elements` gives.
+///
+/// # Errors
+/// [`Limit::Length`] where it would be too long for the stored form, [`Limit::Memory`].
+pub fn array<'a>(
+    count: usize,
+    elements: impl Iterator<Item = Value<'a>>,
+) -> Result<Vec<u8>, Limit> {
+    let mut image = Image::new()?;
+    let mut array = image.begin_array(count)?;
     for element in elements {
-        image.push(*element)?;
+        image.put(&mut array, element)?;
     }
-    Some(image.finish())
+    image.finish(array)
 }
 
-/// The image of an object; the last of equal names wins. `None` where it would be too long for the stored form.
-pub fn object(mut attributes: Vec<(&[u8], Value<'_>)>) -> Option<Vec<u8>> {
-    // The sort is stable: of equal names the last one stays last.
+/// The image of an object; the last of equal names wins.
+///
+/// # Errors
+/// As [`array`].
+pub fn object(attributes: &mut [(&[u8], Value<'_>)]) -> Result<Vec<u8>, Limit> {
+    // The sort is stable: of equal names the last one stays last. Its attributes are arguments of a call, a few.
     attributes.sort_by(|(a, _), (b, _)| a.len().cmp(&b.len()).then_with(|| a.cmp(b)));
-    let is_last = |index: usize| {
+    let is_last = |index: &usize| {
         attributes
             .get(index + 1)
-            .is_none_or(|(next, _)| *next != attributes[index].0)
+            .is_none_or(|(next, _)| *next != attributes[*index].0)
     };
-    let kept: Vec<(&[u8], Value<'_>)> = (0..attributes.len())
-        .filter(|&index| is_last(index))
-        .map(|index| attributes[index])
-        .collect();
-    let mut image = Image::new(FLAG_OBJECT, kept.len(), 2 * kept.len())?;
-    for (name, _) in &kept {
-        image.push(Value::string(name)?)?;
+    let kept = (0..attributes.len()).filter(is_last);
+    let mut image = Image::new()?;
+    let mut object = image.begin_object(kept.clone().count())?;
+    for index in kept.clone() {
+        image.put_name(&mut object, attributes[index].0)?;
     }
-    for (_, value) in &kept {
-        image.push(*value)?;
+    for index in kept {
+        image.put(&mut object, attributes[index].1)?;
     }
-    Some(image.finish())
+    image.finish(object)
 }
 
-/// A container under construction.
-struct Image {
+/// An image under construction: containers are begun and ended, one within the other, and their children put into them in order.
+pub(crate) struct Image {
     bytes: Vec<u8>,
+    pace: Pace,
+}
+
+/// A container that is not complete.
+pub(crate) struct Open {
+    /// Where its bytes begin as a child of the container around it, padding included.
+    from: usize,
     /// Where the next JEntry goes.
     entry: usize,
     /// JEntries written.
@@ -48,40 +65,85 @@ struct Image {
 }
 
 impl Image {
-    fn new(flag: u32, count: usize, entries: usize) -> Option<Self> {
-        (count <= COUNT_MASK as usize).then_some(())?;
-        let entry = VARLENA_HEADER + 4;
-        let children = entry + 4 * entries;
-        let mut bytes = vec![0; children];
-        bytes[VARLENA_HEADER..entry].copy_from_slice(&(flag | count as u32).to_ne_bytes());
-        Some(Image {
+    pub(crate) fn new() -> Result<Self, Limit> {
+        let mut bytes = Vec::new();
+        memory::extend(&mut bytes, &[0; VARLENA_HEADER])?;
+        Ok(Image {
             bytes,
-            entry,
-            index: 0,
-            children,
+            pace: Pace::new(),
         })
     }
 
-    fn push(&mut self, value: Value<'_>) -> Option<()> {
-        let before = self.bytes.len();
-        let kind = value.append(&mut self.bytes);
-        let total = self.bytes.len() - self.children;
-        (total <= MAX_CONTAINER_BYTES).then_some(())?;
-        let entry = if self.index.is_multiple_of(OFFSET_STRIDE) {
-            kind | total as u32 | ENTRY_HAS_OFFSET
-        } else {
-            kind | (self.bytes.len() - before) as u32
-        };
-        self.bytes[self.entry..self.entry + 4].copy_from_slice(&entry.to_ne_bytes());
-        self.entry += 4;
-        self.index += 1;
-        Some(())
+    pub(crate) fn begin_array(&mut self, count: usize) -> Result<Open, Limit> {
+        self.begin(FLAG_ARRAY, count, count)
     }
 
-    fn finish(mut self) -> Vec<u8> {
+    /// All names are put first, in order, then the values.
+    pub(crate) fn begin_object(&mut self, count: usize) -> Result<Open, Limit> {
+        self.begin(FLAG_OBJECT, count, count.saturating_mul(2))
+    }
+
+    fn begin(&mut self, flag: u32, count: usize, entries: usize) -> Result<Open, Limit> {
+        // So many entries alone would be too long; and a count has 28 bits.
+        if entries > MAX_CONTAINER_BYTES / 4 {
+            return Err(Limit::Length);
+        }
+        let from = self.bytes.len();
+        let header = from.next_multiple_of(4);
+        memory::extend_by(&mut self.bytes, header - from, 0)?;
+        memory::extend(&mut self.bytes, &(flag | count as u32).to_ne_bytes())?;
+        memory::extend_by(&mut self.bytes, 4 * entries, 0)?;
+        Ok(Open {
+            from,
+            entry: header + 4,
+            index: 0,
+            children: header + 4 + 4 * entries,
+        })
+    }
+
+    /// A value is the next child of `into`.
+    pub(crate) fn put(&mut self, into: &mut Open, value: Value<'_>) -> Result<(), Limit> {
+        self.pace.step();
+        let from = self.bytes.len();
+        if value.image_len() > MAX_CONTAINER_BYTES {
+            return Err(Limit::Length);
+        }
+        let kind = value.append(&mut self.bytes)?;
+        self.put_entry(into, kind, from)
+    }
+
+    /// A name is the next child of `into`.
+    pub(crate) fn put_name(&mut self, into: &mut Open, name: &[u8]) -> Result<(), Limit> {
+        self.put(into, Value::string(name).ok_or(Limit::Length)?)
+    }
+
+    /// `child`, which is complete, was the next child of `into`.
+    pub(crate) fn end(&mut self, child: Open, into: &mut Open) -> Result<(), Limit> {
+        self.put_entry(into, ENTRY_CONTAINER, child.from)
+    }
+
+    fn put_entry(&mut self, into: &mut Open, kind: u32, from: usize) -> Result<(), Limit> {
+        let total = self.bytes.len() - into.children;
+        if total > MAX_CONTAINER_BYTES {
+            return Err(Limit::Length);
+        }
+        let entry = if into.index.is_multiple_of(OFFSET_STRIDE) {
+            kind | total as u32 | ENTRY_HAS_OFFSET
+        } else {
+            kind | (self.bytes.len() - from) as u32
+        };
+        self.bytes[into.entry..into.entry + 4].copy_from_slice(&entry.to_ne_bytes());
+        into.entry += 4;
+        into.index += 1;
+        Ok(())
+    }
+
+    /// The image whose only container is `root`, complete.
+    pub(crate) fn finish(mut self, root: Open) -> Result<Vec<u8>, Limit> {
+        debug_assert_eq!(root.entry, root.children);
         let header = varlena_header(self.bytes.len());
         self.bytes[..VARLENA_HEADER].copy_from_slice(&header);
-        self.bytes
+        Ok(self.bytes)
     }
 }
 
@@ -116,7 +178,7 @@ mod tests {
                 .map(|image| Value::from_image(image).unwrap())
                 .collect();
             assert_eq!(
-                array(&values).unwrap(),
+                array(values.len(), values.iter().copied()).unwrap(),
                 image(&format!("[{}]", json.join(",")))
             );
 
@@ -131,9 +193,18 @@ mod tests {
                 .map(|(name, json)| format!("\"{name}\":{json}"))
                 .collect();
             assert_eq!(
-                object(attributes.collect()).unwrap(),
+                object(&mut attributes.collect::<Vec<_>>()).unwrap(),
                 image(&format!("{{{}}}", pairs.join(",")))
             );
         }
+    }
+
+    #[test]
+    fn what_the_stored_form_cannot_count_is_refused_before_memory_is_asked_for() {
+        let endless = std::iter::repeat(Value::null());
+        assert_eq!(array(usize::MAX, endless), Err(Limit::Length));
+        let piece = vec![b'x'; 16_000_000];
+        let long = std::iter::repeat_n(Value::string(&piece).unwrap(), 17);
+        assert_eq!(array(17, long), Err(Limit::Length));
     }
 }

@@ -14,10 +14,14 @@ use crate::keys::{Pair, Place, Source, sort};
 use crate::layout::*;
 use crate::limits::MAX_CONTAINER_BYTES;
 use crate::numeric;
+use crate::pace::{self, Pace};
 use crate::shape::Shapes;
 
 /// Zero bytes that must follow a document. Strings and numbers are read in blocks of fixed size.
 pub(crate) const PADDING: usize = 32;
+
+/// After so many children of one container it is asked whether to go on.
+const ASKED: u32 = 1 << 16;
 
 /// Strings up to this long are copied as one block.
 const COPIED: usize = 32;
@@ -137,6 +141,7 @@ pub(crate) fn build(
         document,
         memory,
         out,
+        pace: Pace::new(),
     };
     let first = Place::default();
     let from = VARLENA_HEADER;
@@ -160,6 +165,7 @@ struct Builder<'a> {
     /// `places` is a stack: the values of each open object, in key order, follow those of the object around it.
     memory: &'a mut Memory,
     out: &'a mut [u8],
+    pace: Pace,
 }
 
 /// The JEntries of a container while its children are written.
@@ -245,7 +251,11 @@ impl Builder<'_> {
             entry: place.entry + 1,
             container: place.container + 1,
         };
-        for _ in 0..count {
+        self.pace.steps(count as usize);
+        for index in 0..count {
+            if index % ASKED == ASKED - 1 {
+                pace::ask();
+            }
             let entry;
             (entry, at) = self.value(child, at)?;
             self.put_entry(&mut entries, entry);
@@ -271,7 +281,11 @@ impl Builder<'_> {
                 self.sorted_keys(place, slot, count, header)?
             }
         };
+        self.pace.steps(count);
         for i in first..self.memory.places.len() {
+            if i as u32 % ASKED == ASKED - 1 {
+                pace::ask();
+            }
             let entry;
             (entry, at) = self.value(self.memory.places[i], at)?;
             self.put_entry(&mut entries, entry);
@@ -373,6 +387,9 @@ impl Builder<'_> {
             container: place.container + 1,
         };
         for document_order in 0..count as u32 {
+            if document_order % ASKED == ASKED - 1 {
+                pace::ask();
+            }
             let (start, end) = self.document.string(key.entry);
             let value = Place {
                 entry: key.entry + 2,

@@ -1,5 +1,7 @@
 //! The order of an object's keys: by length, then by bytes; of equal keys only the last one counts.
 
+use crate::pace::Pace;
+
 /// Up to this many an insertion sort is faster than anything cleverer.
 const FEW: usize = 24;
 
@@ -108,7 +110,11 @@ pub(crate) fn sort(pairs: &mut Vec<Pair>, text: &[u8], resolved: &[u8]) {
             pairs[to] = pair;
         }
     } else {
-        pairs.sort_unstable_by(|a, b| order(a, b).then(a.document_order.cmp(&b.document_order)));
+        let mut pace = Pace::new();
+        pairs.sort_unstable_by(|a, b| {
+            pace.step();
+            order(a, b).then(a.document_order.cmp(&b.document_order))
+        });
     }
     let equal = |a: &Pair, b: &Pair| a.rank == b.rank && bytes(a) == bytes(b);
     if pairs.windows(2).any(|two| equal(&two[0], &two[1])) {

@@ -1,6 +1,7 @@
 //! Reads the binary form of Postgres's numeric, and makes one from text or by rounding.
 
 use std::cmp::Ordering;
+use std::hash::Hasher;
 
 use crate::layout::{VARLENA_HEADER, varlena_header};
 use crate::numeric::{self, Form};
@@ -61,15 +62,53 @@ impl<'a> Number<'a> {
         i64::try_from(if self.negative { -rounded } else { rounded }).ok()
     }
 
-    /// The text that `numeric_out` gives.
+    /// Feeds what makes its value to `hasher`: the same for numbers that differ in scale only.
+    pub(crate) fn hash_value(&self, hasher: &mut impl Hasher) {
+        if !self.is_zero() {
+            hasher.write_u8(u8::from(self.negative));
+            hasher.write_i64(self.weight);
+            hasher.write(self.digits);
+        }
+        hasher.write_u8(0xff);
+    }
+
+    /// Orders numbers by sign, weight and their first three digits, in 61 bits: equal for some that differ beyond that.
+    pub(crate) fn sort_key(&self) -> u64 {
+        const ZERO: u64 = 1 << 60;
+        if self.is_zero() {
+            return ZERO;
+        }
+        let weight = (self.weight - i64::from(i16::MIN)).clamp(0, 0xFFFF) as u64;
+        let digits = (0..3).fold(0, |key, place| {
+            key << 14 | u64::from(self.digit(self.weight - place).min(9999))
+        });
+        let size = 1 + (weight << 42 | digits);
+        if self.negative {
+            ZERO - size
+        } else {
+            ZERO + size
+        }
+    }
+
+    /// Bytes of [`to_text`](Self::to_text).
+    pub fn text_len(&self) -> usize {
+        let whole = self.weight.max(0);
+        let first = self.digit(whole);
+        let first = first.checked_ilog10().map_or(1, |last| last as usize + 1);
+        let first = first.min(GROUP);
+        let fraction = if self.scale > 0 { 1 + self.scale } else { 0 };
+        usize::from(self.negative) + first + GROUP * whole as usize + fraction
+    }
+
+    /// The text that `numeric_out` gives: not more than some 150 kB.
     pub fn to_text(&self) -> String {
-        let mut text = String::with_capacity(2 * self.digits.len() + 8);
+        let mut text = String::with_capacity(self.text_len());
         self.write(&mut text);
         text
     }
 
     /// Appends [`to_text`](Self::to_text).
-    pub fn write(&self, text: &mut String) {
+    fn write(&self, text: &mut String) {
         if self.negative {
             text.push('-');
         }
@@ -269,6 +308,10 @@ mod tests {
             "0.000000000000000000000000000000000000000000000000000000000000000000000001",
         ] {
             assert_eq!(text(&from_text(number).unwrap()), number);
+            assert_eq!(
+                Number::new(&from_text(number).unwrap()).unwrap().text_len(),
+                number.len()
+            );
         }
         for (number, expected) in [
             (" +.5 ", "0.5"),

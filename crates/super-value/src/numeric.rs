@@ -445,7 +445,11 @@ fn encode_any(text: &[u8], out: &mut [u8], at: usize) -> Option<usize> {
 
 /// The numeric of a number's text, which may have leading zeroes; `None` on overflow.
 pub(crate) fn encode_to_vec(text: &[u8]) -> Option<Vec<u8>> {
-    let mut out = vec![0; max_encoded(text.len())];
+    let decimal = Decimal::split(text);
+    let shape = decimal.shape()?;
+    // However long the text is, what a numeric holds is not: zeroes in front are not stored, and decimals are counted.
+    let stored = usize::try_from(decimal.digits() - shape.first).ok()?;
+    let mut out = vec![0; max_encoded(stored)];
     let end = encode_any(text, &mut out, 0)?;
     out.truncate(end);
     Some(out)

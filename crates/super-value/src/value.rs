@@ -1,8 +1,11 @@
 //! Reads the stored form. Every access is checked against the bytes there are: a malformed image gives `None`, never a panic.
 
+use crate::container::{Attributes, Children, Container};
 use crate::layout::*;
 use crate::limits::MAX_STRING_BYTES;
+use crate::memory::{self, Limit};
 use crate::number::Number;
+use crate::pace;
 
 /// Bytes of a scalar's image before the scalar: varlena header, container header, JEntry.
 const SCALAR_HEADER: usize = VARLENA_HEADER + 8;
@@ -26,10 +29,10 @@ pub enum Kind {
 
 /// A value inside of an image, which it borrows.
 #[derive(Debug, Clone, Copy)]
-pub struct Value<'a>(Stored<'a>);
+pub struct Value<'a>(pub(crate) Stored<'a>);
 
 #[derive(Debug, Clone, Copy)]
-enum Stored<'a> {
+pub(crate) enum Stored<'a> {
     Null,
     Boolean(bool),
     Number(&'a [u8]),
@@ -112,16 +115,17 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// Writes its own image to `out`, which is [`image_len`](Self::image_len) bytes long; it panics if it is not.
-    pub fn write_image(&self, out: &mut [u8]) {
-        let length = self.image_len();
-        assert_eq!(out.len(), length);
-        out[..VARLENA_HEADER].copy_from_slice(&varlena_header(length));
-        let (header, bytes) = match self.0 {
+    /// Its own image in two parts, the headers and the bytes after them: [`image_len`](Self::image_len) bytes together.
+    pub fn image_parts(&self) -> (Headers, &'a [u8]) {
+        let mut headers = Headers {
+            bytes: [0; SCALAR_HEADER],
+            length: VARLENA_HEADER,
+        };
+        headers.bytes[..VARLENA_HEADER].copy_from_slice(&varlena_header(self.image_len()));
+        let (kind, bytes) = match self.0 {
             Stored::Array(container) | Stored::Object(container) => {
-                out[VARLENA_HEADER..VARLENA_HEADER + 4]
-                    .copy_from_slice(&container.header.to_ne_bytes());
-                return out[VARLENA_HEADER + 4..].copy_from_slice(container.rest);
+                headers.push(container.header);
+                return (headers, container.rest);
             }
             Stored::Null => (ENTRY_NULL, &[][..]),
             Stored::Boolean(false) => (ENTRY_FALSE, &[][..]),
@@ -129,37 +133,52 @@ impl<'a> Value<'a> {
             Stored::Number(bytes) => (ENTRY_NUMERIC, bytes),
             Stored::String(bytes) => (ENTRY_STRING, bytes),
         };
-        let entry = header | bytes.len() as u32 | ENTRY_HAS_OFFSET;
-        out[VARLENA_HEADER..VARLENA_HEADER + 4]
-            .copy_from_slice(&(FLAG_ARRAY | FLAG_SCALAR | 1).to_ne_bytes());
-        out[VARLENA_HEADER + 4..SCALAR_HEADER].copy_from_slice(&entry.to_ne_bytes());
-        out[SCALAR_HEADER..].copy_from_slice(bytes);
+        headers.push(FLAG_ARRAY | FLAG_SCALAR | 1);
+        headers.push(kind | bytes.len() as u32 | ENTRY_HAS_OFFSET);
+        (headers, bytes)
+    }
+
+    /// Its own image.
+    ///
+    /// # Errors
+    /// [`Limit::Memory`].
+    pub fn to_image(&self) -> Result<Vec<u8>, Limit> {
+        let (headers, bytes) = self.image_parts();
+        let mut image = memory::with_room(self.image_len())?;
+        image.extend_from_slice(headers.as_slice());
+        pace::pieces(bytes).for_each(|piece| image.extend_from_slice(piece));
+        Ok(image)
     }
 
     /// Appends its bytes as a child of a container, padding before them included, to `out`, whose words are aligned as in an image; the type bits of
     /// its JEntry.
-    pub(crate) fn append(&self, out: &mut Vec<u8>) -> u32 {
-        let mut aligned = |parts: [&[u8]; 2]| {
-            out.resize(out.len().next_multiple_of(4), 0);
-            parts.iter().for_each(|part| out.extend_from_slice(part));
-        };
-        match self.0 {
+    pub(crate) fn append(&self, out: &mut Vec<u8>) -> Result<u32, Limit> {
+        // At most three bytes of padding and a header.
+        let more = 8 + self.image_len();
+        out.try_reserve(more).map_err(|_| Limit::Memory)?;
+        let align = |out: &mut Vec<u8>| out.resize(out.len().next_multiple_of(4), 0);
+        let copy =
+            |out: &mut Vec<u8>, bytes| pace::pieces(bytes).for_each(|b| out.extend_from_slice(b));
+        Ok(match self.0 {
             Stored::Null => ENTRY_NULL,
             Stored::Boolean(false) => ENTRY_FALSE,
             Stored::Boolean(true) => ENTRY_TRUE,
             Stored::Number(bytes) => {
-                aligned([bytes, &[]]);
+                align(out);
+                copy(out, bytes);
                 ENTRY_NUMERIC
             }
             Stored::Array(container) | Stored::Object(container) => {
-                aligned([&container.header.to_ne_bytes(), container.rest]);
+                align(out);
+                out.extend_from_slice(&container.header.to_ne_bytes());
+                copy(out, container.rest);
                 ENTRY_CONTAINER
             }
             Stored::String(bytes) => {
-                out.extend_from_slice(bytes);
+                copy(out, bytes);
                 ENTRY_STRING
             }
-        }
+        })
     }
 
     /// JSON's null, which is in no image yet.
@@ -223,6 +242,22 @@ impl<'a> Value<'a> {
         container.child(index)
     }
 
+    /// The elements of an array in order; nothing for what is none. Faster than one [`element`](Self::element) after the other.
+    pub fn elements(&self) -> Children<'a> {
+        match self.0 {
+            Stored::Array(container) => Children::new(container, 0, container.count()),
+            _ => Children::none(),
+        }
+    }
+
+    /// The attributes of an object, name and value, in the stored order; nothing for what is none.
+    pub fn attributes(&self) -> Attributes<'a> {
+        match self.0 {
+            Stored::Object(container) => Attributes::new(container),
+            _ => Attributes::none(),
+        }
+    }
+
     /// The name and value of the attribute at `index` in the stored order, if it is an object that has so many.
     pub fn attribute(&self, index: usize) -> Option<(&'a [u8], Value<'a>)> {
         let Stored::Object(container) = self.0 else {
@@ -234,105 +269,22 @@ impl<'a> Value<'a> {
     }
 }
 
-/// An array or object: its header, and everything after that.
-#[derive(Debug, Clone, Copy)]
-struct Container<'a> {
-    header: u32,
-    /// JEntries, then the children's bytes. It may go on after the container.
-    rest: &'a [u8],
+/// The words before a value's bytes in an image of its own.
+pub struct Headers {
+    bytes: [u8; SCALAR_HEADER],
+    length: usize,
 }
 
-impl<'a> Container<'a> {
-    fn new(bytes: &'a [u8]) -> Option<Self> {
-        let (header, rest) = bytes.split_first_chunk()?;
-        Some(Container {
-            header: u32::from_ne_bytes(*header),
-            rest,
-        })
+impl Headers {
+    fn push(&mut self, word: u32) {
+        let end = self.length + 4;
+        self.bytes[self.length..end].copy_from_slice(&word.to_ne_bytes());
+        self.length = end;
     }
 
-    fn value(self) -> Option<Value<'a>> {
-        match self.header & (FLAG_ARRAY | FLAG_OBJECT) {
-            FLAG_ARRAY => Some(Value(Stored::Array(self))),
-            FLAG_OBJECT => Some(Value(Stored::Object(self))),
-            _ => None,
-        }
-    }
-
-    /// Elements or pairs.
-    fn count(&self) -> usize {
-        (self.header & COUNT_MASK) as usize
-    }
-
-    fn entries(&self) -> usize {
-        if self.header & FLAG_OBJECT != 0 {
-            2 * self.count()
-        } else {
-            self.count()
-        }
-    }
-
-    fn entry(&self, index: usize) -> Option<u32> {
-        let at = index.checked_mul(4)?;
-        self.rest
-            .get(at..)?
-            .first_chunk()
-            .map(|word| u32::from_ne_bytes(*word))
-    }
-
-    /// Where the bytes of the child at `index` begin and end, counted from the end of the JEntries, and what it is.
-    fn extent(&self, index: usize) -> Option<(usize, usize, u32)> {
-        let entry = self.entry(index)?;
-        // The nearest offset before it, and the lengths from there: at most a stride away in what Postgres or we wrote.
-        let mut start = 0;
-        for before in (0..index).rev() {
-            let entry = self.entry(before)?;
-            start += (entry & ENTRY_LENGTH_MASK) as usize;
-            if entry & ENTRY_HAS_OFFSET != 0 {
-                break;
-            }
-        }
-        let length = (entry & ENTRY_LENGTH_MASK) as usize;
-        let end = if entry & ENTRY_HAS_OFFSET != 0 {
-            length
-        } else {
-            start + length
-        };
-        Some((start, end, entry & ENTRY_TYPE_MASK))
-    }
-
-    /// The bytes from `start` to `end` of the children's.
-    fn slice(&self, start: usize, end: usize) -> Option<&'a [u8]> {
-        self.rest
-            .get(self.entries().checked_mul(4)?..)?
-            .get(start..end)
-    }
-
-    /// The bytes of the string at `index`.
-    fn bytes(&self, index: usize) -> Option<&'a [u8]> {
-        let (start, end, kind) = self.extent(index)?;
-        (kind == ENTRY_STRING).then_some(())?;
-        self.slice(start, end)
-    }
-
-    fn child(&self, index: usize) -> Option<Value<'a>> {
-        let (start, end, kind) = self.extent(index)?;
-        Some(Value(match kind {
-            ENTRY_NULL => Stored::Null,
-            ENTRY_FALSE => Stored::Boolean(false),
-            ENTRY_TRUE => Stored::Boolean(true),
-            ENTRY_STRING => Stored::String(self.slice(start, end)?),
-            // The padding before these two counts as theirs. Both header and JEntries are whole words, so words align as in the image.
-            ENTRY_NUMERIC => {
-                let bytes = self.slice(start.next_multiple_of(4), end)?;
-                (varlena_length(*bytes.first_chunk()?)? == bytes.len()).then_some(())?;
-                Stored::Number(bytes)
-            }
-            ENTRY_CONTAINER => {
-                return Container::new(self.slice(start.next_multiple_of(4), end)?)?.value();
-            }
-            _ => return None,
-        }))
+    /// Their bytes.
+    pub fn as_slice(&self) -> &[u8] {
+        &self.bytes[..self.length]
     }
 }
 
@@ -409,6 +361,8 @@ mod tests {
         for i in 0..1000 {
             assert_eq!(value.element(i).unwrap().as_bytes().unwrap().len(), i % 7);
         }
+        let lengths = value.elements().map(|e| e.as_bytes().unwrap().len());
+        assert!(lengths.eq((0..1000).map(|i| i % 7)));
         let json = format!(
             "{{{}}}",
             (0..1000)
@@ -423,6 +377,13 @@ mod tests {
                 Some(format!("v{i}").as_str())
             );
         }
+        let mut each = value.attributes();
+        for i in 0..1000 {
+            let (name, of_name) = value.attribute(i).unwrap();
+            let (next, of_next) = each.next().unwrap();
+            assert_eq!((name, of_name.as_bytes()), (next, of_next.as_bytes()));
+        }
+        assert!(each.next().is_none() && value.elements().next().is_none());
     }
 
     #[test]
@@ -445,14 +406,16 @@ mod tests {
         let value = Value::from_image(&image).unwrap();
         for (i, part) in parts.iter().enumerate() {
             let child = value.element(1 + 2 * i).unwrap();
-            let mut out = vec![0xAA; child.image_len()];
-            child.write_image(&mut out);
+            let out = child.to_image().unwrap();
+            assert_eq!(out.len(), child.image_len());
             assert_eq!(out, Parser::new().parse(part.as_bytes()).unwrap(), "{part}");
         }
     }
 
     /// Reads everything there is, to a bound.
     fn walk(value: Value<'_>, budget: &mut usize) {
+        let each = value.elements().chain(value.attributes().map(|(_, v)| v));
+        each.take(100).for_each(|child| drop(child.kind()));
         for index in 0..value.len() {
             if *budget == 0 {
                 return;
