@@ -23,7 +23,7 @@ pub fn define(setting: &'static GucSetting<QueryHistory>) {
         GucRegistry::define_enum_guc_with_hooks(
             c"redshift.query_history",
             c"Which statements sys_query_history shows.",
-            c"Refreshes, or all that clients send. Literals of statements that may hold a secret are not kept.",
+            c"Refreshes, or all that clients send. Of statements that may hold a secret the command is kept.",
             setting,
             GucContext::Suset,
             GucFlags::default(),

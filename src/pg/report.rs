@@ -10,6 +10,13 @@ use std::ffi::{CString, c_char, c_int};
 pub struct SqlState(pub [u8; 5]);
 
 impl SqlState {
+    /// PGUNSIXBIT of elog.h.
+    pub(super) fn unpacked(code: c_int) -> SqlState {
+        SqlState(std::array::from_fn(|i| {
+            ((code >> (6 * i)) & 0x3F) as u8 + b'0'
+        }))
+    }
+
     /// MAKE_SQLSTATE of elog.h: six bits a character.
     pub(super) fn packed(self) -> c_int {
         self.0

@@ -243,8 +243,8 @@ fn ended(descriptor: *mut pg_sys::QueryDesc) {
         return;
     };
     // SAFETY: the query has not been ended yet.
-    let (whole, operation) = unsafe { (lossy((*descriptor).sourceText), (*descriptor).operation) };
-    let text = query.place.of(&whole);
+    let (whole, operation) = unsafe { (bytes((*descriptor).sourceText), (*descriptor).operation) };
+    let text = query.place.of(whole);
     use pg_sys::CmdType::*;
     let query_type = match operation {
         CMD_SELECT => "SELECT",
@@ -254,7 +254,8 @@ fn ended(descriptor: *mut pg_sys::QueryDesc) {
     };
     PREVIOUS.set((query.message, query.ended));
     push(
-        text,
+        &text,
+        true,
         Statement {
             query_type: query_type.to_owned(),
             status: "success".to_owned(),
@@ -281,10 +282,10 @@ pub(super) fn utility_begins(planned: *const pg_sys::PlannedStmt, whole: *const 
         (
             Place((*planned).stmt_location, (*planned).stmt_len),
             (*(*planned).utilityStmt).type_,
-            lossy(whole),
+            bytes(whole),
         )
     };
-    let text = place.of(&whole).to_owned();
+    let text = place.of(whole).into_owned();
     use pg_sys::NodeTag::*;
     let query_type = match tag {
         T_CopyStmt => "COPY",
@@ -319,6 +320,7 @@ pub(super) fn utility_ended() {
     };
     push(
         &utility.text,
+        true,
         Statement {
             query_id,
             query_type: utility.query_type.to_owned(),
@@ -365,16 +367,16 @@ fn failed(error: &pg_sys::ErrorData) {
         return;
     }
     // SAFETY: checked by `is_recorded`.
-    let whole = unsafe { lossy(pg_sys::debug_query_string) };
+    let whole = unsafe { bytes(pg_sys::debug_query_string) };
     let place = utility
         .as_ref()
         .map(|utility| utility.place)
         .or(query.map(|query| query.place))
         .unwrap_or(Place(-1, 0));
-    let text = place.of(&whole);
+    let text = place.of(whole);
     let query_type = match &utility {
         Some(utility) => utility.query_type,
-        None => type_by_words(text),
+        None => type_by_words(&text),
     };
     let now = time::now_utc();
     let began = utility
@@ -386,36 +388,44 @@ fn failed(error: &pg_sys::ErrorData) {
         .map(|utility| utility.started)
         .or(query.map(|query| query.started));
     let canceled = super::report::SqlState(*QUERY_CANCELED).packed() == error.sqlerrcode;
-    let message = super::relation::text(error.message).unwrap_or_default();
+    let message = if error.message.is_null() {
+        Cow::Borrowed("")
+    } else {
+        // SAFETY: the message of the error that is being reported.
+        beginning(unsafe { bytes(error.message) })
+    };
+    let sqlstate = super::report::SqlState::unpacked(error.sqlerrcode);
+    let sqlstate = String::from_utf8_lossy(&sqlstate.0);
+    let safe = redact::error(&message, &sqlstate, &beginning(whole), standard_strings());
     push(
-        text,
+        &text,
+        sqlstate != redact::SYNTAX_ERROR,
         Statement {
             query_type: query_type.to_owned(),
             status: if canceled { "canceled" } else { "failed" }.to_owned(),
             times: (began, now),
             execution_time: started.map_or(0, |started| now - started),
             planning_time: query.map_or(0, |query| query.planning_time),
-            error: cut(&redact::error(&message, &whole), ERROR_BYTES).to_owned(),
+            error: cut(&safe, ERROR_BYTES).to_owned(),
             ..Statement::default()
         },
     );
 }
 
 /// Fills in what all have in common, and leaves the statement for the monitor.
-fn push(text: &str, statement: Statement) {
+fn push(text: &str, is_readable: bool, statement: Statement) {
     // SAFETY: reads variables of the backend.
-    let (database, user, standard_strings, on_standby) = unsafe {
+    let (database, user, on_standby) = unsafe {
         (
             pg_sys::MyDatabaseId,
             pg_sys::GetOuterUserId(),
-            pg_sys::standard_conforming_strings,
             pg_sys::RecoveryInProgress(),
         )
     };
     let Some(monitor) = shared::monitor_of(database).filter(|_| !on_standby) else {
         return;
     };
-    let safe = redact::statement(text, standard_strings);
+    let safe = redact::statement(text, standard_strings(), is_readable);
     let end = safe.char_indices().nth(TEXT_CHARACTERS);
     let mut statement = Statement {
         user: user.to_u32(),
@@ -434,26 +444,35 @@ fn push(text: &str, statement: Statement) {
 }
 
 impl Place {
-    /// The statement's own part of the text that was sent.
-    fn of(self, whole: &str) -> &str {
+    /// The statement's own part of the text that was sent, as much of it as is ever looked at.
+    fn of(self, whole: &[u8]) -> Cow<'_, str> {
         let from = usize::try_from(self.0).unwrap_or(0);
         let end = match usize::try_from(self.1) {
             Ok(length) if length > 0 => from + length,
             _ => whole.len(),
         };
-        whole
-            .get(from..end)
-            .unwrap_or(whole)
-            .trim()
-            .trim_end_matches(';')
-            .trim_end()
+        let own = whole.get(from..end).unwrap_or(whole).trim_ascii();
+        match beginning(own) {
+            Cow::Borrowed(text) => Cow::Borrowed(text.trim_end_matches(';').trim_end()),
+            Cow::Owned(text) => Cow::Owned(text.trim_end_matches(';').trim_end().to_owned()),
+        }
     }
 }
 
-/// A C string, without a copy of what may be very long.
-unsafe fn lossy<'a>(text: *const c_char) -> Cow<'a, str> {
-    // SAFETY: a text of Postgres's that outlives its use.
-    unsafe { CStr::from_ptr(text).to_string_lossy() }
+/// A C string of Postgres's that outlives its use: it may be a gigabyte long.
+unsafe fn bytes<'a>(text: *const c_char) -> &'a [u8] {
+    // SAFETY: as promised.
+    unsafe { CStr::from_ptr(text).to_bytes() }
+}
+
+/// The beginning of a text: a byte more than redaction looks at, so that it sees that there is more.
+fn beginning(text: &[u8]) -> Cow<'_, str> {
+    String::from_utf8_lossy(&text[..text.len().min(redact::MAX_BYTES + 4)])
+}
+
+fn standard_strings() -> bool {
+    // SAFETY: reads a variable of the backend.
+    unsafe { pg_sys::standard_conforming_strings }
 }
 
 fn cut(text: &str, bytes: usize) -> &str {
