@@ -34,7 +34,7 @@ chaos: ## kill and stop everything at random while records arrive, then count (R
 bench: ## rates beside COPY and other consumers (ROWS=1000000)
 	@scripts/bench.sh $(ROWS)
 
-fuzz: ## random documents against Postgres's own parser (INPUTS=1000000)
+fuzz: ## random documents against Postgres's own parser, random bytes for what takes binary input (INPUTS=1000000)
 	@scripts/fuzz.sh $(INPUTS)
 
 bench-latency: ## from produce to visible, beside a Python consumer
