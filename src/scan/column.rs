@@ -230,7 +230,7 @@ impl RowFiller {
         RowFiller {
             columns,
             refresh_time,
-            headers: Headers::new(),
+            headers: Headers::default(),
         }
     }
 

@@ -29,15 +29,17 @@ pub struct Headers {
     json: Vec<u8>,
 }
 
-impl Headers {
+impl Default for Headers {
     /// Nothing is kept yet.
-    pub fn new() -> Headers {
+    fn default() -> Headers {
         Headers {
             parser: super_value::Parser::new(),
             json: Vec::new(),
         }
     }
+}
 
+impl Headers {
     /// The image of a record's headers; `None` without any. Headers whose JSON is longer than a SUPER value may be have none.
     pub fn image(&mut self, record: &Record) -> Result<Option<&[u8]>, SkipReason> {
         let bytes = size(record);

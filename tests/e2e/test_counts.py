@@ -149,7 +149,9 @@ def test_ledger_rows_that_are_merged_keep_what_was_dropped(stage):
 
 
 def test_a_record_of_an_impossible_time_takes_no_other_ones_time(stage, load):
-    topic = stage.topic(1)
+    # Apache Kafka 4 takes no time that is more than an hour ahead, unless told to.
+    lenient = {"config": {"message.timestamp.after.max.ms": str(2**63 - 1)}} if stage.kafka.kind == "apache" else {}
+    topic = stage.topic(1, **lenient)
     good = 1767225600000
     stage.kafka.produce(topic, [{"value": b"1", "timestamp": good}, {"value": b"2", "timestamp": 2**62}, {"value": b"3", "timestamp": good * 1000},
                                 {"value": b"4", "timestamp": good + 60_000}])
