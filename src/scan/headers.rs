@@ -23,7 +23,6 @@ pub fn size(record: &Record) -> u64 {
 }
 
 /// Makes SUPER values of headers.
-#[derive(Default)]
 pub struct Headers {
     parser: super_value::Parser,
     json: Vec<u8>,

@@ -464,6 +464,10 @@ def rounds(short):
     return int(os.environ.get("FUZZ") or short)
 
 
+LONG_FORM = pytest.mark.timeout(120 + rounds(0) // 5)
+
+
+@LONG_FORM
 def test_random_shapes_of_a_topic(stage, topic):
     seed = int(os.environ.get("SEED") or secrets.randbits(32))
     print("seed", seed)
@@ -473,6 +477,7 @@ def test_random_shapes_of_a_topic(stage, topic):
     assert stage.db.value(f"SELECT count(*) FROM {stage.relation(topic)}") == 10
 
 
+@LONG_FORM
 def test_random_shapes_of_a_stream(streams):
     stream = streams.stream()
     streams.kinesis.produce(stream, [json.dumps({"n": n}).encode() for n in range(10)])
