@@ -4,7 +4,7 @@
 //! AWS, the roles that it may assume) is for superusers to set, so a user without credentials of his own gets nowhere that the broker does not let
 //! everybody go.
 
-use crate::aws;
+use crate::aws::{self, Question};
 use crate::pg::foreign::{self, Server};
 use crate::pg::node::Definition;
 use crate::pg::relation::{self, Oid};
@@ -113,6 +113,31 @@ impl Access {
         }
     }
 
+    /// What has to be asked at AWS before [`Access::config`] can answer without waiting.
+    pub fn questions(&self) -> Vec<Question> {
+        let given = |name: &str| self.options.get(name).map(String::as_str);
+        let mut questions = Vec::new();
+        if given("uri").is_none()
+            && let Some(arn) = given("cluster_arn")
+        {
+            let url = given("endpoint_url");
+            let (identity, access) = (self.identity(), self.broker_access());
+            questions.push(Question::brokers(&self.server, identity, url, arn, access));
+        }
+        let authentication = self.authentication();
+        if matches!(authentication, Authentication::None | Authentication::Iam) {
+            return questions;
+        }
+        if let Some(arn) = given("secret_arn") {
+            questions.push(Question::secret(&self.server, self.identity(), arn));
+        } else if let Some(arn) = given("authentication_arn")
+            && authentication == Authentication::Mtls
+        {
+            questions.push(Question::certificate(&self.server, self.identity(), arn));
+        }
+        questions
+    }
+
     fn authentication(&self) -> Authentication {
         let text = self.options.get("authentication").map(String::as_str);
         text.and_then(Authentication::parse)
@@ -124,16 +149,20 @@ impl Access {
             return uri.clone();
         }
         let arn = self.options.get("cluster_arn").cloned().unwrap_or_default();
-        let access = match self.authentication() {
+        let access = self.broker_access();
+        let endpoint_url = self.options.get("endpoint_url").map(String::as_str);
+        aws::brokers(&self.server, &self.identity(), endpoint_url, &arn, access)
+    }
+
+    fn broker_access(&self) -> BrokerAccess {
+        match self.authentication() {
             Authentication::Iam => BrokerAccess::Iam,
             Authentication::Scram256 | Authentication::Scram512 | Authentication::Plain => {
                 BrokerAccess::Scram
             }
             Authentication::None if !speaks_tls(&self.options) => BrokerAccess::Plaintext,
             Authentication::None | Authentication::Mtls => BrokerAccess::Tls,
-        };
-        let endpoint_url = self.options.get("endpoint_url").map(String::as_str);
-        aws::brokers(&self.server, &self.identity(), endpoint_url, &arn, access)
+        }
     }
 
     /// Who requests to AWS are made as.

@@ -1,4 +1,5 @@
-//! What is looked up at AWS before a client can be made: brokers, secrets, certificates. Waited for here, interruptibly, and kept for a minute.
+//! What is looked up at AWS before a client can be made: brokers, secrets, certificates. A session waits for it here, interruptibly; a worker asks before
+//! ([`Question`]) and goes on meanwhile. Kept for a minute.
 
 use crate::pg::wait;
 use crate::{error, settings};
@@ -10,6 +11,159 @@ use stream::{ClientCertificate, Secret};
 /// How long an answer is used again: a refresh may make several clients.
 const KEPT: Duration = Duration::from_secs(60);
 
+/// What is asked.
+#[derive(Clone, PartialEq, Eq)]
+enum What {
+    Brokers {
+        endpoint_url: Option<String>,
+        arn: String,
+        access: BrokerAccess,
+    },
+    Secret(String),
+    Certificate(String),
+}
+
+/// A question that has to be answered before a client can be made.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Question {
+    schema: String,
+    identity: Identity,
+    what: What,
+}
+
+/// A question that has been sent.
+pub struct Asking {
+    question: Question,
+    request: Asked,
+}
+
+enum Asked {
+    Brokers(Request<String>),
+    Secret(Request<Secret>),
+    Certificate(Request<ClientCertificate>),
+}
+
+impl Question {
+    /// For the addresses of a cluster's brokers.
+    pub fn brokers(
+        schema: &str,
+        identity: Identity,
+        endpoint_url: Option<&str>,
+        arn: &str,
+        access: BrokerAccess,
+    ) -> Question {
+        let what = What::Brokers {
+            endpoint_url: endpoint_url.map(str::to_owned),
+            arn: arn.to_owned(),
+            access,
+        };
+        Question {
+            schema: schema.to_owned(),
+            identity,
+            what,
+        }
+    }
+
+    /// For a secret.
+    pub fn secret(schema: &str, identity: Identity, arn: &str) -> Question {
+        Question {
+            schema: schema.to_owned(),
+            identity,
+            what: What::Secret(arn.to_owned()),
+        }
+    }
+
+    /// For a certificate.
+    pub fn certificate(schema: &str, identity: Identity, arn: &str) -> Question {
+        Question {
+            schema: schema.to_owned(),
+            identity,
+            what: What::Certificate(arn.to_owned()),
+        }
+    }
+
+    /// Is the answer there, and will it be for the next moments?
+    pub fn is_answered(&self) -> bool {
+        ANSWERS.with_borrow(|entries| {
+            entries.iter().any(|entry| {
+                entry.what == self.what
+                    && entry.identity == self.identity
+                    && entry.when.elapsed() < KEPT / 2
+            })
+        })
+    }
+
+    /// Sends it. Raises if that cannot be.
+    pub fn ask(&self) -> Asking {
+        Asking {
+            question: self.clone(),
+            request: self.what.ask(&self.identity).unwrap_or_else(|error| {
+                error::aws(&self.schema, &error).raise();
+            }),
+        }
+    }
+
+    /// What an error says, to be raised.
+    pub fn report(&self, error: &stream::Error) -> crate::pg::report::Report {
+        error::aws(&self.schema, error)
+    }
+}
+
+impl Asking {
+    /// What was asked.
+    pub fn question(&self) -> &Question {
+        &self.question
+    }
+
+    /// Becomes readable when the answer is there.
+    pub fn wake_fd(&self) -> std::os::fd::RawFd {
+        match &self.request {
+            Asked::Brokers(request) => request.wake_fd(),
+            Asked::Secret(request) => request.wake_fd(),
+            Asked::Certificate(request) => request.wake_fd(),
+        }
+    }
+
+    /// True once the answer has come: then it is kept.
+    pub fn poll(&mut self) -> Result<bool, stream::Error> {
+        let answer = match &mut self.request {
+            Asked::Brokers(request) => request.poll().map(|a| a.map(Answer::Brokers)),
+            Asked::Secret(request) => request.poll().map(|a| a.map(Answer::Secret)),
+            Asked::Certificate(request) => request
+                .poll()
+                .map(|a| a.map(|found| Answer::Certificate(Box::new(found)))),
+        };
+        let Some(answer) = answer.transpose()? else {
+            return Ok(false);
+        };
+        let Question { what, identity, .. } = &self.question;
+        keep(what.clone(), identity, answer);
+        Ok(true)
+    }
+}
+
+impl What {
+    fn ask(&self, identity: &Identity) -> Result<Asked, stream::Error> {
+        let timeout = settings::connect_timeout();
+        Ok(match self {
+            What::Brokers {
+                endpoint_url,
+                arn,
+                access,
+            } => {
+                let url = endpoint_url.as_deref();
+                Asked::Brokers(aws::bootstrap_brokers(
+                    identity, url, arn, *access, timeout,
+                )?)
+            }
+            What::Secret(arn) => Asked::Secret(aws::secret(identity, arn, timeout)?),
+            What::Certificate(arn) => {
+                Asked::Certificate(aws::exported_certificate(identity, arn, timeout)?)
+            }
+        })
+    }
+}
+
 /// An answer.
 #[derive(Clone)]
 enum Answer {
@@ -20,7 +174,7 @@ enum Answer {
 
 /// What was asked for, as whom, when, and the answer.
 struct Entry {
-    what: String,
+    what: What,
     identity: Identity,
     when: Instant,
     answer: Answer,
@@ -38,7 +192,11 @@ pub fn brokers(
     arn: &str,
     access: BrokerAccess,
 ) -> String {
-    let what = format!("{arn} {access:?} {endpoint_url:?}");
+    let what = What::Brokers {
+        endpoint_url: endpoint_url.map(str::to_owned),
+        arn: arn.to_owned(),
+        access,
+    };
     let answer = kept_or(what, identity, || {
         let timeout = settings::connect_timeout();
         let request = aws::bootstrap_brokers(identity, endpoint_url, arn, access, timeout);
@@ -52,7 +210,7 @@ pub fn brokers(
 
 /// Two fields of a secret that is a JSON object.
 pub fn secret(schema: &str, identity: &Identity, arn: &str, names: [&str; 2]) -> [Secret; 2] {
-    let answer = kept_or(arn.to_owned(), identity, || {
+    let answer = kept_or(What::Secret(arn.to_owned()), identity, || {
         let request = aws::secret(identity, arn, settings::connect_timeout());
         Answer::Secret(wait_for(schema, request))
     });
@@ -70,7 +228,7 @@ pub fn secret(schema: &str, identity: &Identity, arn: &str, names: [&str; 2]) ->
 
 /// A certificate of AWS Certificate Manager.
 pub fn certificate(schema: &str, identity: &Identity, arn: &str) -> ClientCertificate {
-    let answer = kept_or(arn.to_owned(), identity, || {
+    let answer = kept_or(What::Certificate(arn.to_owned()), identity, || {
         let request = aws::exported_certificate(identity, arn, settings::connect_timeout());
         Answer::Certificate(Box::new(wait_for(schema, request)))
     });
@@ -81,7 +239,7 @@ pub fn certificate(schema: &str, identity: &Identity, arn: &str) -> ClientCertif
 }
 
 /// Nothing is borrowed while `ask` waits: it may raise.
-fn kept_or(what: String, identity: &Identity, ask: impl FnOnce() -> Answer) -> Answer {
+fn kept_or(what: What, identity: &Identity, ask: impl FnOnce() -> Answer) -> Answer {
     let found = ANSWERS.with_borrow_mut(|entries| {
         entries.retain(|entry| entry.when.elapsed() < KEPT);
         let mut entries = entries.iter();
@@ -92,15 +250,20 @@ fn kept_or(what: String, identity: &Identity, ask: impl FnOnce() -> Answer) -> A
         return answer;
     }
     let answer = ask();
+    keep(what, identity, answer.clone());
+    answer
+}
+
+fn keep(what: What, identity: &Identity, answer: Answer) {
     ANSWERS.with_borrow_mut(|entries| {
+        entries.retain(|entry| entry.what != what || entry.identity != *identity);
         entries.push(Entry {
             what,
             identity: identity.clone(),
             when: Instant::now(),
-            answer: answer.clone(),
+            answer,
         });
     });
-    answer
 }
 
 fn wait_for<T: Send + 'static>(schema: &str, request: Result<Request<T>, stream::Error>) -> T {

@@ -410,6 +410,35 @@ pub fn option_twice(name: &str) -> Report {
     )
 }
 
+/// A view is to be changed by what its own batch or refresh runs.
+pub fn changes_itself(view: &str) -> Report {
+    Report::new(
+        sqlstate::OBJECT_IN_USE,
+        format!("materialized view \"{view}\" is being loaded by this transaction"),
+    )
+    .hint("A trigger or function that runs while a view is loaded cannot move, pause, adopt or alter that view.")
+}
+
+/// A batch of auto refresh took too long.
+pub fn batch_timed_out(limit: std::time::Duration) -> Report {
+    Report::new(
+        sqlstate::QUERY_CANCELED,
+        format!("the batch was cancelled: it took longer than {} ms", limit.as_millis()),
+    )
+    .detail("redshift.batch_timeout, or the view's option batch_timeout, is the longest time of a batch. The next one is smaller.")
+}
+
+/// Batches of a view took no notice of a cancel, so their workers ended.
+pub fn batch_outlasted(times: u32) -> Report {
+    Report::new(
+        sqlstate::QUERY_CANCELED,
+        "the batch took no notice of its cancel, and its worker ended",
+    )
+    .detail(format!(
+        "That has happened {times} times. What the definition or a trigger calls catches query_canceled."
+    ))
+}
+
 /// A position is to be moved while a refresh holds it.
 pub fn refreshing(view: &str) -> Report {
     Report::new(

@@ -83,7 +83,8 @@ pub fn run(table: Oid, max_records: u64, max_bytes: u64) {
 fn load_new_records(table: Oid, max_records: u64, max_bytes: u64) {
     // Who may not refresh it must not wait for its lock either.
     let name = owned(table).name();
-    if let Some(running) = job::running() {
+    if let Some(running) = job::loaded_table() {
+        let running = relation::name(running).unwrap_or_default();
         error::refresh_running(&name, &running).raise();
     }
     let started = time::now_utc();
@@ -232,7 +233,7 @@ const NAMES_HINT: &str = "A refresh runs definition, triggers and functions with
 /// Runs the definition into the table; returns the number of rows inserted and what was read.
 pub fn load(view: &MaterializedView, definition: Oid, job: Job) -> (u64, Option<Outcome>) {
     let sql = insert_statement(view, definition);
-    let running = Running::begin(view.name());
+    let running = Running::begin(view.table);
     let (owner, stream, of_shards) = (relation::owner(view.table), job.table, job.is_of_shards());
     let rows = spi::as_view_owner(owner, || {
         with_context(scan::describe_current_record, || {

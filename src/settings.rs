@@ -21,6 +21,7 @@ static TIMEZONE: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::ne
 static COMMIT_WINDOW_MS: GucSetting<i32> = GucSetting::<i32>::new(10);
 static BATCH_RECORDS: GucSetting<i32> = GucSetting::<i32>::new(10_000);
 static BATCH_KB: GucSetting<i32> = GucSetting::<i32>::new(8 * 1024);
+static BATCH_TIMEOUT_MS: GucSetting<i32> = GucSetting::<i32>::new(60_000);
 
 static AWS_ENDPOINT_URL: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
 static AWS_REGION: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
@@ -110,6 +111,16 @@ pub fn define() {
         BATCH_RECORDS_RANGE.1,
         GucContext::Sighup,
         GucFlags::default(),
+    );
+    GucRegistry::define_int_guc(
+        c"redshift.batch_timeout",
+        c"The longest time of a batch of auto refresh, in milliseconds.",
+        c"One that takes longer is cancelled, and tried again with fewer records. 0 turns it off.",
+        &BATCH_TIMEOUT_MS,
+        0,
+        i32::MAX,
+        GucContext::Sighup,
+        GucFlags::UNIT_MS,
     );
     GucRegistry::define_int_guc(
         c"redshift.ingest_workers",
@@ -285,6 +296,12 @@ pub fn batch_limits() -> (usize, u64) {
     (records, u64::try_from(BATCH_KB.get()).unwrap_or(1) * 1024)
 }
 
+/// `redshift.batch_timeout`; `None` if it is off.
+pub fn batch_timeout() -> Option<Duration> {
+    let limit = milliseconds(BATCH_TIMEOUT_MS.get());
+    (!limit.is_zero()).then_some(limit)
+}
+
 /// `redshift.memory_limit`, in bytes.
 pub fn memory_limit_bytes() -> usize {
     usize::try_from(MEMORY_LIMIT_KB.get()).unwrap_or(0) * 1024
@@ -300,6 +317,7 @@ pub fn fetch_timeout() -> Duration {
     milliseconds(FETCH_TIMEOUT_MS.get())
 }
 
-fn milliseconds(value: i32) -> Duration {
+/// A setting in milliseconds; what is negative is none.
+pub fn milliseconds(value: i32) -> Duration {
     Duration::from_millis(u64::try_from(value).unwrap_or(0))
 }

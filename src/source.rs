@@ -53,6 +53,19 @@ impl Stream {
         }
     }
 
+    /// Would it be read in the same way, by the same client?
+    pub fn reads_as(&self, other: &Stream) -> bool {
+        match (self, other) {
+            (Stream::Topic(one, topic), Stream::Topic(other, other_topic)) => {
+                one.access == other.access && topic == other_topic
+            }
+            (Stream::Kinesis(one, stream), Stream::Kinesis(other, other_stream)) => {
+                one.reads_as(other) && stream == other_stream
+            }
+            _ => false,
+        }
+    }
+
     /// What error messages call it.
     pub fn label(&self) -> String {
         match self {
@@ -130,11 +143,15 @@ impl Source {
 
     /// The same for so many readers, which divide the memory.
     pub fn connect_for(&self, readers: usize, memory_bytes: usize) -> Client {
-        let config = stream::Config {
+        self.connect_by(&stream::Config {
             readers,
             ..self.access.config(memory_bytes)
-        };
-        Client::new(&config).unwrap_or_else(|error| error::source(&self.label(), &error).raise())
+        })
+    }
+
+    /// The same by what [`Access::config`] has given.
+    pub fn connect_by(&self, config: &stream::Config) -> Client {
+        Client::new(config).unwrap_or_else(|error| error::source(&self.label(), &error).raise())
     }
 
     /// Waits for an answer; raises what went wrong.

@@ -7,7 +7,10 @@ CREATE TABLE redshift.auto_refresh_state (
     state text NOT NULL,
     since timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
     last_error text,
+    last_error_at timestamptz,
     blocked_by integer,
+    -- Of a row of failures one event is sent when it begins, and one when it is over.
+    told boolean NOT NULL DEFAULT false,
     PRIMARY KEY (mv_id, worker)
 ) WITH (fillfactor = 50);
 COMMENT ON TABLE redshift.auto_refresh_state IS 'What the workers are doing; redshift.worker_status reads it';
@@ -29,3 +32,7 @@ REVOKE ALL ON FUNCTION redshift.blocker(bigint) FROM PUBLIC;
 CREATE FUNCTION redshift.missing_workers() RETURNS integer
     LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'missing_workers_wrapper';
 COMMENT ON FUNCTION redshift.missing_workers() IS 'How many ingest workers auto refresh could use in this database, and does not have: no background worker was free';
+
+CREATE FUNCTION redshift.loader(worker integer, mv oid) RETURNS TABLE (pid integer, busy_since timestamptz)
+    LANGUAGE c VOLATILE STRICT ROWS 1 AS 'MODULE_PATHNAME', 'loader_of_view_wrapper';
+COMMENT ON FUNCTION redshift.loader(integer, oid) IS 'The worker of that number in this database, and since when it has been loading another view than this one';

@@ -22,6 +22,7 @@ CREATE TABLE redshift.materialized_view (
     batch_size integer,
     commit_window_ms integer,
     max_records_per_second integer,
+    batch_timeout integer,
     parallel integer NOT NULL DEFAULT 1,
     consumer text,
     -- Limits of its lag; where null, the setting of that name holds, 0 is none.
@@ -40,6 +41,7 @@ COMMENT ON COLUMN redshift.materialized_view.origin IS 'Database that loads the 
 COMMENT ON COLUMN redshift.materialized_view.auto_refresh IS 'A background worker loads what arrives';
 COMMENT ON COLUMN redshift.materialized_view.paused IS 'By redshift.pause: the worker leaves it alone';
 COMMENT ON COLUMN redshift.materialized_view.batch_size IS 'In kilobytes';
+COMMENT ON COLUMN redshift.materialized_view.batch_timeout IS 'In milliseconds; the setting bounds it';
 COMMENT ON COLUMN redshift.materialized_view.parallel IS 'How many workers divide the partitions among them';
 COMMENT ON COLUMN redshift.materialized_view.consumer IS 'Consumer of the Kinesis stream by whose subscriptions a worker reads';
 

@@ -59,8 +59,8 @@ BEGIN
                 END IF;
                 PERFORM pg_notify('redshift_events', json_build_object(
                     'event', CASE WHEN is_over THEN 'lag_over_limit' ELSE 'lag_within_limit' END,
-                    'lag_records', lag.records, 'lag_seconds', round(lag.seconds::numeric, 1),
-                    'schema_name', lag.schema_name, 'mv_name', lag.mv_name)::text);
+                    'schema_name', lag.schema_name, 'mv_name', lag.mv_name,
+                    'lag_records', lag.records, 'lag_seconds', round(lag.seconds::numeric, 1))::text);
             END LOOP;
         EXCEPTION WHEN OTHERS THEN
             -- The broker does not answer: what was said last stands.

@@ -76,7 +76,7 @@ BEGIN
             SELECT 'worker_state', redshift.metric_labels('schema', w.schema_name, 'view', w.mv_name, 'worker', coalesce(w.worker, 0)::text, 'state', s.state),
                    (w.state = s.state)::integer::text
             FROM redshift.worker_status AS w, LATERAL (
-                SELECT unnest(ARRAY['starting', 'running', 'throttled', 'retrying', 'blocked', 'paused', 'restored', 'waiting for a worker']) UNION SELECT w.state) AS s (state)
+                SELECT unnest(ARRAY['starting', 'running', 'throttled', 'retrying', 'blocked', 'waiting', 'paused', 'restored', 'waiting for a worker']) UNION SELECT w.state) AS s (state)
             WHERE w.state IS NOT NULL
             UNION ALL
             SELECT 'scan_errors', redshift.metric_labels('schema', v.schema_name, 'view', v.mv_name, 'error_code', e.error_code::text), count(*)::text

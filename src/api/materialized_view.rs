@@ -3,9 +3,9 @@
 use crate::access::Access;
 use crate::catalog::materialized_view;
 use crate::pg::relation::{self, Oid};
-use crate::pg::{shared, spi};
+use crate::pg::{batch_table, shared, spi};
 use crate::source::{Stream, Watermarks};
-use crate::view::{definition, owned, partition, position};
+use crate::view::{definition, owned_at_rest, partition, position};
 use crate::{error, kinesis, refresh, settings};
 use std::collections::HashMap;
 use stream::Client;
@@ -30,7 +30,7 @@ pub fn refresh(table: Oid, max_records: Option<i64>, max_bytes: Option<i64>) {
 
 /// `redshift.adopt`: a restored view is this database's own from now on.
 pub fn adopt(table: Oid) {
-    let view = owned(table);
+    let view = owned_at_rest(table);
     materialized_view::adopt(view.id);
     if let Some(definition) = view.definition {
         definition::follow(view.table, definition);
@@ -38,11 +38,14 @@ pub fn adopt(table: Oid) {
     shared::nudge_at_commit();
 }
 
-/// `redshift.pause` and `redshift.resume`: the worker leaves the view alone for a while, and its options stay.
+/// `redshift.pause` and `redshift.resume`: the worker leaves the view alone for a while, at once, and its options stay.
 pub fn set_paused(table: Oid, paused: bool) {
-    let view = owned(table);
+    let view = owned_at_rest(table);
     if !view.auto_refresh {
         error::not_under_auto_refresh(&view.name()).raise();
+    }
+    if paused {
+        batch_table::stop(table);
     }
     materialized_view::set_paused(view.id, paused);
     shared::nudge_at_commit();

@@ -4,31 +4,39 @@
 
 use crate::pg::relation::{self, Oid};
 use crate::pg::spi;
-use serde_json::{Value, json};
 
 /// A refresh failed; sys_query_history has the error.
 pub fn failed(table: Oid) {
-    send(table, json!({ "event": "refresh_failed" }));
+    send(table, "refresh_failed", None);
 }
 
 /// Auto refresh loads again after it failed.
 pub fn recovered(table: Oid) {
-    send(table, json!({ "event": "refresh_recovered" }));
+    send(table, "refresh_recovered", None);
 }
 
 /// Records were skipped.
 pub fn skipped(table: Oid, records: i64) {
-    send(
-        table,
-        json!({ "event": "records_skipped", "records": records }),
-    );
+    send(table, "records_skipped", Some(records));
 }
 
-fn send(table: Oid, mut event: Value) {
-    event["schema_name"] = relation::schema_name(table).into();
-    event["mv_name"] = relation::name(table).into();
-    spi::execute(
-        "SELECT pg_catalog.pg_notify('redshift_events', $1)",
-        &[event.to_string().into()],
+/// In the form of redshift.look_at_lag's.
+fn send(table: Oid, event: &str, records: Option<i64>) {
+    let mut args = vec![
+        event.into(),
+        relation::schema_name(table).into(),
+        relation::name(table).into(),
+    ];
+    let of_records = match records {
+        Some(records) => {
+            args.push(records.into());
+            ", 'records', $4"
+        }
+        None => "",
+    };
+    let sql = format!(
+        "SELECT pg_catalog.pg_notify('redshift_events',
+             pg_catalog.json_build_object('event', $1, 'schema_name', $2, 'mv_name', $3{of_records})::pg_catalog.text)"
     );
+    spi::execute(&sql, &args);
 }

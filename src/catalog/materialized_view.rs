@@ -36,7 +36,7 @@ impl MaterializedView {
 
 const COLUMNS: &str = "mv_id, mv::oid, definition::oid, external_schema_name, stream_name, on_data_loss, max_record_bytes,
     origin IS DISTINCT FROM redshift.origin(), auto_refresh, paused, batch_records, batch_size, commit_window_ms,
-    max_records_per_second, parallel, consumer, lag_alert_records, lag_alert_seconds";
+    max_records_per_second, parallel, batch_timeout, consumer, lag_alert_records, lag_alert_seconds";
 
 fn read(row: Row) -> MaterializedView {
     let definition: Oid = row.expect(3);
@@ -50,9 +50,9 @@ fn read(row: Row) -> MaterializedView {
             on_data_loss: OnDataLoss::of_name(&row.expect::<String>(6)).unwrap_or_default(),
             max_record_bytes: u64::try_from(row.expect::<i64>(7)).unwrap_or(0),
             pace: read_pace(&row, 11),
-            consumer: row.get(16),
-            lag_alert_records: row.get(17),
-            lag_alert_seconds: row.get(18),
+            consumer: row.get(17),
+            lag_alert_records: row.get(18),
+            lag_alert_seconds: row.get(19),
         },
         restored: row.expect(8),
         auto_refresh: row.expect(9),
@@ -60,7 +60,7 @@ fn read(row: Row) -> MaterializedView {
     }
 }
 
-/// The columns batch_records, batch_size, commit_window_ms, max_records_per_second, parallel.
+/// The columns batch_records, batch_size, commit_window_ms, max_records_per_second, parallel, batch_timeout.
 fn read_pace(row: &Row, first: usize) -> Pace {
     Pace {
         batch_records: row.get(first),
@@ -68,6 +68,7 @@ fn read_pace(row: &Row, first: usize) -> Pace {
         commit_window_ms: row.get(first + 2),
         max_records_per_second: row.get(first + 3),
         parallel: row.expect(first + 4),
+        batch_timeout_ms: row.get(first + 5),
     }
 }
 
@@ -131,7 +132,8 @@ pub fn update_options(id: i64, options: &Options) {
         spi::execute(
             "UPDATE redshift.materialized_view
              SET on_data_loss = $2, max_record_bytes = $3, batch_records = $4, batch_size = $5, commit_window_ms = $6,
-                 max_records_per_second = $7, parallel = $8, consumer = $9, lag_alert_records = $10, lag_alert_seconds = $11
+                 max_records_per_second = $7, parallel = $8, consumer = $9, lag_alert_records = $10, lag_alert_seconds = $11,
+                 batch_timeout = $12
              WHERE mv_id = $1",
             &[
                 id.into(),
@@ -145,6 +147,7 @@ pub fn update_options(id: i64, options: &Options) {
                 options.consumer.as_deref().into(),
                 options.lag_alert_records.into(),
                 options.lag_alert_seconds.into(),
+                options.pace.batch_timeout_ms.into(),
             ],
         )
     });
@@ -187,7 +190,7 @@ pub fn under_auto_refresh() -> Vec<Followed> {
     as_extension_owner(|| {
         spi::rows(
             "SELECT mv_id, mv::oid, external_schema_name, stream_name, batch_records, batch_size, commit_window_ms,
-                 max_records_per_second, parallel
+                 max_records_per_second, parallel, batch_timeout
              FROM redshift.materialized_view
              WHERE auto_refresh AND NOT paused AND origin IS NOT DISTINCT FROM redshift.origin() ORDER BY mv_id",
             &[],

@@ -10,3 +10,4 @@ pub mod refresh_history;
 pub mod shard_checkpoint;
 pub mod statement_history;
 pub mod trimming;
+pub mod trouble;

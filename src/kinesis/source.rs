@@ -70,6 +70,14 @@ impl Source {
         }
     }
 
+    /// Would a stream be read in the same way, by the same client?
+    pub fn reads_as(&self, other: &Source) -> bool {
+        self.identity == other.identity
+            && self.endpoint_url == other.endpoint_url
+            && self.deaggregate == other.deaggregate
+            && self.preview_columns == other.preview_columns
+    }
+
     /// Is this the server of an external schema over Kinesis?
     pub fn is_of(server: &Server) -> bool {
         server

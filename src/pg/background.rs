@@ -136,6 +136,7 @@ unsafe extern "C-unwind" fn redshift_worker_main(argument: pg_sys::Datum) {
             introduce(database, number);
             if super::shared::set_worker(database, number) {
                 super::spi::keep_plans();
+                super::batch::prepare(database, number);
                 crate::worker::database::run(database, number)
             }
         })
@@ -242,7 +243,9 @@ pub fn transaction<T>(work: impl FnOnce() -> T) -> Result<T, Failure> {
             pg_sys::StartTransactionCommand();
             pg_sys::PushActiveSnapshot(pg_sys::GetTransactionSnapshot());
         }
+        super::batch::allow_cancel(true);
         let value = work();
+        super::batch::allow_cancel(false);
         // SAFETY: pushed above.
         unsafe {
             if pg_sys::ActiveSnapshotSet() {
@@ -252,6 +255,7 @@ pub fn transaction<T>(work: impl FnOnce() -> T) -> Result<T, Failure> {
         }
         value
     });
+    super::batch::allow_cancel(false);
     // SAFETY: abort is allowed in any state; statistics are reported outside transactions (without them autovacuum sleeps).
     unsafe {
         if result.is_err() {
@@ -289,6 +293,14 @@ pub fn wake(pid: i32) {
     if pid > 0 {
         // SAFETY: at worst the number is another process of this server's user by now, which Postgres's own notifications risk as well.
         unsafe { libc::kill(pid, libc::SIGUSR1) };
+    }
+}
+
+/// Asks a process of the server to cancel what it runs.
+pub(super) fn cancel(pid: i32) {
+    if pid > 0 {
+        // SAFETY: see `wake`.
+        unsafe { libc::kill(pid, libc::SIGINT) };
     }
 }
 

@@ -30,6 +30,16 @@ pub fn of_table(table: Oid) -> (Server, Vec<Definition>) {
     }
 }
 
+/// Is it a foreign table, still?
+pub fn is_stream_table(table: Oid) -> bool {
+    let none = pg_sys::Datum::from(0);
+    // SAFETY: a look-up by an OID.
+    unsafe {
+        let cache = pg_sys::SysCacheIdentifier::FOREIGNTABLEREL as i32;
+        pg_sys::SearchSysCacheExists(cache, table.into(), none, none, none)
+    }
+}
+
 /// The server of that name; raises if there is none.
 pub fn server_by_name(name: &str) -> Server {
     // SAFETY: raises for a name that does not exist.

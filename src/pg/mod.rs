@@ -8,6 +8,8 @@
 
 pub mod analyze;
 pub mod background;
+pub mod batch;
+pub mod batch_table;
 pub mod datetime;
 pub mod datum;
 mod definition_guard;
@@ -42,6 +44,7 @@ pub mod spi;
 pub mod statement_clock;
 pub mod statement_history;
 pub mod statement_ring;
+mod stop_batch;
 pub mod stream_shape;
 pub mod subscript;
 pub mod time;

@@ -172,7 +172,7 @@ fn running_refreshes() -> TableIterator<
             };
             if entry.st_progress_command != COMMAND
                 || entry.st_databaseid != pg_sys::MyDatabaseId
-                || !may_see(entry.st_userid)
+                || !may_see(entry.st_userid, entry.st_progress_command_target)
             {
                 continue;
             }
@@ -201,12 +201,13 @@ fn running_refreshes() -> TableIterator<
     TableIterator::new(found)
 }
 
-/// HAS_PGSTAT_PERMISSIONS of pgstatfuncs.c.
-unsafe fn may_see(owner: Oid) -> bool {
+/// HAS_PGSTAT_PERMISSIONS of pgstatfuncs.c; and whoever owns the view sees what a worker does with it.
+unsafe fn may_see(owner: Oid, view: Oid) -> bool {
     // SAFETY: permission checks without side effects.
     unsafe {
         let user = pg_sys::GetUserId();
         pg_sys::has_privs_of_role(user, pg_sys::Oid::from(pg_sys::ROLE_PG_READ_ALL_STATS))
             || pg_sys::has_privs_of_role(user, owner)
+            || super::relation::exists(view) && super::polyfill::owns_relation(view, user)
     }
 }

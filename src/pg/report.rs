@@ -178,6 +178,7 @@ pub mod sqlstate {
     pub const OBJECT_NOT_IN_PREREQUISITE_STATE: [u8; 5] = *b"55000";
     pub const OBJECT_IN_USE: [u8; 5] = *b"55006";
     pub const FDW_COLUMN_NAME_NOT_FOUND: [u8; 5] = *b"HV005";
+    pub const QUERY_CANCELED: [u8; 5] = *b"57014";
     pub const FDW_INVALID_OPTION_NAME: [u8; 5] = *b"HV00D";
     pub const DATA_CORRUPTED: [u8; 5] = *b"XX001";
 }

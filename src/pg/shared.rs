@@ -28,6 +28,8 @@ struct Slot {
     nudged: bool,
     /// How often somebody changed a view.
     changes: u64,
+    /// The same of servers and user mappings.
+    source_changes: u64,
     /// The monitor, 0 if there is none.
     monitor: i32,
     /// A view has limits of its own for its lag, so a monitor is wanted.
@@ -103,6 +105,7 @@ static READY: AtomicBool = AtomicBool::new(false);
 pub(super) fn request() {
     pg_shmem_init!(SHARED);
     super::statement_ring::request();
+    super::batch_table::request();
     READY.store(true, Ordering::Relaxed);
 }
 
@@ -214,6 +217,8 @@ pub struct Crew {
     pub useful: usize,
     /// How often somebody changed a view.
     pub changes: u64,
+    /// How often somebody changed a server or a user mapping.
+    pub source_changes: u64,
 }
 
 /// The workers of a database, as they are now.
@@ -225,6 +230,7 @@ pub fn crew(database: Oid) -> Crew {
         running: 1 + others.count(),
         useful,
         changes: slot.changes,
+        source_changes: slot.source_changes,
     }
 }
 
@@ -321,8 +327,18 @@ pub fn set_wanted(database: Oid, wanted: bool) {
 
 /// Views of this database have changed: when the transaction commits, its worker looks (or is started).
 pub fn nudge_at_commit() {
-    static REGISTERED: AtomicBool = AtomicBool::new(false);
     NUDGE.store(is_ready(), Ordering::Relaxed);
+    register_nudge();
+}
+
+/// The same for servers and user mappings: the workers wake up to hear what has changed, and look at no view that does not depend on it.
+pub(super) fn nudge_sources_at_commit() {
+    NUDGE_SOURCES.store(is_ready(), Ordering::Relaxed);
+    register_nudge();
+}
+
+fn register_nudge() {
+    static REGISTERED: AtomicBool = AtomicBool::new(false);
     if is_ready() && !REGISTERED.swap(true, Ordering::Relaxed) {
         // SAFETY: registered once a process.
         unsafe { pg_sys::RegisterXactCallback(Some(at_end_of_transaction), std::ptr::null_mut()) };
@@ -330,6 +346,7 @@ pub fn nudge_at_commit() {
 }
 
 static NUDGE: AtomicBool = AtomicBool::new(false);
+static NUDGE_SOURCES: AtomicBool = AtomicBool::new(false);
 
 #[pg_guard]
 unsafe extern "C-unwind" fn at_end_of_transaction(
@@ -337,6 +354,18 @@ unsafe extern "C-unwind" fn at_end_of_transaction(
     _argument: *mut std::ffi::c_void,
 ) {
     use pg_sys::XactEvent::{XACT_EVENT_ABORT, XACT_EVENT_COMMIT};
+    let is_end = event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT;
+    let of_sources = is_end && NUDGE_SOURCES.swap(false, Ordering::Relaxed);
+    if event == XACT_EVENT_COMMIT && of_sources {
+        // SAFETY: reads a variable of the backend.
+        let database = unsafe { pg_sys::MyDatabaseId };
+        with_slot(database, |slot| {
+            slot.nudged = true;
+            slot.source_changes += 1;
+        });
+        wake_workers(database);
+        wake(launcher());
+    }
     if event == XACT_EVENT_COMMIT && NUDGE.swap(false, Ordering::Relaxed) {
         // SAFETY: reads a variable of the backend.
         let database = unsafe { pg_sys::MyDatabaseId };

@@ -12,6 +12,7 @@ use super::query::Query;
 use super::relation::{self, Oid, text};
 use super::report::sqlstate;
 use super::statement_history;
+use super::stop_batch;
 use super::stream_shape::Watch;
 use super::utility_call::Call;
 use super::utility_family::{
@@ -65,7 +66,11 @@ unsafe extern "C-unwind" fn process_utility(
             // Workers that sleep look what changed.
             entry(|| {
                 if pg_sys::IsTransactionState() && relation::extension_exists() {
-                    super::shared::nudge_at_commit();
+                    if (*statement).type_ == pg_sys::NodeTag::T_AlterExtensionStmt {
+                        super::shared::nudge_at_commit();
+                    } else {
+                        super::shared::nudge_sources_at_commit();
+                    }
                 }
             });
         }
@@ -77,6 +82,9 @@ unsafe extern "C-unwind" fn process_utility(
         } else {
             None
         };
+        if stop_batch::concerns((*statement).type_) {
+            entry(|| stop_batch::before(statement));
+        }
         if !may_concern_us((*statement).type_) || !entry(|| handle(call, planned)) {
             call.hand_to(NEXT, planned, read_only_tree);
         }
@@ -577,7 +585,7 @@ unsafe fn explain_statement(statement: *mut pg_sys::ExplainStmt) -> bool {
 }
 
 /// The strings of a list of names.
-unsafe fn names(list: *mut pg_sys::List) -> Vec<String> {
+pub(super) unsafe fn names(list: *mut pg_sys::List) -> Vec<String> {
     // SAFETY: the cells are String nodes; strVal reads their only field.
     unsafe {
         pointers::<pg_sys::Node>(list)

@@ -145,8 +145,8 @@ pub enum SkipReason {
 thread_local! {
     static OFFERED: Cell<Option<Box<Job>>> = const { Cell::new(None) };
     static FINISHED: Cell<Option<Outcome>> = const { Cell::new(None) };
-    /// The view whose definition runs.
-    static RUNNING: Cell<Option<String>> = const { Cell::new(None) };
+    /// The table of the view whose definition runs.
+    static RUNNING: Cell<Option<Oid>> = const { Cell::new(None) };
     /// The topic that is being read, for the CONTEXT of errors.
     static TOPIC: Cell<String> = const { Cell::new(String::new()) };
 }
@@ -194,20 +194,18 @@ pub fn topic() -> String {
     topic
 }
 
-/// The view of which a refresh runs the definition in this backend, if one does.
-pub fn running() -> Option<String> {
-    let view = RUNNING.take();
-    RUNNING.set(view.clone());
-    view
+/// The table that a refresh or a batch loads in this backend, while it runs the definition.
+pub fn loaded_table() -> Option<Oid> {
+    RUNNING.get()
 }
 
 /// Marks the definition's run; the mark goes when the value is dropped, on errors too.
 pub struct Running(());
 
 impl Running {
-    /// Sets the mark for a view.
-    pub fn begin(view: String) -> Running {
-        RUNNING.set(Some(view));
+    /// Sets the mark: this table is loaded.
+    pub fn begin(table: Oid) -> Running {
+        RUNNING.set(Some(table));
         Running(())
     }
 }

@@ -76,7 +76,7 @@ pub fn describe_current_record() -> Option<String> {
 
 /// Refuses to be planned inside a native CREATE or REFRESH MATERIALIZED VIEW: it would read the topic again each time.
 pub fn check_allowed_here(table: Oid) {
-    if job::running().is_none() {
+    if job::loaded_table().is_none() {
         error::native_materialized_view(&relation::qualified_name(table).unwrap_or_default())
             .raise();
     }

@@ -1,6 +1,6 @@
 //! ALTER of a streaming materialized view, as MATERIALIZED VIEW or as TABLE.
 
-use super::{definition, landing_table, owned};
+use super::{definition, landing_table, owned_at_rest};
 use crate::catalog::materialized_view::{self, MaterializedView};
 use crate::error;
 use crate::pg::node::Definition;
@@ -66,7 +66,7 @@ pub fn check_drop_column(table: Oid, column: &str) {
 
 /// SET (..) or RESET (..) of our options.
 pub fn set_options(table: Oid, options: &[Definition], reset: bool) {
-    let mut view = owned(table);
+    let mut view = owned_at_rest(table);
     refuse_repetition(options);
     for option in options {
         if option.name == "auto_refresh" {

@@ -16,6 +16,7 @@ pub mod start;
 use crate::catalog::materialized_view::{self, MaterializedView};
 use crate::error;
 use crate::pg::relation::{self, Oid};
+use crate::scan::job;
 
 /// Is this table a streaming materialized view?
 pub fn registered(table: Oid) -> bool {
@@ -30,6 +31,15 @@ pub fn owned(table: Oid) -> MaterializedView {
         .unwrap_or_else(|| error::not_a_streaming_view(&name).raise());
     if !relation::is_owned_by_current_user(table) {
         error::not_owner(&name).raise();
+    }
+    view
+}
+
+/// The same for who is going to change it: not what a refresh or a batch of this very view runs.
+pub fn owned_at_rest(table: Oid) -> MaterializedView {
+    let view = owned(table);
+    if job::loaded_table() == Some(table) {
+        error::changes_itself(&view.name()).raise();
     }
     view
 }

@@ -10,9 +10,10 @@ use std::time::Duration;
 const MOST_PARALLEL: i32 = crate::pg::shared::MOST_WORKERS as i32;
 
 /// The names of these options.
-pub const NAMES: [&str; 5] = [
+pub const NAMES: [&str; 6] = [
     "batch_records",
     "batch_size",
+    "batch_timeout",
     "commit_window_ms",
     "max_records_per_second",
     "parallel",
@@ -29,6 +30,8 @@ pub struct Pace {
     pub commit_window_ms: Option<i32>,
     /// `max_records_per_second`
     pub max_records_per_second: Option<i32>,
+    /// `batch_timeout`, in milliseconds.
+    pub batch_timeout_ms: Option<i32>,
     /// `parallel`: how many workers divide the partitions.
     pub parallel: i32,
 }
@@ -40,6 +43,7 @@ impl Default for Pace {
             batch_kb: None,
             commit_window_ms: None,
             max_records_per_second: None,
+            batch_timeout_ms: None,
             parallel: 1,
         }
     }
@@ -68,6 +72,14 @@ impl Pace {
                     Unit::Kilobytes,
                     settings::BATCH_KB_RANGE,
                     "an amount of memory from 1kB to 1GB, such as 512kB",
+                ))
+            }
+            "batch_timeout" => {
+                self.batch_timeout_ms = Some(number(
+                    option,
+                    Unit::Milliseconds,
+                    (1, i32::MAX),
+                    "a time from 1ms to 24d, such as 10s",
                 ))
             }
             "commit_window_ms" => {
@@ -102,6 +114,7 @@ impl Pace {
         match name {
             "batch_records" => self.batch_records = None,
             "batch_size" => self.batch_kb = None,
+            "batch_timeout" => self.batch_timeout_ms = None,
             "commit_window_ms" => self.commit_window_ms = None,
             "max_records_per_second" => self.max_records_per_second = None,
             _ => self.parallel = 1,
@@ -117,6 +130,12 @@ impl Pace {
             self.batch_kb
                 .map_or(bytes, |kb| u64::try_from(kb).unwrap_or(1) * 1024),
         )
+    }
+
+    /// The longest time of a batch; None: any. The view's owner can make it shorter than the setting, not longer.
+    pub fn batch_timeout(&self) -> Option<Duration> {
+        let own = self.batch_timeout_ms.map(settings::milliseconds);
+        [own, settings::batch_timeout()].into_iter().flatten().min()
     }
 
     /// There is at most one commit in this time.

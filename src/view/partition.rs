@@ -28,7 +28,7 @@ struct Range {
 /// Adds the partition from a value (null: the least) up to, and without, another (null: no end). The rows of the range are moved in two steps, so that
 /// loading and reading wait only while what has come since the first one is moved and the default partition is looked through.
 pub fn add(table: Oid, from: Option<&str>, to: Option<&str>, name: Option<&str>) {
-    let view = owned(table);
+    let view = owned_at_rest(table);
     let range = Range {
         from: from.map(quote_literal),
         to: to.map(quote_literal),

@@ -1,19 +1,26 @@
 //! Moving a view's positions: to the earliest record, the latest, a time, or an explicit one. The move is written into the ledger.
 
-use super::{definition, owned, start};
+use super::{definition, owned_at_rest, start};
 use crate::catalog::checkpoint::{self, Checkpoint};
 use crate::catalog::ledger::Jump;
 use crate::catalog::materialized_view::MaterializedView;
 use crate::catalog::shard_checkpoint::{self, ShardCheckpoint};
 use crate::catalog::{ledger, refresh_history};
 use crate::pg::relation::{self, Oid};
-use crate::pg::shared;
+use crate::pg::wait::Event;
+use crate::pg::{background, batch_table, shared};
 use crate::source::{Source, Stream};
 use crate::{error, kinesis};
+use std::time::{Duration, Instant};
 
-/// Moves the positions in one partition or shard, or (null) in all. Refused while a refresh runs.
+/// How long a worker may take to roll back the batch that was stopped.
+const ROLLBACK: Duration = Duration::from_secs(5);
+
+/// Moves the positions in one partition or shard, or (null) in all. Refused while a
+/// refresh runs; a batch of auto refresh is stopped.
 pub fn set(table: Oid, partition_id: Option<&str>, position: &str) {
-    let view = owned(table);
+    let view = owned_at_rest(table);
+    stop_batch(table);
     if checkpoint::is_locked_by_others(view.id) {
         error::refreshing(&view.name()).raise();
     }
@@ -29,6 +36,16 @@ pub fn set(table: Oid, partition_id: Option<&str>, position: &str) {
         None => set_in_topic(&view, None, partition_id, position),
     }
     shared::nudge_at_commit();
+}
+
+fn stop_batch(table: Oid) {
+    if !batch_table::stop(table) {
+        return;
+    }
+    let deadline = Instant::now() + ROLLBACK;
+    while batch_table::is_loading(table) && Instant::now() < deadline {
+        background::sleep(Duration::from_millis(5), Event::WorkerEnd);
+    }
 }
 
 fn set_in_topic(

@@ -4,10 +4,19 @@ use super::database::Worker;
 use super::feed::{Batch, Feed};
 use super::ingest::{self, Order, Outcome};
 use super::state::State;
-use super::tempo::LONG_BATCH;
+use super::tempo::{self, LONG_BATCH};
+use crate::pg::batch::Stop;
 use crate::pg::progress;
 use crate::settings;
 use std::time::{Duration, Instant};
+
+/// A view whose batch was cancelled since it took too long is left alone this many times as long: the others of the worker have the rest of the time.
+const SHARE: u32 = 10;
+const LONGEST_PUT_OFF: Duration = Duration::from_secs(3_600);
+/// How soon a view is tried again that its owner has stopped: at once if the workers are told that the statement has ended.
+const SOON: (Duration, Duration) = (Duration::from_millis(50), Duration::from_millis(500));
+/// What is shown of a view whose batch its owner's statement has stopped.
+const STOPPED: &str = "the batch was cancelled by a statement of the view's owner";
 
 /// Where the memory for records that wait for a window is.
 #[derive(PartialEq, Eq)]
@@ -64,7 +73,11 @@ impl Worker {
                 }
                 Err(failure) => {
                     let feed = self.feeds.swap_remove(index);
-                    for id in feed.members {
+                    for id in feed.members.clone() {
+                        if let Some(view) = self.views.get_mut(&id) {
+                            let trouble = view.trouble.get_or_insert_default();
+                            trouble.cover(&feed.next_records());
+                        }
                         self.failed(id, &failure);
                     }
                 }
@@ -83,20 +96,25 @@ impl Worker {
 
     fn load_batch(&mut self, index: usize, batch: &Batch) {
         let members = self.feeds[index].members.clone();
-        let mut longest = Duration::ZERO;
+        let mut times = Vec::with_capacity(members.len());
         for id in &members {
             let began = Instant::now();
             self.load_view(index, *id, batch);
-            let took = began.elapsed();
-            if took > LONG_BATCH && members.len() > 1 {
-                // It would delay the others on this topic: it gets a feed of its own until it has caught up.
+            times.push(began.elapsed());
+        }
+        let shortest = times.iter().min().copied().unwrap_or_default();
+        let mut longest = Duration::ZERO;
+        for (id, took) in members.iter().zip(times) {
+            if took > LONG_BATCH && took > shortest * 2 {
+                // It would delay the others on this topic: it gets a feed of its own until it has caught up. (Where commits are slow they all take long.)
                 self.leave(index, *id);
                 self.remember_batch(*id, batch.smaller(took));
             } else {
                 longest = longest.max(took);
             }
         }
-        self.feeds[index].advance(batch, longest);
+        let is_alone = self.views.len() < 2;
+        self.feeds[index].advance(batch, longest, is_alone);
         if let [id] = self.feeds[index].members[..] {
             self.remember_batch(id, self.feeds[index].tempo.most_records);
         }
@@ -122,7 +140,9 @@ impl Worker {
             excluded: &feed.excluded,
             batch,
             flush,
+            limit: view.plan.pace.batch_timeout(),
         };
+        let began = Instant::now();
         match ingest::load(&order, &mut view.known) {
             Ok(Outcome::Loaded) => {
                 let partitions = self.feeds[index].positions.keys();
@@ -130,7 +150,8 @@ impl Worker {
                 self.loaded(id, flush, partitions);
                 // Not while the leader of another partition is silent.
                 if !self.feeds[index].is_silent {
-                    self.show(id, State::Running, None);
+                    let positions = self.feeds[index].positions_after(batch);
+                    self.settle(id, &positions);
                 }
             }
             Ok(Outcome::Moved) => self.leave(index, id),
@@ -138,10 +159,50 @@ impl Worker {
                 self.leave(index, id);
                 self.listed = None;
             }
-            Err(failure) => {
+            Err(stop) => {
                 self.leave(index, id);
+                if let Some(trouble) = self.trouble_of(id, &stop) {
+                    trouble.cover(&batch.ranges);
+                }
+                self.stopped(id, stop, batch.records.len(), began.elapsed());
+            }
+        }
+    }
+
+    /// A batch of so many records did not come to its end, after this time.
+    pub(super) fn stopped(&mut self, id: i64, stop: Stop, records: usize, took: Duration) {
+        match stop {
+            Stop::Failed(failure) => {
+                self.remember_smaller(id, records, took);
                 self.failed(id, &failure);
             }
+            Stop::TimedOut(failure) => {
+                self.remember_smaller(id, records, took);
+                self.failed(id, &failure);
+                self.put_off(id, (took * SHARE).min(LONGEST_PUT_OFF));
+            }
+            Stop::Outlaw(failure, time) => {
+                self.failed(id, &failure);
+                self.put_off(id, time);
+            }
+            Stop::ByOwner(time) => {
+                self.show(id, State::Blocked, Some(STOPPED));
+                self.put_off(id, time.clamp(SOON.0, SOON.1));
+            }
+        }
+    }
+
+    fn remember_smaller(&mut self, id: i64, records: usize, took: Duration) {
+        if took > LONG_BATCH {
+            self.remember_batch(id, tempo::smaller(records, took));
+        }
+    }
+
+    /// Not before this time has passed.
+    fn put_off(&mut self, id: i64, time: Duration) {
+        if let Some(view) = self.views.get_mut(&id) {
+            view.known = None;
+            view.retry_at = view.retry_at.max(Instant::now() + time);
         }
     }
 }

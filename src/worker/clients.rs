@@ -12,7 +12,7 @@ use crate::pg::background::{Failure, transaction};
 use crate::pg::wait::WakeSet;
 use crate::settings;
 use crate::source::Source;
-use stream::{Client, PartitionRange, ReadOptions, Reader};
+use stream::{Client, Config, PartitionRange, ReadOptions, Reader};
 
 /// The memory is divided among so many readers at least.
 const FEWEST_READERS: usize = 16;
@@ -21,6 +21,8 @@ struct Place {
     access: Access,
     /// It is for the one feed that has room.
     has_room: bool,
+    /// With what brokers and credentials it was made: another one for the same access asks nobody for them.
+    config: Config,
     client: Client,
 }
 
@@ -55,6 +57,12 @@ impl Clients {
         &found.expect("a place that is used").client
     }
 
+    /// Is there a client that no broker has refused?
+    pub fn has(&self, source: &Source) -> bool {
+        self.all(source, false)
+            .any(|(_, client)| !client.is_refused())
+    }
+
     fn all(&self, source: &Source, has_room: bool) -> impl Iterator<Item = (usize, &Client)> {
         let access = source.access().clone();
         let places = self.places.iter().enumerate();
@@ -76,11 +84,23 @@ impl Clients {
 
     fn add(&mut self, source: &Source, has_room: bool, wake: &WakeSet) -> usize {
         let memory = settings::memory_limit_bytes();
-        let client = if has_room {
-            source.connect(memory / 2)
+        let (readers, memory_bytes) = if has_room {
+            (1, memory / 2)
         } else {
-            source.connect_for(self.readers, memory)
+            (self.readers, memory)
         };
+        let is_like =
+            |place: &&Place| place.access == *source.access() && !place.client.is_refused();
+        let like = self.places.iter().flatten().find(is_like);
+        let config = Config {
+            readers,
+            memory_bytes,
+            ..like.map_or_else(
+                || source.access().config(memory_bytes),
+                |place| place.config.clone(),
+            )
+        };
+        let client = source.connect_by(&config);
         wake.add(client.wake_fd());
         let free = self.places.iter().position(Option::is_none);
         let number = free.unwrap_or(self.places.len());
@@ -90,6 +110,7 @@ impl Clients {
         self.places[number] = Some(Place {
             access: source.access().clone(),
             has_room,
+            config,
             client,
         });
         number

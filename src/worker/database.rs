@@ -7,14 +7,16 @@ use super::clients::Clients;
 use super::crew::Crew;
 use super::feed::{self, Feed, Plan};
 use super::ingest;
-use super::journal::{self, Journal};
-use super::opening::Opening;
+use super::journal::Journal;
+use super::lookup::Lookups;
+use super::opening::{Opening, Prepared};
 use super::share::{self, Share};
 use super::state::{self, LOCK_NOT_AVAILABLE, State};
 use super::streams::Streams;
 use super::sync::Sync;
+use super::trouble::Trouble;
 use super::view::View;
-use crate::catalog::{checkpoint, lag_alert, materialized_view};
+use crate::catalog::{checkpoint, lag_alert, materialized_view, trouble};
 use crate::pg::background::{self, Failure, transaction};
 use crate::pg::relation::Oid;
 use crate::pg::shared;
@@ -35,10 +37,14 @@ const NAP: Duration = Duration::from_secs(1);
 /// The state of a worker.
 pub struct Worker {
     database: Oid,
-    number: usize,
+    pub(super) number: usize,
     pub(super) wake: WakeSet,
     pub(super) clients: Clients,
     pub(super) views: HashMap<i64, View>,
+    /// What AWS is being asked, and the views that wait for it.
+    pub(super) lookups: Lookups,
+    pub(super) preparing: Vec<Prepared>,
+    pub(super) looked_at_sources: Instant,
     pub(super) openings: Vec<Opening>,
     pub(super) feeds: Vec<Feed>,
     pub(super) streams: Streams,
@@ -72,6 +78,9 @@ pub fn run(database: Oid, number: usize) {
         wake: WakeSet::new(),
         clients: Clients::default(),
         views: HashMap::new(),
+        lookups: Lookups::default(),
+        preparing: Vec::new(),
+        looked_at_sources: Instant::now(),
         openings: Vec::new(),
         feeds: Vec::new(),
         streams: Streams::default(),
@@ -125,6 +134,10 @@ impl Worker {
             return false;
         }
         let changed = crew.changes != self.crew.changes;
+        if crew.source_changes != self.crew.source_changes {
+            self.crew.source_changes = crew.source_changes;
+            self.changed = Some(Instant::now());
+        }
         if changed
             || crew.running != self.crew.running
             || self.listed.is_none_or(|when| when.elapsed() > LIST_PAUSE)
@@ -245,6 +258,12 @@ impl Worker {
 
     /// Follows these views from now on, and no others.
     fn take_share(&mut self, plans: &[Plan], changed: bool) {
+        let is_known = |plan: &Plan| self.views.contains_key(&plan.mv_id);
+        let inherited = if plans.iter().all(is_known) {
+            Vec::new()
+        } else {
+            transaction(|| trouble::inherited(self.number)).unwrap_or_default()
+        };
         let (views, openings, feeds) = (&mut self.views, &mut self.openings, &mut self.feeds);
         let keeps = |id: &i64, view: &View| {
             plans
@@ -254,12 +273,17 @@ impl Worker {
         // What another worker has, or is loaded in another way (or is another view of the same number: the extension was created anew), begins anew.
         views.retain(|id, view| keeps(id, view));
         openings.retain(|opening| views.contains_key(&opening.plan.mv_id));
+        let preparing = &mut self.preparing;
+        preparing.retain(|prepared| views.contains_key(&prepared.plan.mv_id));
         for feed in feeds {
             feed.members.retain(|id| views.contains_key(id));
         }
         self.streams.retain(|id| views.contains_key(&id));
         for plan in plans {
-            let view = views.entry(plan.mv_id).or_insert_with(|| View::new(*plan));
+            let view = views.entry(plan.mv_id).or_insert_with(|| View {
+                trouble: inherited.contains(&plan.mv_id).then(Trouble::inherited),
+                ..View::new(*plan)
+            });
             if changed {
                 view.retry_at = Instant::now();
             }
@@ -294,17 +318,10 @@ impl Worker {
         }
     }
 
-    /// A server or a user mapping has another address or secret: everything is opened anew, with new clients.
-    fn leave_changed_sources(&mut self) {
-        if invalidation::take_source_change() {
-            self.streams.retain(|_| false);
-            self.leave_topics();
-        }
-    }
-
     /// All topics are opened anew, with new clients.
     fn leave_topics(&mut self) {
         self.feeds.clear();
+        self.preparing.clear();
         self.openings.clear();
         self.clients.keep(&self.openings, &self.feeds);
         for view in self.views.values_mut() {
@@ -331,11 +348,6 @@ impl Worker {
         if flushed || view.unwritten_since.is_none() {
             view.unwritten_since = Some(Instant::now());
             view.partitions = partitions;
-        }
-        if view.errors > 0 {
-            view.errors = 0;
-            journal::recovered(view.plan.table);
-            background::log(&format!("materialized view {id} is loaded again"));
         }
     }
 
@@ -383,16 +395,13 @@ impl Worker {
         // The view may be gone, or the extension.
         self.listed = None;
         let blocked = failure.sqlstate == LOCK_NOT_AVAILABLE;
-        let table = view.plan.table;
-        let first_time = view.errors == 1;
-        if !blocked && first_time {
-            journal::write_auto(table, failure);
-        }
-        // Each time at first, then more and more rarely.
-        if first_time || !blocked && view.errors.is_power_of_two() {
-            background::log(&format!("materialized view {id}: {}", failure.message));
-        }
         view.shown = None;
+        // Who holds a view for a moment is no failure: a refresh by hand does.
+        let is_lasting = !blocked || view.errors > 1;
+        view.trouble.get_or_insert_default();
+        if is_lasting {
+            self.tell_trouble(id, failure);
+        }
         let state = if blocked {
             State::Blocked
         } else {
@@ -408,8 +417,6 @@ impl Worker {
         };
         let (state, error) = match &view.throttled {
             Some(cause) if state == State::Running => (State::Throttled, Some(cause.as_str())),
-            // Its answers are late, and so are those to our looks.
-            Some(_) if state == State::Retrying && view.errors == 0 => return,
             _ => (state, error),
         };
         if view.shown != Some(state) {
@@ -428,7 +435,9 @@ impl Worker {
         let patience = self
             .openings
             .iter()
-            .map(|opening| opening.began + feed::PATIENCE);
+            .map(|opening| opening.began)
+            .chain(self.preparing.iter().map(|prepared| prepared.began))
+            .map(|began| began + feed::PATIENCE);
         let ahead = opens
             .chain(retries)
             .chain(looks)

@@ -186,12 +186,31 @@ impl Feed {
         }
     }
 
-    /// The members have the batch, which took them so long.
-    pub fn advance(&mut self, batch: &Batch, took: Duration) {
-        for range in &batch.ranges {
-            self.positions.insert(range.partition, range.end);
-        }
-        self.tempo.loaded(batch.records.len(), took);
+    /// Where the members are with a batch.
+    pub fn positions_after(&self, batch: &Batch) -> BTreeMap<i32, i64> {
+        let mut positions = self.positions.clone();
+        let ends = batch.ranges.iter();
+        positions.extend(ends.map(|range| (range.partition, range.end)));
+        positions
+    }
+
+    /// The next record of each partition that has one, as far as is known.
+    pub fn next_records(&self) -> Vec<PartitionRange> {
+        let next = |(partition, position): (&i32, &i64)| {
+            let is_there = self.ends.get(partition).is_some_and(|end| end > position);
+            is_there.then_some(PartitionRange {
+                partition: *partition,
+                start: *position,
+                end: position + 1,
+            })
+        };
+        self.positions.iter().filter_map(next).collect()
+    }
+
+    /// The members have the batch, which took them so long; the worker has no other views, or has.
+    pub fn advance(&mut self, batch: &Batch, took: Duration, is_alone: bool) {
+        self.positions = self.positions_after(batch);
+        self.tempo.loaded(batch.records.len(), took, is_alone);
         if self.waiting() == 0 {
             self.backlog = None;
         }

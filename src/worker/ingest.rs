@@ -5,12 +5,14 @@ use crate::catalog::checkpoint;
 use crate::catalog::ledger::Entry;
 use crate::catalog::materialized_view::{self, MaterializedView};
 use crate::pg::background::{Failure, transaction};
+use crate::pg::batch::{self, Stop};
 use crate::pg::relation::{self, LockMode, Oid};
 use crate::pg::{invalidation, spi, time};
 use crate::refresh::{self, Locked};
 use crate::scan::job::{Input, Job, Limits};
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
+use std::time::Duration;
 
 /// How long a lock is waited for before the others get their turn.
 const LOCK_TIMEOUT_MS: u32 = 200;
@@ -57,16 +59,18 @@ pub struct Order<'a> {
     pub batch: &'a Batch,
     /// Write the ledger as well.
     pub flush: bool,
+    /// The longest time that it may take.
+    pub limit: Option<Duration>,
 }
 
 /// Loads a batch.
-pub fn load(order: &Order, known: &mut Option<Known>) -> Result<Outcome, Failure> {
+pub fn load(order: &Order, known: &mut Option<Known>) -> Result<Outcome, Stop> {
     let Order {
         positions, batch, ..
     } = *order;
     // Looked up anew after an error.
     let mut found = known.take();
-    let outcome = transaction(|| {
+    let outcome = batch::run(order.table, order.limit, || {
         bound_lock_waits();
         let Some(Known {
             view,

@@ -1,7 +1,7 @@
 //! The journal: failed refreshes that their backends could not write, events for whoever listens, and the end of old history.
 
-use crate::catalog::journal;
 use crate::catalog::trimming::{self, HISTORY, Trim};
+use crate::catalog::{event, journal, trouble};
 use crate::pg::background::{self, Failure, transaction};
 use crate::pg::extension;
 use crate::pg::relation::{self, Oid};
@@ -31,7 +31,7 @@ impl Journal {
     /// Writes what backends have left.
     pub fn write_failures(&self) {
         for failed in shared::take_failures(self.database) {
-            write(&failed, "Manual");
+            write_manual(&failed);
         }
     }
 
@@ -71,34 +71,47 @@ pub fn trim(what: Trim) {
     }
 }
 
-/// Writes a failure of auto refresh itself.
-pub fn write_auto(table: Oid, failure: &Failure) {
+/// Writes that auto refresh of a view begins to fail, as an activity of the view's owner, unless another worker of it has done so.
+pub fn write_auto(mv_id: i64, worker: usize, table: Oid, failure: &Failure) {
     let now = time::now_utc();
-    let failed = Failed {
-        table,
-        user: relation::current_user(),
-        pid: background::pid(),
-        transaction_id: 0,
-        times: (now, now),
-        error: failure.message.clone(),
-    };
-    write(&failed, "Auto");
+    log_failure(transaction(|| {
+        if extension::is_usable() && relation::exists(table) && trouble::begin(mv_id, worker) {
+            let failed = Failed {
+                table,
+                user: relation::owner(table),
+                pid: background::pid(),
+                transaction_id: 0,
+                times: (now, now),
+                error: failure.message.clone(),
+            };
+            journal::insert_failure(&failed, "Auto");
+            event::failed(table);
+        }
+    }));
 }
 
-/// Tells that auto refresh loads again.
-pub fn recovered(table: Oid) {
-    if let Err(Failure { message, .. }) = transaction(|| crate::catalog::event::recovered(table)) {
+/// Tells that auto refresh loads again, when all workers of the view do.
+pub fn recovered(mv_id: i64, worker: usize, table: Oid) {
+    let told = transaction(|| {
+        if extension::is_usable() && relation::exists(table) && trouble::end(mv_id, worker) {
+            event::recovered(table);
+        }
+    });
+    if let Err(Failure { message, .. }) = told {
         background::log(&format!("recovery not told: {message}"));
     }
 }
 
-fn write(failed: &Failed, refresh_type: &str) {
-    let written = transaction(|| {
+fn write_manual(failed: &Failed) {
+    log_failure(transaction(|| {
         if extension::is_usable() {
-            journal::insert_failure(failed, refresh_type);
-            crate::catalog::event::failed(failed.table);
+            journal::insert_failure(failed, "Manual");
+            event::failed(failed.table);
         }
-    });
+    }));
+}
+
+fn log_failure(written: Result<(), Failure>) {
     if let Err(Failure { message, .. }) = written {
         background::log(&format!("failed refresh not journalled: {message}"));
     }

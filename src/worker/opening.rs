@@ -3,8 +3,10 @@
 use super::clients::Clients;
 use super::feed::{Feed, PATIENCE, Plan, ranges_from};
 use super::ingest::bound_lock_waits;
+use super::sources::Origin;
 use super::tempo::Tempo;
 use crate::access::Access;
+use crate::aws::Question;
 use crate::catalog::checkpoint::Checkpoint;
 use crate::catalog::{checkpoint as checkpoints, materialized_view};
 use crate::checkpoint;
@@ -55,10 +57,40 @@ impl<T> Answer<T> {
     }
 }
 
+/// A view of a topic whose client may have to wait for what AWS is asked.
+pub struct Prepared {
+    /// The view.
+    pub plan: Plan,
+    source: Source,
+    topic: String,
+    stored: Vec<Checkpoint>,
+    /// What has to be answered before.
+    pub questions: Vec<Question>,
+    /// Since when it waits.
+    pub began: Instant,
+}
+
+impl Prepared {
+    /// Which brokers are to be asked, as whom.
+    pub fn access(&self) -> &Access {
+        self.source.access()
+    }
+
+    /// What it waits for.
+    pub fn cause(&self) -> String {
+        format!("{}: no answer from AWS yet", self.source.label())
+    }
+
+    /// Is there nothing to wait for?
+    pub fn has_client(&self, clients: &Clients) -> bool {
+        self.questions.is_empty() || clients.has(&self.source)
+    }
+}
+
 /// What a view reads.
 pub enum Begun {
-    /// A topic: its feed is being opened.
-    Topic(Box<Opening>),
+    /// A topic.
+    Topic(Box<Prepared>),
     /// A stream of Kinesis.
     Stream(Box<kinesis::source::Source>, String),
 }
@@ -75,30 +107,46 @@ pub struct Start {
 }
 
 impl Opening {
-    /// Asks the broker for the topic's partitions and watermarks; gives a stream of Kinesis back.
-    pub fn begin(plan: Plan, clients: &mut Clients, wake: &WakeSet) -> Result<Begun, Failure> {
-        let (stream, stored) = transaction(|| {
+    /// Looks up what a view reads, and from where on.
+    pub fn prepare(plan: Plan) -> Result<(Origin, Begun), Failure> {
+        transaction(|| {
             bound_lock_waits();
             let view = materialized_view::find(plan.table).unwrap_or_else(|| {
                 error::not_a_streaming_view(&plan.table.to_u32().to_string()).raise()
             });
             let Locked { stream, .. } = refresh::lock_source(&view);
             let owner = relation::owner(plan.table);
-            match Stream::of_table(stream, owner) {
-                Stream::Topic(..) => (
-                    Stream::of_table(stream, owner),
-                    plan.own_checkpoints(checkpoints::read(view.id)),
-                ),
-                kinesis => (kinesis, Vec::new()),
-            }
-        })?;
-        let (source, topic) = match stream {
-            Stream::Topic(source, topic) => (source, topic),
-            Stream::Kinesis(source, stream) => return Ok(Begun::Stream(Box::new(source), stream)),
-        };
+            let begun = match Stream::of_table(stream, owner) {
+                Stream::Topic(source, topic) => Begun::Topic(Box::new(Prepared {
+                    plan,
+                    questions: source.access().questions(),
+                    source,
+                    topic,
+                    stored: plan.own_checkpoints(checkpoints::read(view.id)),
+                    began: Instant::now(),
+                })),
+                Stream::Kinesis(source, name) => Begun::Stream(Box::new(source), name),
+            };
+            (Origin::of(stream, owner), begun)
+        })
+    }
+
+    /// Asks the broker for the topic's partitions and watermarks.
+    pub fn begin(
+        prepared: Prepared,
+        clients: &mut Clients,
+        wake: &WakeSet,
+    ) -> Result<Opening, Failure> {
+        let Prepared {
+            plan,
+            source,
+            topic,
+            stored,
+            ..
+        } = prepared;
         let client = transaction(|| clients.first(&source, wake))?;
         let description = clients.get(client).describe_topic(&topic, PATIENCE);
-        Ok(Begun::Topic(Box::new(Opening {
+        Ok(Opening {
             plan,
             source,
             topic,
@@ -108,7 +156,7 @@ impl Opening {
             stored,
             earliest: None,
             latest: None,
-        })))
+        })
     }
 
     /// Which brokers are asked, as whom.

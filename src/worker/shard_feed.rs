@@ -12,6 +12,7 @@ use crate::kinesis;
 use crate::kinesis::plan::Plan as ShardPlan;
 use crate::kinesis::source::Source;
 use crate::pg::background::{Failure, transaction};
+use crate::pg::batch::{self, Stop};
 use crate::pg::wait::WakeSet;
 use crate::pg::{progress, relation, time};
 use crate::refresh;
@@ -179,6 +180,11 @@ impl ShardBatch {
     pub fn record_count(&self) -> usize {
         self.records.len()
     }
+
+    /// Where the shards are with these records.
+    pub fn reached(&self) -> &[ShardState] {
+        &self.reached
+    }
 }
 
 /// What the service says of a feed's stream.
@@ -195,6 +201,16 @@ impl ShardFeed {
     /// Everything is polled now.
     pub fn clear_wake(&self) {
         self.client.clear_wake();
+    }
+
+    /// What the view has stored.
+    pub fn stored(&self) -> &[ShardState] {
+        &self.stored
+    }
+
+    /// Has the service given anything to read, since it was opened?
+    pub fn has_answers(&self) -> bool {
+        self.reader.answers() > 0
     }
 
     /// The shards that may have something to write into the ledger.
@@ -242,13 +258,13 @@ impl ShardFeed {
     }
 
     /// Loads a batch: one transaction, as a refresh is.
-    pub fn load(&mut self, batch: &ShardBatch, flush: bool) -> Result<Outcome, Failure> {
+    pub fn load(&mut self, batch: &ShardBatch, flush: bool) -> Result<Outcome, Stop> {
         match &self.backlog {
             Some(backlog) => backlog.show(self.table, self.stored.len(), None),
             None => progress::end(),
         }
         let mut found = self.known.take();
-        let outcome = transaction(|| {
+        let outcome = batch::run(self.table, self.tempo.pace.batch_timeout(), || {
             ingest::bound_lock_waits();
             let Some(known) = ingest::locked(self.table, &mut found) else {
                 return Outcome::Gone;

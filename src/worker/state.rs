@@ -39,12 +39,13 @@ pub fn write(mv_id: i64, worker: usize, state: State, error: Option<&str>) {
     let written = transaction(|| {
         as_extension_owner(|| {
             spi::execute(
-                "INSERT INTO redshift.auto_refresh_state AS s (mv_id, worker, pid, state, last_error, blocked_by)
-                 VALUES ($1, $2, $3, $4, $5, CASE WHEN $4 = 'blocked' THEN redshift.blocker($1) END)
+                "INSERT INTO redshift.auto_refresh_state AS s (mv_id, worker, pid, state, last_error, last_error_at, blocked_by)
+                 VALUES ($1, $2, $3, $4, $5, CASE WHEN $5 IS NOT NULL THEN pg_catalog.clock_timestamp() END, CASE WHEN $4 = 'blocked' THEN redshift.blocker($1) END)
                  ON CONFLICT (mv_id, worker) DO UPDATE
                  SET pid = excluded.pid, state = excluded.state, blocked_by = excluded.blocked_by,
                      since = CASE WHEN s.state = excluded.state AND s.pid = excluded.pid THEN s.since ELSE excluded.since END,
-                     last_error = coalesce(excluded.last_error, s.last_error)",
+                     last_error = coalesce(excluded.last_error, s.last_error),
+                     last_error_at = coalesce(excluded.last_error_at, s.last_error_at)",
                 &[
                     mv_id.into(),
                     (worker as i32).into(),

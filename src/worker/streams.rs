@@ -5,7 +5,7 @@ use super::feed::Plan;
 use super::ingest::Outcome;
 use super::shard_feed::{ShardBatch, ShardFeed, ShardOpening, Stream};
 use super::state::State;
-use super::tempo;
+use super::view::View;
 use crate::catalog::shard_checkpoint;
 use crate::kinesis::source::Source;
 use crate::pg::background::{self, Failure, transaction};
@@ -125,14 +125,25 @@ impl Worker {
         while index < self.streams.feeds.len() {
             let id = self.streams.feeds[index].mv_id;
             match self.streams.feeds[index].look() {
-                Stream::Answers => self.show_unless_failing(id, State::Running),
-                Stream::Silent(cause) => self.show(id, State::Retrying, Some(&cause)),
+                Stream::Answers => self.stream_answers(index),
+                Stream::Silent(cause) => self.silent(id, &cause),
                 Stream::Changed => {
                     self.streams.feeds.swap_remove(index);
                     continue;
                 }
             }
             index += 1;
+        }
+    }
+
+    fn stream_answers(&mut self, index: usize) {
+        let id = self.streams.feeds[index].mv_id;
+        let is_in_trouble = |view: &View| view.trouble.is_some();
+        if !self.views.get(&id).is_some_and(is_in_trouble) {
+            self.show_unless_failing(id, State::Running);
+        } else if self.streams.feeds[index].has_answers() {
+            let stored = self.streams.feeds[index].stored().to_vec();
+            self.settle_stream(id, &stored);
         }
     }
 
@@ -174,15 +185,16 @@ impl Worker {
         let Some(view) = self.views.get(&id) else {
             return false;
         };
-        let flush = view.owes_ledger();
+        let (flush, is_alone) = (view.owes_ledger(), self.views.len() < 2);
         let began = Instant::now();
         match feed.load(batch, flush) {
             Ok(Outcome::Loaded) => {
-                feed.tempo.loaded(batch.record_count(), began.elapsed());
+                let took = began.elapsed();
+                feed.tempo.loaded(batch.record_count(), took, is_alone);
                 let (most, names) = (feed.tempo.most_records, feed.shard_names());
                 self.remember_batch(id, most);
                 self.loaded(id, flush, names);
-                self.show(id, State::Running, None);
+                self.stream_answers(index);
                 true
             }
             Ok(Outcome::Moved) => false,
@@ -190,12 +202,11 @@ impl Worker {
                 self.listed = None;
                 false
             }
-            Err(failure) => {
-                let took = began.elapsed();
-                if took > tempo::LONG_BATCH {
-                    self.remember_batch(id, tempo::smaller(batch.record_count(), took));
+            Err(stop) => {
+                if let Some(trouble) = self.trouble_of(id, &stop) {
+                    trouble.cover_shards(batch.reached());
                 }
-                self.failed(id, &failure);
+                self.stopped(id, stop, batch.record_count(), began.elapsed());
                 false
             }
         }

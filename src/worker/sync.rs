@@ -4,6 +4,7 @@
 //! whose locks are waited for a moment only: nobody's statement waits for it.
 
 use super::ingest::bound_lock_waits;
+use super::lookup::Lookups;
 use super::state::LOCK_NOT_AVAILABLE;
 use crate::api::external_schema;
 use crate::api::topic_names::Pattern;
@@ -13,7 +14,7 @@ use crate::pg::relation::Oid;
 use crate::pg::spi::{self, as_view_owner};
 use crate::pg::{extension, shared};
 use crate::source::Source;
-use crate::{error, kinesis, settings};
+use crate::{aws, error, kinesis, settings};
 use std::collections::HashMap;
 use stream::{Client, Pending, TopicSummary};
 
@@ -24,6 +25,7 @@ const AT_ONCE: usize = 100;
 pub struct Sync {
     database: Oid,
     questions: Vec<Question>,
+    lookups: Lookups,
     /// The last error of each schema: one that repeats is logged once.
     complaints: HashMap<String, String>,
 }
@@ -34,6 +36,8 @@ struct Question {
 }
 
 enum Asked {
+    /// AWS is asked before a client can be made.
+    Aws(Source, Vec<aws::Question>),
     Topics(Source, Client, Pending<Vec<TopicSummary>>),
     Streams(
         kinesis::source::Source,
@@ -49,6 +53,7 @@ impl Sync {
         Sync {
             database,
             questions: Vec::new(),
+            lookups: Lookups::default(),
             complaints: HashMap::new(),
         }
     }
@@ -69,7 +74,7 @@ impl Sync {
         }
         for mut question in std::mem::take(&mut self.questions) {
             let name = question.server.name.clone();
-            match question.tend() {
+            match question.tend(&mut self.lookups) {
                 Ok(true) => self.questions.push(question),
                 Ok(false) => {
                     self.complaints.remove(&name);
@@ -162,16 +167,29 @@ impl Question {
             if is_complete(source.topics.as_deref(), &server) {
                 return None;
             }
-            let client = source.connect(memory);
-            let answer = client.list_topics(timeout);
-            Asked::Topics(source, client, answer)
+            let questions = source.access().questions();
+            Asked::Aws(source, questions)
         };
         Some(Question { server, asked })
     }
 
     /// Acts on the answer if it has come. True if there is more to do.
-    fn tend(&mut self) -> Result<bool, Failure> {
+    fn tend(&mut self, lookups: &mut Lookups) -> Result<bool, Failure> {
+        if let Asked::Aws(_, questions) = &self.asked {
+            if !lookups.are_answered(questions, None)? {
+                return Ok(true);
+            }
+            let nothing = Asked::Answered(Vec::new());
+            if let Asked::Aws(source, _) = std::mem::replace(&mut self.asked, nothing) {
+                self.asked = transaction(|| {
+                    let client = source.connect(settings::memory_limit_bytes());
+                    let answer = client.list_topics(settings::connect_timeout());
+                    Asked::Topics(source, client, answer)
+                })?;
+            }
+        }
         let names = match &mut self.asked {
+            Asked::Aws(..) => return Ok(true),
             Asked::Topics(source, _client, answer) => match answer.poll() {
                 None => return Ok(true),
                 Some(Ok(listed)) => external_schema::shown_topics(source.topics.as_deref(), listed),

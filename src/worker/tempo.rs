@@ -2,12 +2,18 @@
 //!
 //! A batch is loaded when its window opens, or before if it is full. So a view that is behind loads one full batch after the other, whatever its window.
 
+use super::cost::Cost;
 use crate::view::pace::Pace;
 use std::time::{Duration, Instant};
 use stream::Gathered;
 
 /// A batch that takes longer delays the worker's other views: the next ones are smaller.
 pub const LONG_BATCH: Duration = Duration::from_millis(250);
+
+/// After a batch that takes longer than this the view waits, if its worker has others.
+const VERY_LONG_BATCH: Duration = Duration::from_secs(2);
+/// So many times as long: it has a fifth of the time.
+const OTHERS_SHARE: u32 = 4;
 
 /// A view is current when no more than a batch has been waiting for so long: the broker may keep an answer back for a part of it.
 const CURRENT_AFTER: Duration = Duration::from_millis(200);
@@ -31,8 +37,8 @@ pub struct Tempo {
     last_commit: Option<Instant>,
     /// No batch before this moment, for a view with a rate limit.
     not_before: Option<Instant>,
-    /// Records and time of a batch that took long.
-    long: Option<(usize, Duration)>,
+    /// What its batches cost.
+    cost: Cost,
 }
 
 /// How many of these records would not have taken too long.
@@ -56,7 +62,7 @@ impl Tempo {
             slices,
             last_commit: None,
             not_before: None,
-            long: None,
+            cost: Cost::default(),
         }
     }
 
@@ -112,8 +118,8 @@ impl Tempo {
         gathered.is_full || is_open
     }
 
-    /// So many records were loaded, which took so long.
-    pub fn loaded(&mut self, records: usize, took: Duration) {
+    /// So many records were loaded, which took so long; the worker has no other views, or has.
+    pub fn loaded(&mut self, records: usize, took: Duration, is_alone: bool) {
         let now = Instant::now();
         self.last_commit = Some(now);
         if let Some(rate) = self.rate() {
@@ -124,30 +130,40 @@ impl Tempo {
                 .unwrap_or(now);
             self.not_before = Some(from + Duration::from_secs_f64(records as f64 / rate));
         }
-        if took > LONG_BATCH {
-            self.most_records = self.fitting(records, took);
-        } else if took < LONG_BATCH / 4 && records >= self.most_records {
-            self.most_records = self.most_records.saturating_mul(2);
+        if took > VERY_LONG_BATCH && !is_alone {
+            // The others of its worker have waited for it: they have the most of the time.
+            self.not_before = self.not_before.max(Some(now + took * OTHERS_SHARE));
         }
+        self.cost.add(records, took);
+        self.most_records = self.next_size(records, took);
     }
 
-    /// After a batch that took long, how many records should go into the next one. A part of the time may be the same for any number of them (a slow
-    /// disk or replica, a trigger for each statement); two batches of different sizes tell. Fewer records would only add to it: then they get more.
-    fn fitting(&mut self, records: usize, took: Duration) -> usize {
-        let (known, time) = self.long.unwrap_or((0, Duration::ZERO));
-        let is_other = known == 0 || records * 3 < known * 2 || known * 3 < records * 2;
-        if is_other {
-            self.long = Some((records, took));
+    /// How many records should go into the next batch: as many as add no more than a long batch's time to what any batch costs.
+    fn next_size(&self, records: usize, took: Duration) -> usize {
+        let is_full = records >= self.most_records;
+        let more = if is_full {
+            records.saturating_mul(2)
+        } else {
+            self.most_records
+        };
+        if took < LONG_BATCH / 4 {
+            return more;
         }
-        if known == 0 || !is_other {
-            return smaller(records, took);
+        match self.cost.of_record(records) {
+            // Another size will tell which part of it is the records'.
+            None if took > LONG_BATCH => {
+                let fewer = smaller(records, took).min(records / 2);
+                fewer.max(records / 16).max(1)
+            }
+            None => more,
+            Some(of_record) => {
+                let fitting = (LONG_BATCH.as_secs_f64() / of_record.max(1e-9)) as usize;
+                if fitting > records {
+                    more.min(fitting)
+                } else {
+                    fitting.max(records / 16).max(1)
+                }
+            }
         }
-        let more = took.as_secs_f64() - time.as_secs_f64();
-        let of_record = more / (records as f64 - known as f64);
-        if of_record <= 0.0 {
-            return records * 2;
-        }
-        let fitting = LONG_BATCH.as_secs_f64() / of_record;
-        (fitting as usize).clamp(1, records * 2)
     }
 }

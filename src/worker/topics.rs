@@ -4,12 +4,12 @@ use super::database::Worker;
 use super::feed::{self, Feed, Plan, Topic};
 use super::opening::{Begun, Opening};
 use super::state::State;
+use super::trouble::NO_CONNECTION;
 use super::view::View;
 use crate::access::Access;
+use crate::pg::background::Failure;
 use std::time::{Duration, Instant};
 
-/// SQLSTATE of brokers that do not answer (errcodes.txt).
-const NO_CONNECTION: &str = "08001";
 /// How soon one of the views that wait for brokers tries again.
 const SCOUT_PAUSE: Duration = Duration::from_secs(2);
 /// So many topics are looked at side by side, each by two threads.
@@ -20,6 +20,7 @@ impl Worker {
     pub(super) fn open_feeds(&mut self) {
         let has_feed = |id: &i64| {
             self.streams.has(*id)
+                || self.preparing.iter().any(|p| p.plan.mv_id == *id)
                 || self
                     .openings
                     .iter()
@@ -34,18 +35,24 @@ impl Worker {
             .map(|(_, view)| view.plan)
             .collect();
         for plan in waiting {
-            match Opening::begin(plan, &mut self.clients, &self.wake) {
-                Ok(Begun::Topic(opening)) => {
-                    self.openings.push(*opening);
+            match Opening::prepare(plan) {
+                Ok((origin, begun)) => {
                     if let Some(view) = self.views.get_mut(&plan.mv_id) {
+                        view.origin = Some(origin);
                         view.throttled = None;
                     }
-                    self.show_unless_failing(plan.mv_id, State::Starting);
+                    match begun {
+                        Begun::Topic(prepared) => {
+                            self.preparing.push(*prepared);
+                            self.show_unless_failing(plan.mv_id, State::Starting);
+                        }
+                        Begun::Stream(source, stream) => self.open_stream(plan, *source, stream),
+                    }
                 }
-                Ok(Begun::Stream(source, stream)) => self.open_stream(plan, *source, stream),
                 Err(failure) => self.failed(plan.mv_id, &failure),
             }
         }
+        self.begin_openings();
         self.open_streams();
         let mut index = 0;
         while index < self.openings.len() {
@@ -53,7 +60,7 @@ impl Worker {
                 let opening = &self.openings[index];
                 if opening.began.elapsed() > feed::PATIENCE {
                     let (id, cause) = (opening.plan.mv_id, opening.cause(&self.clients));
-                    self.show(id, State::Retrying, Some(&cause));
+                    self.silent(id, &cause);
                 }
                 index += 1;
                 continue;
@@ -67,17 +74,48 @@ impl Worker {
                     if let Some(view) = self.views.get(&id) {
                         feed.tempo.most_records = view.most_records;
                     }
+                    self.opened(id, &feed);
                     self.feeds.push(feed);
-                    self.show_unless_failing(id, State::Running);
                     self.brokers_answer(&access);
                 }
-                Err(failure) => {
-                    self.failed(id, &failure);
-                    if failure.sqlstate == NO_CONNECTION {
-                        self.wait_for_brokers(id, access);
-                    }
-                }
+                Err(failure) => self.not_opened(id, access, &failure),
             }
+        }
+    }
+
+    /// Begins the openings for which AWS has answered what had to be asked, if anything had.
+    fn begin_openings(&mut self) {
+        for prepared in std::mem::take(&mut self.preparing) {
+            let (id, access) = (prepared.plan.mv_id, prepared.access().clone());
+            let is_ready = prepared.has_client(&self.clients);
+            let answered = if is_ready {
+                Ok(true)
+            } else {
+                let questions = &prepared.questions;
+                self.lookups.are_answered(questions, Some(&self.wake))
+            };
+            let begun = match answered {
+                Ok(true) => Opening::begin(prepared, &mut self.clients, &self.wake).map(Some),
+                Ok(false) => {
+                    if prepared.began.elapsed() > feed::PATIENCE {
+                        self.silent(id, &prepared.cause());
+                    }
+                    self.preparing.push(prepared);
+                    Ok(None)
+                }
+                Err(failure) => Err(failure),
+            };
+            match begun {
+                Ok(opening) => self.openings.extend(opening),
+                Err(failure) => self.not_opened(id, access, &failure),
+            }
+        }
+    }
+
+    fn not_opened(&mut self, id: i64, access: Access, failure: &Failure) {
+        self.failed(id, failure);
+        if failure.sqlstate == NO_CONNECTION {
+            self.wait_for_brokers(id, access);
         }
     }
 
@@ -123,17 +161,17 @@ impl Worker {
             let was_looking = self.feeds[index].is_looking();
             match self.feeds[index].look_at_topic(&self.clients, of, is_probe, may_ask) {
                 Topic::Same => {}
-                Topic::Answered => self.show_where(State::Running, None, |feed| {
-                    *feed.access() == access && !feed.is_silent
-                }),
-                Topic::Silent(cause) => self.show_where(State::Retrying, Some(&cause), |feed| {
-                    *feed.access() == access
-                }),
+                Topic::Answered => self.answered(&access),
+                Topic::Silent(cause) => {
+                    let of_access = |feed: &Feed| *feed.access() == access;
+                    for id in self.members_where(of_access) {
+                        self.silent(id, &cause);
+                    }
+                }
                 Topic::Leaderless(cause) => {
-                    let members = self.feeds[index].members.clone();
-                    self.show_where(State::Retrying, Some(&cause), |feed| {
-                        feed.members == members
-                    });
+                    for id in self.feeds[index].members.clone() {
+                        self.silent(id, &cause);
+                    }
                 }
                 Topic::Changed => {
                     self.feeds.swap_remove(index);
@@ -146,14 +184,27 @@ impl Worker {
         }
     }
 
-    /// Shows a state for each view of these feeds.
-    fn show_where(&mut self, state: State, error: Option<&str>, which: impl Fn(&Feed) -> bool) {
+    fn members_where(&self, which: impl Fn(&Feed) -> bool) -> Vec<i64> {
         let feeds = self.feeds.iter().filter(|feed| which(feed));
-        let members: Vec<i64> = feeds
+        feeds
             .flat_map(|feed| feed.members.iter().copied())
-            .collect();
-        for id in members {
-            self.show(id, state, error);
+            .collect()
+    }
+
+    /// The brokers answer, those of some partitions may not.
+    fn answered(&mut self, access: &Access) {
+        let of_access = |feed: &Feed| feed.access() == access && !feed.is_silent;
+        for id in self.members_where(of_access) {
+            let is_in_trouble = |view: &View| view.trouble.is_some();
+            if !self.views.get(&id).is_some_and(is_in_trouble) {
+                self.show(id, State::Running, None);
+                continue;
+            }
+            let mut feeds = self.feeds.iter();
+            let feed = feeds.find(|feed| feed.members.contains(&id));
+            if let Some(positions) = feed.map(|feed| feed.positions.clone()) {
+                self.settle(id, &positions);
+            }
         }
     }
 

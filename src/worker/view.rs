@@ -2,8 +2,10 @@
 
 use super::feed::Plan;
 use super::ingest::Known;
+use super::sources::Origin;
 use super::state::State;
 use super::tempo::FIRST_BATCH;
+use super::trouble::Trouble;
 use crate::access::Access;
 use std::time::{Duration, Instant};
 
@@ -18,12 +20,16 @@ pub struct View {
     pub plan: Plan,
     /// What a batch needs of it.
     pub known: Option<Known>,
+    /// By what it was opened last.
+    pub origin: Option<Origin>,
     /// In words, which broker slows it down.
     pub throttled: Option<String>,
     /// It could not be opened because these brokers do not answer.
     pub waits_for: Option<Access>,
     /// The state that is written.
     pub shown: Option<State>,
+    /// Failures that are not over.
+    pub trouble: Option<Trouble>,
     /// Errors in a row.
     pub errors: u32,
     /// Not before this moment.
@@ -42,9 +48,11 @@ impl View {
         View {
             plan,
             known: None,
+            origin: None,
             throttled: None,
             waits_for: None,
             shown: None,
+            trouble: None,
             errors: 0,
             retry_at: Instant::now(),
             most_records: FIRST_BATCH,

@@ -1,6 +1,7 @@
 """What goes wrong around auto refresh: each time the cause is shown within seconds, the other views go on, and the view goes on by itself when it is over."""
 
 import contextlib
+import json
 import os
 import pathlib
 import subprocess
@@ -339,3 +340,84 @@ def test_positions_and_ledger_do_not_bloat(stage):
     assert hot > updated * 0.97, f"{hot} of {updated}"
     assert stage.db.value("SELECT count(*) FROM redshift.scan_ledger WHERE mv_id = (SELECT mv_id FROM redshift.materialized_view WHERE mv = 'v'::regclass)") <= 2 * (seconds + 2)
     assert stage.db.value("SELECT pg_relation_size('redshift.checkpoint')") <= 128 * 1024
+
+
+@pytest.fixture
+def told(stage):
+    """What was told of a view since the test began: its events, and its failures in the history."""
+    with stage.db.connect() as listener:
+        listener.execute("LISTEN redshift_events")
+        heard = []
+
+        def told(name="v"):
+            heard.extend(json.loads(n.payload) for n in listener.notifies(timeout=0.1))
+            events = [e["event"] for e in heard if e["schema_name"] == stage.work and e["mv_name"] == name]
+            failed = stage.db.value("SELECT count(*) FROM redshift.refresh_history WHERE schema_name = %s AND mv_name = %s AND error_message IS NOT NULL", stage.work, name)
+            return events, failed
+
+        told.heard = heard
+        yield told
+
+
+ONCE = ["refresh_failed", "refresh_recovered"], 1
+
+
+@pytest.mark.embedded_only("which broker it is does not matter")
+def test_brokers_that_are_frozen_are_told_once(stage, told):
+    """Of each view, also of one that two workers divide."""
+    topic, other = stage.kafka.topic(2), stage.kafka.topic(1)
+    stage.map(f"{topic},{other}")
+    stage.view(topic, options=AUTO + ", parallel = 2")
+    for name in ("a", "b"):
+        stage.view(other, name, options=AUTO)
+    expected, others = stage.kafka.produce(topic, spread(10)), stage.kafka.produce(other, [b"x"])
+    landed(stage, expected)
+    landed(stage, others, "a")
+    landed(stage, others, "b")
+    wait_until(lambda: set(states(stage)) == {"running"}, what="running views")
+    with stage.kafka.frozen():
+        wait_until(lambda: set(states(stage)) == {"retrying"}, 8, "views that wait for the brokers")
+        time.sleep(2)
+        assert told() == (["refresh_failed"], 1)
+    for name in ("v", "a", "b"):
+        wait_until(lambda: told(name) == ONCE, 20, f"what is told of {name} (it is {told(name)})")
+    assert stage.db.value("SELECT bool_and(last_error_at > now() - interval '1 minute') FROM redshift.worker_status WHERE schema_name = %s", stage.work)
+    landed(stage, expected | stage.kafka.produce(topic, spread(10)))
+    assert told() == ONCE
+    assert all(list(event) == ["event", "schema_name", "mv_name"] for event in told.heard)
+
+
+def states(stage):
+    return stage.db.column("SELECT state FROM redshift.worker_status WHERE schema_name = %s", stage.work)
+
+
+@pytest.mark.embedded_only("which broker it is does not matter")
+def test_bad_records_are_told_once_until_the_view_is_past_them(stage, told):
+    """Three in one partition, while the other one goes on."""
+    topic = stage.topic(2)
+    stage.view(topic, columns="kafka_partition, kafka_offset, convert_from(kafka_value, 'UTF8')::int AS n", options=AUTO)
+    landed(stage, stage.kafka.produce(topic, spread(10)))
+    stage.kafka.produce(topic, [{"value": value, "partition": 0} for value in (b"bad", b"1", b"bad", b"1", b"bad")])
+    for _ in range(12):
+        stage.kafka.produce(topic, [{"value": b"1", "partition": 1}] * 3)
+        time.sleep(0.3)
+    assert told() == (["refresh_failed"], 1)
+    assert status(stage)[0] == "retrying"
+    stage.db.run("CALL redshift.set_position('v', '0', '10')")
+    wait_until(lambda: told() == ONCE, 20, "the recovery")
+    wait_for_state(stage, "running")
+
+
+@pytest.mark.embedded_only("about Postgres only")
+def test_a_lock_is_told_once_if_it_lasts(stage, told):
+    topic = stage.topic(2)
+    stage.view(topic, options=AUTO)
+    expected = stage.kafka.produce(topic, spread(10))
+    landed(stage, expected)
+    for seconds, wanted in ((0.3, ([], 0)), (2.5, ONCE)):
+        with stage.connect() as session, session.transaction():
+            session.execute("LOCK TABLE v IN ACCESS EXCLUSIVE MODE")
+            expected |= stage.kafka.produce(topic, spread(10))
+            time.sleep(seconds)
+        landed(stage, expected)
+        wait_until(lambda: told() == wanted, 10, f"what is told of a lock of {seconds} s (it is {told()})")

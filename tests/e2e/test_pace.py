@@ -4,7 +4,7 @@ import time
 
 import psycopg
 import pytest
-from stage import wait_until
+from stage import Stage, wait_until
 from test_auto_refresh import landed, spread, status
 from test_ingest_workers import setting
 
@@ -144,3 +144,22 @@ def test_a_setting_that_is_reloaded_holds_for_views_without_the_option(cluster, 
         landed(stage, expected, "w", 2)
         assert stage.db.value("SELECT count(*) FROM v") == 2, "the window is still open"
     landed(stage, expected, "v", 2)
+
+
+@pytest.mark.embedded_only("has a cluster of its own")
+def test_batches_grow_where_commits_are_slow(private_cluster, kafka):
+    """A tenth of a second each, as where a replica is far away: more records cost nothing more."""
+    cluster = private_cluster(fsync="on", commit_delay="100000", commit_siblings="0")
+    database = cluster.database()
+    database.run("CREATE EXTENSION redshift_streaming")
+    stage = Stage(database, kafka)
+    topic = stage.topic(2)
+    stage.view(topic, options=AUTO)
+    landed(stage, stage.kafka.produce(topic, spread(2)))
+    began = time.monotonic()
+    expected = stage.kafka.produce(topic, spread(20_000))
+    wait_until(lambda: stage.db.value("SELECT count(*) FROM v") == 20_002, 30)
+    assert time.monotonic() - began < 8, f"{commits(stage)} commits"
+    assert commits(stage) < 60
+    stage.db.connection.close()
+    assert len(expected) == 20_000
