@@ -5,6 +5,8 @@ use super::batch_table;
 use super::node::{pointers, relation_of};
 use super::relation::{self, Oid};
 use super::utility::names;
+use crate::error;
+use crate::scan::job;
 use pgrx::pg_sys;
 use pgrx::pg_sys::NodeTag;
 
@@ -23,7 +25,7 @@ pub(super) fn concerns(tag: NodeTag) -> bool {
     )
 }
 
-/// Stops the batches of the tables that the statement is about. What is no view is loaded by nobody, so the catalogues are not asked whether it is one.
+/// Stops the batches of the tables that the statement is about; refuses what is about the one that this very transaction loads. What is no view is loaded by nobody, so the catalogues are not asked whether it is one.
 ///
 /// # Safety
 /// `statement` is a node as the utility hook gets it.
@@ -33,11 +35,16 @@ pub(super) unsafe fn before(statement: *mut pg_sys::Node) {
         if !pg_sys::IsTransactionState() {
             return;
         }
-        let loaded = batch_table::loaded();
+        let own = job::loaded_table();
+        let mut loaded = batch_table::loaded();
+        loaded.extend(own);
         if loaded.is_empty() {
             return;
         }
         for table in concerned(statement, &loaded) {
+            if own == Some(table) {
+                error::changes_itself(&relation::name(table).unwrap_or_default()).raise();
+            }
             if relation::exists(table) && relation::is_owned_by_current_user(table) {
                 batch_table::stop(table);
             }

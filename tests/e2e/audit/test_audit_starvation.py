@@ -1,5 +1,6 @@
 """Nobody's view stops the others: definitions that sleep or take no notice of a cancel, services that do not answer, mappings that change in a loop."""
 
+import secrets
 import threading
 import time
 
@@ -163,22 +164,23 @@ def test_an_owners_statement_stops_the_batch(sleeping, statement):
 @pytest.fixture
 def sleeping(own):
     """A plain owner's view whose batch sleeps; .session is his."""
-    own.db.run("CREATE ROLE view_owner_of_audit LOGIN")
+    owner = "owner_" + secrets.token_hex(4)
+    own.db.run(f"CREATE ROLE {owner} LOGIN")
     try:
-        two = two_views(own)
-        own.db.run(f"GRANT ALL ON SCHEMA {own.work}, {own.schema} TO view_owner_of_audit")
-        own.db.run(f"GRANT USAGE ON FOREIGN SERVER {own.schema} TO view_owner_of_audit")
-        own.db.run(f"GRANT SELECT ON ALL TABLES IN SCHEMA {own.schema} TO view_owner_of_audit")
-        own.db.run("ALTER MATERIALIZED VIEW v OWNER TO view_owner_of_audit")
+        topic, _ = two_views(own)
+        own.db.run(f"GRANT ALL ON SCHEMA {own.work}, {own.schema} TO {owner}")
+        own.db.run(f"GRANT USAGE ON FOREIGN SERVER {own.schema} TO {owner}")
+        own.db.run(f"GRANT SELECT ON ALL TABLES IN SCHEMA {own.schema} TO {owner}")
+        own.db.run(f"ALTER MATERIALIZED VIEW v OWNER TO {owner}")
         own.session = own.connect()
-        own.session.execute("SET SESSION AUTHORIZATION view_owner_of_audit")
-        own.kafka.produce(two[0], [b"x"])
+        own.session.execute(f"SET SESSION AUTHORIZATION {owner}")
+        own.kafka.produce(topic, [b"x"])
         wait_until(lambda: is_asleep(own), what="the batch")
         yield own
         own.session.close()
     finally:
-        own.db.run("DROP OWNED BY view_owner_of_audit CASCADE")
-        own.db.run("DROP ROLE view_owner_of_audit")
+        own.db.run(f"DROP OWNED BY {owner} CASCADE")
+        own.db.run(f"DROP ROLE {owner}")
 
 
 def failures(stage):
@@ -186,15 +188,16 @@ def failures(stage):
 
 
 def test_nobody_else_stops_it(sleeping):
+    nobody = "nobody_" + secrets.token_hex(4)
     with sleeping.connect() as other:
-        sleeping.db.run("CREATE ROLE nobody_of_audit")
-        sleeping.db.run(f"GRANT USAGE ON SCHEMA {sleeping.work} TO nobody_of_audit")
-        other.execute("SET SESSION AUTHORIZATION nobody_of_audit")
+        sleeping.db.run(f"CREATE ROLE {nobody}")
+        sleeping.db.run(f"GRANT USAGE ON SCHEMA {sleeping.work} TO {nobody}")
+        other.execute(f"SET SESSION AUTHORIZATION {nobody}")
         for statement in ("DROP TABLE v", "ALTER TABLE v ADD more int", "TRUNCATE v", "CALL redshift.pause('v')"):
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
                 other.execute(statement)
-    sleeping.db.run("DROP OWNED BY nobody_of_audit")
-    sleeping.db.run("DROP ROLE nobody_of_audit")
+    sleeping.db.run(f"DROP OWNED BY {nobody}")
+    sleeping.db.run(f"DROP ROLE {nobody}")
     assert is_asleep(sleeping)
 
 
