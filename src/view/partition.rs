@@ -1,7 +1,7 @@
 //! redshift.add_partition: a range of a partitioned view becomes a partition of its own, also when rows of it are in the default partition already,
 //! where PostgreSQL refuses CREATE TABLE .. PARTITION OF.
 
-use super::owned;
+use super::owned_at_rest;
 use crate::error;
 use crate::pg::relation::{self, Oid};
 use crate::pg::report;

@@ -41,6 +41,7 @@ pub struct ShardOpening {
     stream: String,
     client: Client,
     description: Pending<StreamDescription>,
+    began: Instant,
 }
 
 impl ShardOpening {
@@ -61,7 +62,14 @@ impl ShardOpening {
             stream,
             client,
             description,
+            began: Instant::now(),
         }
+    }
+
+    /// Why there is no answer yet, for one who has waited long enough.
+    pub fn cause(&self) -> Option<String> {
+        let waits = self.began.elapsed() > PATIENCE;
+        waits.then(|| format!("{}: no answer from Kinesis yet", self.source.label()))
     }
 
     /// Everything is polled now.

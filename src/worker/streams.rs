@@ -76,6 +76,11 @@ impl Worker {
         let mut index = 0;
         while index < self.streams.openings.len() {
             let Some(answer) = self.streams.openings[index].poll() else {
+                let opening = &self.streams.openings[index];
+                let (id, cause) = (opening.plan.mv_id, opening.cause());
+                if let Some(cause) = cause {
+                    self.silent(id, &cause);
+                }
                 index += 1;
                 continue;
             };
