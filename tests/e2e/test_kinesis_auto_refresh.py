@@ -1,5 +1,6 @@
 """Auto refresh of streams of Kinesis: what arrives lands, whatever is split, throttled or killed meanwhile. Every test ends by counting."""
 
+import json
 import os
 import secrets
 import signal
@@ -257,3 +258,36 @@ def test_a_stream_that_appears_becomes_a_relation(cluster, streams):
             wait_until(lambda: streams.db.value("SELECT to_regclass(%s)", f"appearing.{stream}"), 10, "the relation")
     finally:
         streams.db.run("DROP SCHEMA appearing CASCADE")
+
+
+def test_trouble_is_told_once(faulty, proxy):
+    """Of a service that is away, and of a bad record while another shard goes on: one event when it begins, one when it is over."""
+    stream = faulty.stream(2)
+    faulty.view(stream, columns="shard_id, sequence_number, json_parse(kinesis_data) AS d", options=AUTO)
+    produced = faulty.kinesis.produce(stream, [b"1"] * 20)
+    landed(faulty, produced)
+    with faulty.db.connect() as listener:
+        listener.execute("LISTEN redshift_events")
+        heard = []
+
+        def told():
+            heard.extend(json.loads(n.payload)["event"] for n in listener.notifies(timeout=0.1))
+            return heard, faulty.db.value("SELECT count(*) FROM redshift.refresh_history WHERE schema_name = %s AND error_message IS NOT NULL", faulty.work)
+
+        proxy.fail(UNAVAILABLE)
+        wait_until(lambda: state(faulty)[0] == "retrying", 5)
+        time.sleep(2)
+        assert told() == (["refresh_failed"], 1)
+        proxy.clear()
+        wait_until(lambda: told() == (["refresh_failed", "refresh_recovered"], 1), 20, f"the recovery ({told()})")
+        heard.clear()
+        ((shard, number),) = faulty.kinesis.produce(stream, [b"{bad"])
+        wait_until(lambda: state(faulty)[0] == "retrying", 5)
+        for _ in range(8):
+            produced |= faulty.kinesis.produce(stream, [b"1"] * 10)
+            time.sleep(0.4)
+        assert told() == (["refresh_failed"], 2)
+        assert state(faulty)[0] == "retrying"
+        faulty.db.run("CALL redshift.set_position('v', %s, %s)", shard, number)
+        wait_until(lambda: told() == (["refresh_failed", "refresh_recovered"], 2), 40, f"the recovery ({told()})")
+        wait_until(lambda: set(faulty.positions()) == produced, 30)
