@@ -179,7 +179,7 @@ pub fn definition_bounds(view: &MaterializedView, locked: &Locked, topic: &str) 
         },
         refresh_time: time::now_utc(),
     };
-    let running = Running::begin(view.name());
+    let running = Running::begin(view.table);
     spi::as_view_owner(relation::owner(view.table), || {
         execute::select(&sql, locked.definition, || job::offer(nothing))
     });

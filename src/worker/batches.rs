@@ -193,7 +193,7 @@ impl Worker {
     }
 
     fn remember_smaller(&mut self, id: i64, records: usize, took: Duration) {
-        if took > LONG_BATCH {
+        if took > LONG_BATCH && records > 0 {
             self.remember_batch(id, tempo::smaller(records, took));
         }
     }

@@ -11,6 +11,7 @@ use crate::catalog::checkpoint::Checkpoint;
 use crate::catalog::{checkpoint as checkpoints, materialized_view};
 use crate::checkpoint;
 use crate::pg::background::{Failure, transaction};
+use crate::pg::batch::{self, Stop};
 use crate::pg::relation;
 use crate::pg::wait::WakeSet;
 use crate::refresh::{self, Locked};
@@ -172,7 +173,7 @@ impl Opening {
     }
 
     /// Has the broker answered? Then the view's positions are compared with the topic, as a refresh does, and stored.
-    pub fn poll(&mut self, clients: &Clients) -> Option<Result<Start, Failure>> {
+    pub fn poll(&mut self, clients: &Clients) -> Option<Result<Start, Stop>> {
         loop {
             match self.answers(clients) {
                 Ok(None) => return None,
@@ -184,14 +185,14 @@ impl Opening {
                             self.stored = stored;
                             (self.earliest, self.latest) = (None, None);
                         }
-                        Err(failure) => return Some(Err(failure)),
+                        Err(stop) => return Some(Err(stop)),
                     }
                 }
                 Err(error) => {
                     let label = self.source.label();
                     let failure: Result<(), Failure> =
                         transaction(|| error::source(&label, &error).raise());
-                    return Some(Err(failure.err()?));
+                    return Some(Err(Stop::Failed(failure.err()?)));
                 }
             }
         }
@@ -232,8 +233,9 @@ impl Opening {
         &self,
         topic: &TopicDescription,
         watermarks: &[Watermarks],
-    ) -> Result<Result<Start, Vec<Checkpoint>>, Failure> {
-        transaction(|| {
+    ) -> Result<Result<Start, Vec<Checkpoint>>, Stop> {
+        // The plan of the definition may call the owner's functions: with a time limit, as a batch.
+        batch::run(self.plan.table, self.plan.pace.batch_timeout(), || {
             bound_lock_waits();
             relation::lock(self.plan.table, relation::LockMode::RowExclusive);
             let view = materialized_view::find(self.plan.table)

@@ -8,6 +8,7 @@ use super::trouble::NO_CONNECTION;
 use super::view::View;
 use crate::access::Access;
 use crate::pg::background::Failure;
+use crate::pg::batch::Stop;
 use std::time::{Duration, Instant};
 
 /// How soon one of the views that wait for brokers tries again.
@@ -56,6 +57,7 @@ impl Worker {
         self.open_streams();
         let mut index = 0;
         while index < self.openings.len() {
+            let asked = Instant::now();
             let Some(answer) = self.openings[index].poll(&self.clients) else {
                 let opening = &self.openings[index];
                 if opening.began.elapsed() > feed::PATIENCE {
@@ -67,8 +69,10 @@ impl Worker {
             };
             let opening = self.openings.swap_remove(index);
             let (id, access) = (opening.plan.mv_id, opening.access().clone());
-            let feed =
-                answer.and_then(|start| opening.into_feed(start, &mut self.clients, &self.wake));
+            let feed = answer.and_then(|start| {
+                let feed = opening.into_feed(start, &mut self.clients, &self.wake);
+                feed.map_err(Stop::Failed)
+            });
             match feed {
                 Ok(mut feed) => {
                     if let Some(view) = self.views.get(&id) {
@@ -78,7 +82,8 @@ impl Worker {
                     self.feeds.push(feed);
                     self.brokers_answer(&access);
                 }
-                Err(failure) => self.not_opened(id, access, &failure),
+                Err(Stop::Failed(failure)) => self.not_opened(id, access, &failure),
+                Err(stop) => self.stopped(id, stop, 0, asked.elapsed()),
             }
         }
     }

@@ -109,6 +109,23 @@ def test_a_batch_has_a_time_limit(own):
     wait_for_state(own, "running")
 
 
+def test_a_definition_that_sleeps_while_it_is_opened(own):
+    """Which partitions it reads is asked of its plan, which may call functions of the owner's."""
+    own.settings(batch_timeout="1s")
+    topic, other = own.kafka.topic(1), own.kafka.topic(1)
+    own.map(f"{topic},{other}")
+    own.view(other, "healthy", options=AUTO)
+    chooses = f"CREATE OR REPLACE FUNCTION {own.work}.chosen() RETURNS int LANGUAGE plpgsql STABLE AS $$ BEGIN {{}} RETURN 0; END $$"
+    own.db.run(chooses.format(""))
+    own.view(topic, where=f"kafka_partition = {own.work}.chosen()", options=AUTO)
+    landed(own, own.kafka.produce(topic, [b"x"]))
+    own.db.run(chooses.format("PERFORM pg_sleep(3600);"))
+    own.db.run("ALTER MATERIALIZED VIEW v SET (batch_records = 100)")
+    wait_until(lambda: "longer than 1000 ms" in (status(own)[1] or ""), 10, "the end of the opening")
+    longest = longest_latency(own, other, "healthy", 3)
+    assert longest < 3, f"a record came after {longest:.1f} s"
+
+
 def test_the_owner_may_make_the_limit_shorter(own):
     topic, _ = two_views(own, options=AUTO + ", batch_timeout = '300ms'")
     own.kafka.produce(topic, [b"x"])
