@@ -5,6 +5,7 @@
 
 use crate::api::topic_names::Clash;
 use crate::pg::report::{Report, sqlstate};
+use crate::pg::shared::Obstacle;
 use crate::pg::stream_shape::Misfit;
 
 /// The position is older than the earliest record: records are gone.
@@ -849,6 +850,19 @@ pub fn unknown_partition(view: &str, partition: &str) -> Report {
         format!("materialized view \"{view}\" has read no partition \"{partition}\""),
     )
     .hint("redshift.visible_checkpoint lists the partitions; NULL stands for all.")
+}
+
+/// Why no worker loads, in words; for `last_error` of redshift.worker_status.
+pub fn obstacle(obstacle: &Obstacle) -> String {
+    match obstacle {
+        Obstacle::NotPreloaded => "the library is not in shared_preload_libraries".to_owned(),
+        Obstacle::TooManyDatabases(most) => {
+            format!("{most} other databases have auto refresh; raise redshift.max_databases")
+        }
+        Obstacle::NoFreeProcess => {
+            "no background worker is free; raise max_worker_processes".to_owned()
+        }
+    }
 }
 
 /// No checkpoint rows at all: deleted by hand, or lost by a partial restore.

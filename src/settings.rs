@@ -1,5 +1,6 @@
 //! Every setting of the extension, `redshift.<name>`.
 
+use crate::pg::extension;
 use crate::pg::query_history::{self, QueryHistory};
 use pgrx::guc::{GucContext, GucFlags, GucRegistry, GucSetting};
 use std::ffi::CString;
@@ -29,6 +30,7 @@ static DEFAULT_IAM_ROLE: GucSetting<Option<CString>> = GucSetting::<Option<CStri
 static HOST_ROLE: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
 static KINESIS_LIMITS: GucSetting<bool> = GucSetting::<bool>::new(true);
 
+static MAX_DATABASES: GucSetting<i32> = GucSetting::<i32>::new(64);
 static INGEST_WORKERS: GucSetting<i32> = GucSetting::<i32>::new(2);
 static SYNC_INTERVAL_S: GucSetting<i32> = GucSetting::<i32>::new(60);
 static HISTORY_DAYS: GucSetting<i32> = GucSetting::<i32>::new(7);
@@ -62,6 +64,19 @@ pub fn define() {
         GucFlags::default(),
     );
     define_sources();
+    // Postgres lets nobody define such a setting later.
+    if extension::is_loading_at_start() {
+        GucRegistry::define_int_guc(
+            c"redshift.max_databases",
+            c"How many databases can have auto refresh at a time.",
+            c"Each takes a little shared memory, and one or more of max_worker_processes.",
+            &MAX_DATABASES,
+            1,
+            4096,
+            GucContext::Postmaster,
+            GucFlags::default(),
+        );
+    }
     GucRegistry::define_int_guc(
         c"redshift.memory_limit",
         c"How much one scan of a stream fetches ahead and buffers.",
@@ -257,6 +272,11 @@ pub fn kinesis_limits() -> bool {
 fn text(setting: &GucSetting<Option<CString>>) -> Option<String> {
     let value = setting.get()?.into_string().ok()?;
     (!value.is_empty()).then_some(value)
+}
+
+/// `redshift.max_databases`.
+pub fn max_databases() -> usize {
+    usize::try_from(MAX_DATABASES.get()).unwrap_or(1)
 }
 
 /// `redshift.ingest_workers`.

@@ -33,6 +33,12 @@ impl Stream {
         Stream::Kinesis(kinesis::source::Source::of_server(&server, user), stream)
     }
 
+    /// The topic's or stream's name in a foreign table's options.
+    pub fn name_in(server: &Server, options: &[Definition]) -> String {
+        let of_shards = kinesis::source::Source::is_of(server);
+        name_of(options, if of_shards { "stream" } else { "topic" })
+    }
+
     /// Does a foreign table stand for a stream of Kinesis?
     pub fn is_of_shards(table: Oid) -> bool {
         kinesis::source::Source::is_of(&foreign::of_table(table).0)
@@ -230,14 +236,25 @@ impl Watermarks {
 impl Source {
     /// The watermarks of the partitions, in their order.
     pub fn watermarks(&self, client: &Client, topic: &str, partitions: &[i32]) -> Vec<Watermarks> {
+        self.try_watermarks(client, topic, partitions)
+            .unwrap_or_else(|error| error::source(&self.label(), &error).raise())
+    }
+
+    /// The same, or what went wrong.
+    pub fn try_watermarks(
+        &self,
+        client: &Client,
+        topic: &str,
+        partitions: &[i32],
+    ) -> Result<Vec<Watermarks>, stream::Error> {
         if partitions.is_empty() {
-            return Vec::new();
+            return Ok(Vec::new());
         }
         let earliest = self.ask_offsets(client, topic, partitions, OffsetSpec::Earliest);
         let latest = self.ask_offsets(client, topic, partitions, OffsetSpec::Latest);
-        let earliest = self.answer(client, earliest);
-        let latest = self.answer(client, latest);
-        Watermarks::pair(&earliest, &latest)
+        let earliest = self.try_answer(client, earliest)?;
+        let latest = self.try_answer(client, latest)?;
+        Ok(Watermarks::pair(&earliest, &latest))
     }
 
     /// Asks for one offset of each partition.

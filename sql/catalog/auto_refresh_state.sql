@@ -29,6 +29,10 @@ $$;
 COMMENT ON FUNCTION redshift.blocker(bigint) IS 'The process that keeps a worker from loading a view, if one does';
 REVOKE ALL ON FUNCTION redshift.blocker(bigint) FROM PUBLIC;
 
+CREATE FUNCTION redshift.worker_obstacle() RETURNS text
+    LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'worker_obstacle_wrapper';
+COMMENT ON FUNCTION redshift.worker_obstacle() IS 'Why this database gets no worker, if the server knows a cause';
+
 CREATE FUNCTION redshift.missing_workers() RETURNS integer
     LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'missing_workers_wrapper';
 COMMENT ON FUNCTION redshift.missing_workers() IS 'How many ingest workers auto refresh could use in this database, and does not have: no background worker was free';

@@ -69,10 +69,13 @@ CREATE FUNCTION redshift.journal_lost() RETURNS bigint
     LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'journal_lost_wrapper';
 COMMENT ON FUNCTION redshift.journal_lost() IS 'Failed refreshes since the server''s start that the journal had no room for';
 
--- pg_dump carries all of it: rows without their positions would be loaded twice.
-SELECT pg_catalog.pg_extension_config_dump('redshift.materialized_view', '');
+-- pg_dump carries all of it: rows without their positions would be loaded twice. But no registration whose table is gone
+-- (redshift.present_view, spelled out: pg_dump may not read views).
+SELECT pg_catalog.pg_extension_config_dump('redshift.materialized_view',
+    'WHERE EXISTS (SELECT FROM pg_catalog.pg_class AS c WHERE c.oid = mv AND c.reltype = row_type AND c.relkind IN (''r'', ''p''))');
 SELECT pg_catalog.pg_extension_config_dump('redshift.materialized_view_mv_id_seq', '');
-SELECT pg_catalog.pg_extension_config_dump('redshift.checkpoint', '');
+SELECT pg_catalog.pg_extension_config_dump('redshift.checkpoint',
+    'WHERE mv_id IN (SELECT v.mv_id FROM redshift.materialized_view AS v JOIN pg_catalog.pg_class AS c ON c.oid = v.mv AND c.reltype = v.row_type WHERE c.relkind IN (''r'', ''p''))');
 SELECT pg_catalog.pg_extension_config_dump('redshift.query_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('redshift.refresh_history', '');
 SELECT pg_catalog.pg_extension_config_dump('redshift.scan_ledger', '');

@@ -27,7 +27,8 @@ CREATE TABLE redshift.materialized_view (
     consumer text,
     -- Limits of its lag; where null, the setting of that name holds, 0 is none.
     lag_alert_records integer,
-    lag_alert_seconds integer
+    lag_alert_seconds integer,
+    row_type regtype
 );
 COMMENT ON TABLE redshift.materialized_view IS 'Streaming materialized views';
 COMMENT ON COLUMN redshift.materialized_view.mv_id IS 'Number of the view, never used again';
@@ -45,38 +46,31 @@ COMMENT ON COLUMN redshift.materialized_view.batch_timeout IS 'In milliseconds; 
 COMMENT ON COLUMN redshift.materialized_view.parallel IS 'How many workers divide the partitions among them';
 COMMENT ON COLUMN redshift.materialized_view.consumer IS 'Consumer of the Kinesis stream by whose subscriptions a worker reads';
 
+COMMENT ON COLUMN redshift.materialized_view.row_type IS 'The row type of mv: an OID that another relation has by now has another one';
+
+-- A registration whose table is gone counts for nothing.
+CREATE VIEW redshift.present_view AS
+SELECT v.mv_id FROM redshift.materialized_view AS v JOIN pg_catalog.pg_class AS c
+    ON c.oid OPERATOR(pg_catalog.=) v.mv AND c.reltype OPERATOR(pg_catalog.=) v.row_type
+WHERE c.relkind OPERATOR(pg_catalog.=) ANY (ARRAY['r'::"char", 'p'::"char"]);
+COMMENT ON VIEW redshift.present_view IS 'Materialized views whose table is there';
+
 -- pg_restore and logical copies insert rows as well: none of them may load by surprise. Ours set the origin in a second step.
 CREATE FUNCTION redshift.forget_origin() RETURNS trigger LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     NEW.origin := NULL;
+    NEW.row_type := coalesce(NEW.row_type, (SELECT c.reltype FROM pg_class AS c WHERE c.oid = NEW.mv));
     RETURN NEW;
 END $$;
 CREATE TRIGGER forget_origin BEFORE INSERT ON redshift.materialized_view
     FOR EACH ROW EXECUTE FUNCTION redshift.forget_origin();
 ALTER TABLE redshift.materialized_view ENABLE ALWAYS TRIGGER forget_origin;
 
--- A view that is dropped, by whatever statement, takes its registration with it; what it did stays in the history.
-CREATE FUNCTION redshift.forget_dropped() RETURNS event_trigger LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-    -- While the extension itself is dropped its tables go one by one.
-    IF to_regclass('redshift.materialized_view') IS NULL OR to_regclass('redshift.checkpoint') IS NULL
-        OR to_regclass('redshift.auto_refresh_state') IS NULL OR to_regclass('redshift.refresh_total') IS NULL
-        OR to_regclass('redshift.lag_alert') IS NULL THEN
-        RETURN;
-    END IF;
-    WITH dropped AS (
-        DELETE FROM redshift.materialized_view AS v
-        USING pg_event_trigger_dropped_objects() AS o
-        WHERE o.classid = 'pg_class'::regclass AND o.objsubid = 0 AND v.mv = o.objid
-        RETURNING v.mv_id),
-    state AS (
-        DELETE FROM redshift.auto_refresh_state AS s USING dropped WHERE s.mv_id = dropped.mv_id),
-    total AS (
-        DELETE FROM redshift.refresh_total AS t USING dropped WHERE t.mv_id = dropped.mv_id),
-    alert AS (
-        DELETE FROM redshift.lag_alert AS a USING dropped WHERE a.mv_id = dropped.mv_id)
-    DELETE FROM redshift.checkpoint AS c USING dropped WHERE c.mv_id = dropped.mv_id;
-END $$;
-CREATE EVENT TRIGGER redshift_streaming_drop ON sql_drop EXECUTE FUNCTION redshift.forget_dropped();
+-- The database in which an external schema follows its brokers, if it is another one nothing is created in the schema. pg_dump does not carry it: a
+-- restored schema is nobody's until somebody says so.
+CREATE TABLE redshift.external_schema (
+    server oid PRIMARY KEY,
+    origin text NOT NULL
+);
+COMMENT ON TABLE redshift.external_schema IS 'External schemas that were created or adopted in this database; others are not synchronized by themselves';

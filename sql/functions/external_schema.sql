@@ -1,7 +1,7 @@
 -- External schemas: a schema, a foreign server of the same name, a foreign table for each topic.
 CREATE FUNCTION redshift.bind_external_schema(name text) RETURNS void
     LANGUAGE c AS 'MODULE_PATHNAME', 'redshift_bind_external_schema';
-COMMENT ON FUNCTION redshift.bind_external_schema(text) IS 'Makes the foreign server of that name go with the schema of that name';
+COMMENT ON FUNCTION redshift.bind_external_schema(text) IS 'Makes the foreign server of that name go with the schema of that name, and this database its own';
 
 CREATE FUNCTION redshift.topics(schema_name text) RETURNS TABLE (topic text, table_name text)
     LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'topics_wrapper';
@@ -9,7 +9,8 @@ COMMENT ON FUNCTION redshift.topics(text) IS 'The topics or streams that there a
 
 CREATE FUNCTION redshift.source_status(
     schema_name text,
-    OUT topic text, OUT partition_id bigint, OUT low_watermark bigint, OUT high_watermark bigint, OUT last_record_time timestamp, OUT shard_id text
+    OUT topic text, OUT partition_id bigint, OUT low_watermark bigint, OUT high_watermark bigint, OUT last_record_time timestamp, OUT shard_id text,
+    OUT error text
 ) RETURNS SETOF record
     LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'source_status_wrapper';
 COMMENT ON FUNCTION redshift.source_status(text) IS 'Is data flowing: earliest offset, end and time (UTC) of the newest record of each partition of an external schema. Of a shard only the time, if its newest record is not older than ten seconds';
@@ -34,8 +35,9 @@ BEGIN
     END IF;
     -- Not beside the worker, which does the same for option sync = auto (and does not wait for us).
     PERFORM pg_advisory_xact_lock(redshift.sync_lock(server));
+    -- Whoever asks for it in a restored copy has adopted it.
     PERFORM redshift.bind_external_schema(schema_name)
-    WHERE NOT EXISTS (
+    WHERE pg_has_role((SELECT s.srvowner FROM pg_foreign_server AS s WHERE s.oid = server), 'USAGE') OR NOT EXISTS (
         SELECT FROM pg_depend AS d
         WHERE d.classid = 'pg_foreign_server'::regclass AND d.objid = server AND d.refclassid = 'pg_namespace'::regclass);
     WITH broker AS MATERIALIZED (SELECT t.topic, t.table_name FROM redshift.topics(schema_name) AS t),

@@ -12,20 +12,11 @@ CREATE FUNCTION redshift.metrics() RETURNS text LANGUAGE plpgsql VOLATILE SECURI
     -- A broker that is away shall not cost the whole scrape.
     SET redshift.connect_timeout_ms = '2s' AS $$
 DECLARE
-    server name;
-    lags jsonb := '[]';
-    sources jsonb := '{}';
+    lags jsonb := (SELECT coalesce(jsonb_agg(to_jsonb(l)), '[]') FROM redshift.view_lag() AS l);
 BEGIN
-    FOR server IN SELECT DISTINCT s.external_schema FROM redshift.view_server AS s LOOP
-        BEGIN
-            lags := lags || (SELECT coalesce(jsonb_agg(to_jsonb(l)), '[]') FROM redshift.lag_of(server) AS l);
-            sources := sources || jsonb_build_object(server, 1);
-        EXCEPTION WHEN OTHERS THEN
-            sources := sources || jsonb_build_object(server, 0);
-        END;
-    END LOOP;
     RETURN (
         WITH family (place, name, kind, help) AS (VALUES
+            (0, 'lag_known', 'gauge', 'Whether the lag of a view could be found out; redshift.stream_lag says what is wrong.'),
             (1, 'source_up', 'gauge', 'Whether the brokers of an external schema that views read have answered.'),
             (2, 'lag_records', 'gauge', 'Offsets that a view has not passed yet.'),
             (3, 'lag_seconds', 'gauge', 'Age of the last record that was loaded, 0 if no other waits.'),
@@ -46,12 +37,18 @@ BEGIN
             SELECT v.mv_id, v.mv, v.auto_refresh, n.nspname::text AS schema_name, c.relname::text AS mv_name
             FROM redshift.materialized_view AS v JOIN pg_class AS c ON c.oid = v.mv JOIN pg_namespace AS n ON n.oid = c.relnamespace),
         lag AS (SELECT * FROM jsonb_to_recordset(lags) AS l (mv_id bigint, schema_name text, mv_name text, partition_id text,
-                                                             lag_records bigint, lag_seconds double precision)),
+                                                             lag_records bigint, lag_seconds double precision, error text, source_up boolean)),
         sample (name, labels, value) AS (
-            SELECT 'source_up', redshift.metric_labels('external_schema', s.key), s.value FROM jsonb_each_text(sources) AS s
+            SELECT 'lag_known', redshift.metric_labels('schema', l.schema_name, 'view', l.mv_name), (bool_and(l.error IS NULL))::integer::text
+            FROM lag AS l GROUP BY l.schema_name, l.mv_name
+            UNION ALL
+            -- One answer shows that it is up. Of a view that is broken itself it was not asked.
+            SELECT 'source_up', redshift.metric_labels('external_schema', s.external_schema), (bool_or(l.source_up))::integer::text
+            FROM lag AS l JOIN redshift.view_server AS s USING (mv_id) GROUP BY s.external_schema
             UNION ALL
             SELECT s.name, redshift.metric_labels('schema', l.schema_name, 'view', l.mv_name, 'partition', l.partition_id), s.value
-            FROM lag AS l, LATERAL (VALUES ('lag_records', l.lag_records::text), ('lag_seconds', l.lag_seconds::text)) AS s (name, value)
+            FROM lag AS l CROSS JOIN LATERAL (VALUES ('lag_records', l.lag_records::text), ('lag_seconds', l.lag_seconds::text)) AS s (name, value)
+            WHERE l.partition_id IS NOT NULL
             UNION ALL
             SELECT 'lag_over_limit', redshift.metric_labels('schema', v.schema_name, 'view', v.mv_name),
                    (EXISTS (SELECT FROM redshift.lag_alert AS a WHERE a.mv_id = v.mv_id))::integer::text

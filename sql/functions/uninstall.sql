@@ -47,6 +47,7 @@ BEGIN
     DELETE FROM redshift.checkpoint;
     DELETE FROM redshift.auto_refresh_state;
     DELETE FROM redshift.materialized_view;
+    DELETE FROM redshift.external_schema;
     -- Now they are views as any other.
     FOR changed IN SELECT d.definition FROM unnest(definitions) AS d (definition) LOOP
         EXECUTE format('DROP VIEW %s', changed.definition);

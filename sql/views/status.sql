@@ -28,7 +28,8 @@ BEGIN
     SELECT * INTO worker FROM redshift.worker_status AS s WHERE s.schema_name = view_schema AND s.mv_name = view_name
     ORDER BY s.state = 'running', s.worker LIMIT 1;
     auto := FOUND;
-    SELECT format('%s records, %s s', sum(l.lag_records), coalesce(round(max(l.lag_seconds)::numeric, 1)::text, '?')) INTO lag
+    SELECT coalesce('unknown: ' || max(l.error),
+                    format('%s records, %s s', sum(l.lag_records), coalesce(round(max(l.lag_seconds)::numeric, 1)::text, '?'))) INTO lag
     FROM redshift.stream_lag AS l WHERE l.schema_name = view_schema AND l.mv_name = view_name;
     RETURN concat_ws(E'\n',
         format('materialized view %I.%I', view_schema, view_name),

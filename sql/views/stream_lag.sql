@@ -12,11 +12,15 @@ CREATE FUNCTION redshift.definition(mv regclass) RETURNS text LANGUAGE sql STABL
 $$;
 COMMENT ON FUNCTION redshift.definition(regclass) IS 'The definition of a materialized view that the caller may read, as text';
 
-CREATE FUNCTION redshift.high_watermarks(
-    external_schema text DEFAULT NULL, OUT mv regclass, OUT partition_id text, OUT high_watermark bigint, OUT waiting_seconds float8
+CREATE FUNCTION redshift.ask_lag(mv regclass) RETURNS bigint
+    LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'ask_lag_wrapper';
+COMMENT ON FUNCTION redshift.ask_lag(regclass) IS 'Asks the source of a materialized view that the caller may read where it ends, without waiting; gives the number of the question';
+
+CREATE FUNCTION redshift.lag_answer(
+    question bigint, OUT partition_id text, OUT high_watermark bigint, OUT waiting_seconds float8, OUT error text, OUT source_up boolean
 ) RETURNS SETOF record
-    LANGUAGE c AS 'MODULE_PATHNAME', 'high_watermarks_wrapper';
-COMMENT ON FUNCTION redshift.high_watermarks(text) IS 'Of each materialized view that the caller may read, of one external schema or all: the end of each partition of its topic; how long the oldest record of each shard of its stream waits to be loaded';
+    LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'lag_answer_wrapper';
+COMMENT ON FUNCTION redshift.lag_answer(bigint) IS 'Waits for the answer to a question: the end of each partition, or how long the oldest record of each shard waits to be loaded; or a row with what is wrong';
 
 CREATE VIEW redshift.visible_checkpoint WITH (security_barrier) AS
 SELECT v.mv, c.mv_id, c.partition_id, c.position, c.caught_up_to, c.drained, c.excluded, c.updated_at, c.pending_scanned, c.pending_since, c.pending_time_max
@@ -37,9 +41,11 @@ CREATE FUNCTION redshift.lag_records(high_watermark bigint, "position" text) RET
     RETURN CASE WHEN high_watermark IS NOT NULL THEN high_watermark OPERATOR(pg_catalog.-) coalesce("position"::pg_catalog.int8, 0) END;
 COMMENT ON FUNCTION redshift.lag_records(bigint, text) IS 'How many offsets are left; null for a shard, which has none';
 
+-- All that are wanted are asked before the first answer is waited for: the numbers of the questions are sorted. A condition on schema_name or mv_name
+-- is applied before.
 CREATE VIEW redshift.stream_lag WITH (security_barrier) AS
-SELECT n.nspname AS schema_name,
-       c.relname AS mv_name,
+SELECT q.schema_name,
+       q.mv_name,
        h.partition_id,
        k.position,
        h.high_watermark,
@@ -47,16 +53,21 @@ SELECT n.nspname AS schema_name,
        -- Before its first record a view is as old as itself. A shard has no offsets: the age of the oldest record that waits.
        CASE WHEN h.high_watermark IS NULL THEN h.waiting_seconds
             ELSE redshift.lag_seconds(redshift.lag_records(h.high_watermark, k.position),
-                                      coalesce(k.last_record_time, pg_catalog.timezone('UTC', v.created_at))) END AS lag_seconds,
-       ((coalesce((SELECT sum(l.scanned) FROM redshift.scan_ledger AS l
-                   WHERE l.mv_id = v.mv_id AND l.partition_id = h.partition_id
-                     AND l.logged_at > pg_catalog.timezone('UTC', pg_catalog.clock_timestamp()) - interval '1 minute'), 0)
-         + coalesce(k.pending_scanned, 0)) / 60.0)::float8 AS records_per_second
-FROM redshift.high_watermarks() AS h
-JOIN pg_catalog.pg_class AS c ON c.oid = h.mv
-JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
-JOIN redshift.materialized_view AS v ON v.mv = h.mv
-LEFT JOIN redshift.checkpoint AS k ON k.mv_id = v.mv_id AND k.partition_id = h.partition_id
+                                      coalesce(k.last_record_time, pg_catalog.timezone('UTC', q.created_at))) END AS lag_seconds,
+       CASE WHEN h.error IS NULL THEN
+           ((coalesce((SELECT sum(l.scanned) FROM redshift.scan_ledger AS l
+                       WHERE l.mv_id = q.mv_id AND l.partition_id = h.partition_id
+                         AND l.logged_at > pg_catalog.timezone('UTC', pg_catalog.clock_timestamp()) - interval '1 minute'), 0)
+             + coalesce(k.pending_scanned, 0)) / 60.0)::float8 END AS records_per_second,
+       h.error
+FROM (SELECT v.mv_id, v.created_at, n.nspname AS schema_name, c.relname AS mv_name, redshift.ask_lag(v.mv) AS question
+      FROM redshift.materialized_view AS v
+      JOIN pg_catalog.pg_class AS c ON c.oid = v.mv
+      JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+      WHERE pg_catalog.has_table_privilege(v.mv, 'SELECT')
+      ORDER BY question) AS q
+CROSS JOIN LATERAL redshift.lag_answer(q.question) AS h
+LEFT JOIN redshift.checkpoint AS k ON k.mv_id = q.mv_id AND k.partition_id = h.partition_id
 WHERE k.excluded IS NOT TRUE;
-COMMENT ON VIEW redshift.stream_lag IS 'How far each materialized view is behind its topic; records per second over the last minute';
+COMMENT ON VIEW redshift.stream_lag IS 'How far each materialized view is behind its topic; records per second over the last minute; or what is wrong';
 GRANT SELECT ON redshift.stream_lag TO PUBLIC;

@@ -14,7 +14,9 @@ SELECT l.pid,
             WHEN w.is_old THEN 'starting'
             ELSE s.state END AS state,
        CASE WHEN w.waits THEN l.busy_since ELSE s.since END AS since,
-       CASE WHEN w.waits THEN 'the worker is loading another view' ELSE s.last_error END AS last_error,
+       CASE WHEN w.waits THEN 'the worker is loading another view'
+            WHEN l.pid IS NULL AND NOT pg_catalog.pg_is_in_recovery() THEN COALESCE(redshift.worker_obstacle(), s.last_error)
+            ELSE s.last_error END AS last_error,
        CASE WHEN w.waits THEN l.busy_since ELSE s.last_error_at END AS last_error_at,
        s.blocked_by,
        s.worker

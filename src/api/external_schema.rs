@@ -6,7 +6,7 @@ use crate::pg::relation;
 use crate::pg::report::{Report, sqlstate};
 use crate::scan::column::{COLUMNS, Column, ColumnType, KINESIS_COLUMNS};
 use crate::source::Source;
-use crate::{error, kinesis, pg, settings};
+use crate::{catalog, error, kinesis, pg, settings};
 use pgrx::spi::{quote_identifier, quote_literal};
 use stream::kinesis::Deaggregate;
 use stream::{Client, TopicSummary};
@@ -263,6 +263,23 @@ pub struct PartitionStatus {
     pub high_watermark: Option<i64>,
     /// Time of the newest record, in microseconds since 2000 (UTC).
     pub last_record_time: Option<i64>,
+    /// Why nothing is known of the topic or stream, which is one row then.
+    pub error: Option<String>,
+}
+
+impl PartitionStatus {
+    /// Of a topic or stream that the service refuses to tell of.
+    pub fn unknown(topic: &str, report: Report) -> PartitionStatus {
+        PartitionStatus {
+            topic: topic.to_owned(),
+            partition_id: None,
+            shard_id: None,
+            low_watermark: None,
+            high_watermark: None,
+            last_record_time: None,
+            error: Some(report.message),
+        }
+    }
 }
 
 /// Every partition of every topic of an external schema.
@@ -294,9 +311,22 @@ fn topic_status(source: &Source, client: &Client, topic: &str) -> Vec<PartitionS
         Ok(description) => description,
         // A topic that was dropped since the schema was synchronized has no partitions to show.
         Err(stream::Error::UnknownTopic { .. }) => return Vec::new(),
-        Err(error) => error::source(&source.label(), &error).raise(),
+        // Of the others there will be no answer either.
+        Err(error @ stream::Error::Timeout { .. }) => {
+            error::source(&source.label(), &error).raise()
+        }
+        Err(error) => {
+            let report = error::source(&source.label(), &error);
+            return vec![PartitionStatus::unknown(topic, report)];
+        }
     };
-    let watermarks = source.watermarks(client, topic, &description.partitions);
+    let watermarks = match source.try_watermarks(client, topic, &description.partitions) {
+        Ok(watermarks) => watermarks,
+        Err(error) => {
+            let report = error::source(&source.label(), &error);
+            return vec![PartitionStatus::unknown(topic, report)];
+        }
+    };
     let times = source.newest_times(client, topic, &watermarks);
     watermarks
         .iter()
@@ -310,15 +340,19 @@ fn topic_status(source: &Source, client: &Client, topic: &str) -> Vec<PartitionS
                 .iter()
                 .find(|(partition, _)| *partition == watermarks.partition)
                 .and_then(|(_, ms)| crate::scan::column::to_timestamp(*ms)),
+            error: None,
         })
         .collect()
 }
 
-/// Ties the server of that name to the schema of that name, so that dropping the schema drops it too.
+/// Ties the server of that name to the schema of that name, so that dropping the schema drops it too, and makes it this database's own.
 pub fn bind(name: &str) {
     let server =
         foreign::find_server(name).unwrap_or_else(|| error::not_an_external_schema(name).raise());
     let schema =
         relation::find_schema(name).unwrap_or_else(|| error::not_an_external_schema(name).raise());
-    relation::server_depends_on_schema(server.oid, schema);
+    if !relation::depends_on_schema(server.oid, schema) {
+        relation::server_depends_on_schema(server.oid, schema);
+    }
+    catalog::external_schema::adopt(server.oid);
 }

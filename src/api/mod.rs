@@ -6,6 +6,7 @@ pub mod decompress;
 pub mod external_schema;
 pub mod foreign_options;
 pub mod json;
+pub mod lag;
 pub mod materialized_view;
 pub mod navigate;
 pub mod object_transform;

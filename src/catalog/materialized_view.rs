@@ -126,6 +126,11 @@ fn adopt_as_extension_owner(id: i64) {
     );
 }
 
+/// Removes the registrations of views that were dropped while no event trigger ran.
+pub fn forget_orphans() {
+    as_extension_owner(|| spi::execute("SELECT redshift.forget_orphans()", &[]));
+}
+
 /// Stores changed options.
 pub fn update_options(id: i64, options: &Options) {
     as_extension_owner(|| {

@@ -2,6 +2,7 @@
 
 pub mod checkpoint;
 pub mod event;
+pub mod external_schema;
 pub mod journal;
 pub mod lag_alert;
 pub mod ledger;

@@ -2,13 +2,15 @@
 
 use super::source::{Source, check_shards};
 use crate::api::external_schema::PartitionStatus;
+use crate::api::lag::{Lag, Trouble};
 use crate::pg::wait;
 use crate::scan::column::to_timestamp;
 use crate::settings;
+use std::os::fd::RawFd;
 use std::time::Instant;
 use stream::kinesis::{
-    Client, Deaggregate, HashKeys, Next, Position, ReadOptions, ShardStart, StreamDescription,
-    Until, now_ms,
+    Client, Deaggregate, HashKeys, Next, Position, ReadOptions, Reader, ShardStart,
+    StreamDescription, Until, now_ms,
 };
 
 /// The newest record is looked for in this time: a stream tells it only to who reads up to it.
@@ -21,7 +23,13 @@ pub fn of_stream(source: &Source, client: &Client, stream: &str) -> Vec<Partitio
         Ok(description) => description,
         // A stream that was deleted since the schema was synchronized has no shards to show.
         Err(stream::Error::UnknownStream { .. }) => return Vec::new(),
-        Err(error) => crate::error::service(&source.label(), &error).raise(),
+        Err(error @ stream::Error::Timeout { .. }) => {
+            crate::error::service(&source.label(), &error).raise()
+        }
+        Err(error) => {
+            let report = crate::error::service(&source.label(), &error);
+            return vec![PartitionStatus::unknown(stream, report)];
+        }
     };
     check_shards(&description);
     let times = newest_times(client, &description);
@@ -32,63 +40,134 @@ pub fn of_stream(source: &Source, client: &Client, stream: &str) -> Vec<Partitio
         low_watermark: None,
         high_watermark: None,
         last_record_time: time.and_then(to_timestamp),
+        error: None,
     };
     description.shards.iter().zip(times).map(status).collect()
 }
 
-/// How long the oldest record that is not loaded has been in each shard, in seconds: 0 without such a record, `None` without an answer.
-pub fn lag(
-    source: &Source,
-    stream: &str,
-    positions: Vec<(String, Position)>,
-) -> Vec<(String, Option<f64>)> {
-    let client = source.connect(settings::memory_limit_bytes());
-    let mut lags: Vec<(String, Option<f64>)> =
-        positions.iter().map(|(id, _)| (id.clone(), None)).collect();
-    let start = |(id, from): (String, Position)| ShardStart {
-        id,
-        parents: Vec::new(),
-        from,
-        is_closed: false,
-        hash_keys: HashKeys::ALL,
-    };
-    let options = ReadOptions {
-        until: Until::Parity(i64::MAX),
-        page_records: Some(1),
-        deaggregate: Deaggregate::Off,
-    };
-    let shards = positions.into_iter().map(start).collect();
-    let Ok(mut reader) = client.read(stream, shards, &options) else {
-        return lags;
-    };
-    let deadline = Instant::now() + settings::connect_timeout();
-    loop {
-        match reader.next() {
-            Ok(Next::Record(record)) => {
-                let waited = record.arrival_ms().map(|time| now_ms() - time);
-                let lag = &mut lags[record.shard()].1;
-                *lag = lag.or(waited.map(|ms| ms.max(0) as f64 / 1000.0));
-            }
-            Ok(Next::Wait) if Instant::now() < deadline => {
-                let unfinished = reader.unfinished();
-                for (id, lag) in &mut lags {
-                    if lag.is_none() && !unfinished.contains(&id.as_str()) {
-                        *lag = Some(0.0);
+/// Finds out how long the oldest record that is not loaded has been in each shard, without waiting.
+pub struct LagReader {
+    client: Client,
+    reader: Option<Reader>,
+    lags: Vec<(String, Option<f64>)>,
+    deadline: Instant,
+    trouble: Option<Trouble>,
+    label: String,
+}
+
+impl LagReader {
+    /// Begins to read a stream at these positions.
+    pub fn start(source: &Source, stream: &str, positions: Vec<(String, Position)>) -> LagReader {
+        let client = source.connect(settings::memory_limit_bytes());
+        let lags = positions.iter().map(|(id, _)| (id.clone(), None)).collect();
+        let start = |(id, from): (String, Position)| ShardStart {
+            id,
+            parents: Vec::new(),
+            from,
+            is_closed: false,
+            hash_keys: HashKeys::ALL,
+        };
+        let options = ReadOptions {
+            until: Until::Parity(i64::MAX),
+            page_records: Some(1),
+            deaggregate: Deaggregate::Off,
+        };
+        let shards = positions.into_iter().map(start).collect();
+        let mut it = LagReader {
+            reader: None,
+            lags,
+            deadline: Instant::now() + settings::connect_timeout(),
+            trouble: None,
+            label: source.label(),
+            client,
+        };
+        match it.client.read(stream, shards, &options) {
+            Ok(reader) => it.reader = Some(reader),
+            Err(error) => it.fail(&error),
+        }
+        it
+    }
+
+    /// Becomes readable when there may be more to take in.
+    pub fn wake_fd(&self) -> RawFd {
+        self.client.wake_fd()
+    }
+
+    /// Takes in what has come. Until when to wait; `None` if it is done.
+    pub fn take_in(&mut self) -> Option<Instant> {
+        self.client.clear_wake();
+        if self.read() {
+            self.reader = None;
+        }
+        self.reader.as_ref()?;
+        if Instant::now() < self.deadline {
+            return Some(self.deadline);
+        }
+        self.reader = None;
+        self.fail(&stream::Error::Timeout {
+            request: "read of shards".to_owned(),
+            cause: self.client.last_trouble(),
+        });
+        None
+    }
+
+    /// True if nothing more is to come.
+    fn read(&mut self) -> bool {
+        let Some(reader) = &mut self.reader else {
+            return true;
+        };
+        let error = loop {
+            match reader.next() {
+                Ok(Next::Record(record)) => {
+                    let waited = record.arrival_ms().map(|time| now_ms() - time);
+                    let lag = &mut self.lags[record.shard()].1;
+                    *lag = lag.or(waited.map(|ms| ms.max(0) as f64 / 1000.0));
+                }
+                Ok(Next::Wait) => {
+                    let unfinished = reader.unfinished();
+                    for (id, lag) in &mut self.lags {
+                        if lag.is_none() && !unfinished.contains(&id.as_str()) {
+                            *lag = Some(0.0);
+                        }
                     }
+                    return self.lags.iter().all(|(_, lag)| lag.is_some());
                 }
-                if lags.iter().all(|(_, lag)| lag.is_some()) {
-                    return lags;
+                Ok(Next::End) => {
+                    for (_, lag) in &mut self.lags {
+                        *lag = lag.or(Some(0.0));
+                    }
+                    return true;
                 }
-                wait::readable(client.wake_fd(), deadline, wait::Event::StreamFetch);
-                client.clear_wake();
+                Err(error) => break error,
             }
-            Ok(Next::End) => {
-                for (_, lag) in &mut lags {
-                    *lag = lag.or(Some(0.0));
-                }
-                return lags;
-            }
-            Ok(Next::Wait) | Err(_) => return lags,
+        };
+        self.fail(&error);
+        true
+    }
+
+    fn fail(&mut self, error: &stream::Error) {
+        let report = crate::error::service(&self.label, error);
+        self.trouble = Some(Trouble::of_source(&report));
+    }
+
+    /// The answer: what is known, and for the rest the cause.
+    pub fn rows(&self) -> Vec<Lag> {
+        match &self.trouble {
+            Some(trouble) if self.lags.iter().all(|(_, lag)| lag.is_none()) => vec![trouble.row()],
+            trouble => self
+                .lags
+                .iter()
+                .map(|(shard, seconds)| Lag {
+                    partition: Some(shard.clone()),
+                    high_watermark: None,
+                    seconds: *seconds,
+                    error: trouble
+                        .as_ref()
+                        .filter(|_| seconds.is_none())
+                        .and_then(|trouble| trouble.row().error),
+                    source_up: Some(true),
+                })
+                .collect(),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::guard::{self, entry};
 use super::relation::Oid;
+use super::shared::{self, Place};
 use super::wait::Event;
 use super::worker_session;
 use pgrx::pg_sys;
@@ -20,6 +21,12 @@ mod unguarded {
     unsafe extern "C-unwind" {
         pub fn die(signal: i32);
         pub fn SignalHandlerForConfigReload(signal: i32);
+    }
+}
+
+mod postmaster {
+    unsafe extern "C-unwind" {
+        pub fn PostmasterIsAliveInternal() -> bool;
     }
 }
 
@@ -131,14 +138,22 @@ unsafe extern "C-unwind" fn redshift_worker_main(argument: pg_sys::Datum) {
     // SAFETY: Postgres calls it in a fresh process; the argument is the database's OID and the worker's number.
     unsafe {
         entry(|| {
-            let database = connect(argument);
-            let number = argument.value() >> 32;
-            introduce(database, number);
-            if super::shared::set_worker(database, number) {
-                super::spi::keep_plans();
-                super::batch::prepare(database, number);
-                crate::worker::database::run(database, number)
+            handle_signals();
+            let (database, number) = (database_of(argument), argument.value() >> 32);
+            // Before it connects: whoever wants the database for himself has to find it.
+            let place = shared::set_worker(database, number);
+            if place == Place::NotWanted {
+                return;
             }
+            let settings = shared::crew(database).settings_changes;
+            connect(database);
+            introduce(database, number);
+            if place == Place::NoRoom {
+                return crate::worker::database::tell_that_there_is_no_room();
+            }
+            super::spi::keep_plans();
+            super::batch::prepare(database, number);
+            crate::worker::database::run(database, number, settings)
         })
     }
 }
@@ -149,24 +164,29 @@ unsafe extern "C-unwind" fn redshift_monitor_main(argument: pg_sys::Datum) {
     // SAFETY: Postgres calls it in a fresh process.
     unsafe {
         entry(|| {
-            let database = connect(argument);
-            if super::shared::set_monitor(database) {
-                crate::worker::monitor::run(database)
+            handle_signals();
+            let database = database_of(argument);
+            if shared::set_monitor(database) {
+                let settings = shared::crew(database).settings_changes;
+                connect(database);
+                crate::worker::monitor::run(database, settings)
             }
         })
     }
 }
 
-/// Connects a worker to its database, whose OID is in the argument of its main function.
-unsafe fn connect(argument: pg_sys::Datum) -> Oid {
-    // SAFETY: called once, first of all.
+/// A worker's database: its OID is in the argument of the main function.
+fn database_of(argument: pg_sys::Datum) -> Oid {
+    pg_sys::Oid::from(argument.value() as u32)
+}
+
+/// Connects a worker to its database, and makes it independent of settings that were meant for sessions.
+unsafe fn connect(database: Oid) {
+    // SAFETY: called once.
     unsafe {
-        handle_signals();
-        let database = pg_sys::Oid::from(argument.value() as u32);
         pg_sys::BackgroundWorkerInitializeConnectionByOid(database, pg_sys::InvalidOid, 0);
-        worker_session::begin();
-        database
     }
+    worker_session::begin();
 }
 
 /// Names the process in pg_stat_activity.
@@ -196,8 +216,21 @@ unsafe fn handle_signals() {
     }
 }
 
+/// To be called in each round of a process: ends it if the server is gone, or if it was asked to end; also one that is too busy to sleep, where Postgres
+/// itself would look.
+pub fn begin_round() {
+    // SAFETY: looks at the pipe that the postmaster holds open; proc_exit runs what Postgres does at a process's end.
+    unsafe {
+        if !postmaster::PostmasterIsAliveInternal() {
+            pg_sys::proc_exit(1);
+        }
+    }
+    super::wait::interruption();
+    reload_settings();
+}
+
 /// Reads the configuration again if that was asked for.
-pub fn reload_settings() {
+fn reload_settings() {
     // SAFETY: reads and clears a flag of the signal handler's.
     unsafe {
         if pg_sys::ConfigReloadPending != 0 {
@@ -262,6 +295,10 @@ pub fn transaction<T>(work: impl FnOnce() -> T) -> Result<T, Failure> {
             pg_sys::error_context_stack = std::ptr::null_mut();
             pg_sys::AbortOutOfAnyTransaction();
         }
+        // Between transactions nothing holds interrupts off. A callback of another extension that caught an error while this one ended has left the
+        // count unbalanced, and with that SIGTERM would never again be acted on (PostgresMain resets it as well).
+        pg_sys::InterruptHoldoffCount = 0;
+        pg_sys::QueryCancelHoldoffCount = 0;
         pg_sys::pgstat_report_stat(false);
     }
     result

@@ -2,9 +2,10 @@
 
 use super::background;
 use super::relation::Oid;
+use super::shared_memory::SharedValues;
 use super::time::now_utc;
 use pgrx::prelude::*;
-use pgrx::{PGRXSharedMemory, PgLwLock, pg_shmem_init, pg_sys};
+use pgrx::{PGRXSharedMemory, pg_shmem_init, pg_sys};
 use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -65,7 +66,8 @@ impl Default for Batches {
 unsafe impl PGRXSharedMemory for Batches {}
 
 // SAFETY: the name is unique to this extension.
-static BATCHES: PgLwLock<Batches> = unsafe { PgLwLock::new(c"redshift_streaming batches") };
+static BATCHES: SharedValues<Batches> =
+    unsafe { SharedValues::new(c"redshift_streaming batches", || 1) };
 
 thread_local! {
     /// This worker's place.
@@ -74,12 +76,13 @@ thread_local! {
 
 /// Asks for the memory; called while shared_preload_libraries are loaded.
 pub(super) fn request() {
-    pg_shmem_init!(BATCHES);
+    pg_shmem_init!(BATCHES = ());
 }
 
 /// A worker introduces itself, after it is connected; taken back when the process ends.
 pub(super) fn introduce(database: Oid, number: usize) {
-    let mut batches = BATCHES.exclusive();
+    let mut guard = BATCHES.exclusive();
+    let batches = &mut guard[0];
     let Some(free) = batches.places.iter().position(|place| place.pid == 0) else {
         return;
     };
@@ -89,7 +92,7 @@ pub(super) fn introduce(database: Oid, number: usize) {
         pid: background::pid(),
         ..Place::default()
     };
-    drop(batches);
+    drop(guard);
     MINE.set(Some(free));
     // SAFETY: called once a process: runs before shared memory is detached.
     unsafe { pg_sys::before_shmem_exit(Some(forget), pg_sys::Datum::from(0)) };
@@ -98,7 +101,8 @@ pub(super) fn introduce(database: Oid, number: usize) {
 #[pg_guard]
 unsafe extern "C-unwind" fn forget(_code: i32, _argument: pg_sys::Datum) {
     let Some(mine) = MINE.take() else { return };
-    let mut batches = BATCHES.exclusive();
+    let mut guard = BATCHES.exclusive();
+    let batches = &mut guard[0];
     let place = std::mem::take(&mut batches.places[mine]);
     if place.table != 0 && super::batch::has_outlasted() {
         let old = batches.hold_of(place.database, place.table);
@@ -153,7 +157,8 @@ pub(super) fn begin(table: Oid) -> Result<(), Held> {
         return Ok(());
     };
     let now = now_utc();
-    let mut batches = BATCHES.exclusive();
+    let mut guard = BATCHES.exclusive();
+    let batches = &mut guard[0];
     let database = batches.places[mine].database;
     if let Some(hold) = batches.hold_of(database, table.to_u32())
         && hold.until > now
@@ -172,7 +177,8 @@ pub(super) fn begin(table: Oid) -> Result<(), Held> {
 /// The batch has ended, in whatever way. If a statement of its owner's has stopped it: how long that holds the view, as far as it is known.
 pub(super) fn end() -> Option<Duration> {
     let mine = MINE.get()?;
-    let mut batches = BATCHES.exclusive();
+    let mut guard = BATCHES.exclusive();
+    let batches = &mut guard[0];
     let place = &mut batches.places[mine];
     let (database, table) = (place.database, std::mem::take(&mut place.table));
     if !std::mem::take(&mut place.is_stopped) {
@@ -194,7 +200,8 @@ pub(super) fn loaded() -> Vec<Oid> {
     if !super::shared::is_ready() {
         return Vec::new();
     }
-    let batches = BATCHES.share();
+    let guard = BATCHES.share();
+    let batches = &guard[0];
     let places = batches.places.iter();
     let loaded = places.filter(|place| place.database == database && place.table != 0);
     loaded.map(|place| Oid::from(place.table)).collect()
@@ -204,8 +211,7 @@ pub(super) fn loaded() -> Vec<Oid> {
 pub fn is_loading(table: Oid) -> bool {
     let database = this_database();
     super::shared::is_ready()
-        && BATCHES
-            .share()
+        && BATCHES.share()[0]
             .places
             .iter()
             .any(|place| place.database == database && place.table == table.to_u32())
@@ -218,7 +224,8 @@ pub fn stop(table: Oid) -> bool {
         return false;
     }
     let (database, table) = (this_database(), table.to_u32());
-    let mut batches = BATCHES.exclusive();
+    let mut guard = BATCHES.exclusive();
+    let batches = &mut guard[0];
     let mut found = false;
     for place in &mut batches.places {
         let is_other = place.pid != 0 && place.pid != background::pid();
@@ -237,7 +244,7 @@ pub fn stop(table: Oid) -> bool {
             session: background::pid(),
             deaths: 0,
         });
-        drop(batches);
+        drop(guard);
         release_at_end();
     }
     found
@@ -263,7 +270,7 @@ unsafe extern "C-unwind" fn at_end_of_transaction(
     let ends = event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT;
     if ends && HOLDS_SOME.swap(false, Ordering::Relaxed) {
         let session = background::pid();
-        for hold in &mut BATCHES.exclusive().holds {
+        for hold in &mut BATCHES.exclusive()[0].holds {
             if hold.session == session {
                 *hold = Hold::default();
             }
@@ -285,7 +292,8 @@ pub fn loader(number: i32, table: Oid) -> Option<Loader> {
         return None;
     }
     let database = this_database();
-    let batches = BATCHES.share();
+    let guard = BATCHES.share();
+    let batches = &guard[0];
     let mut places = batches.places.iter();
     let place = places.find(|place| {
         place.pid != 0 && place.database == database && i64::from(place.number) == i64::from(number)

@@ -36,7 +36,7 @@ pub fn is_usable() -> bool {
 }
 
 /// Is Postgres loading shared_preload_libraries, in the postmaster and not for a binary upgrade?
-pub(super) fn is_loading_at_start() -> bool {
+pub fn is_loading_at_start() -> bool {
     // SAFETY: reads variables of the process.
     unsafe { pg_sys::process_shared_preload_libraries_in_progress && !pg_sys::IsBinaryUpgrade }
 }

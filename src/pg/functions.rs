@@ -5,6 +5,7 @@ use super::relation::Oid;
 use super::{extension, fdw, foreign, relation, shared, time, utility};
 use crate::api::external_schema;
 use crate::api::foreign_options::{self, OptionsOf};
+use crate::api::lag;
 use crate::api::materialized_view;
 use crate::error;
 use pgrx::prelude::*;
@@ -187,6 +188,7 @@ fn source_status(
         name!(high_watermark, Option<i64>),
         name!(last_record_time, Option<Timestamp>),
         name!(shard_id, Option<String>),
+        name!(error, Option<String>),
     ),
 > {
     relation::require_schema_usage(schema);
@@ -199,31 +201,53 @@ fn source_status(
             status.high_watermark,
             status.last_record_time.map(time::timestamp),
             status.shard_id,
+            status.error,
         )
     };
     TableIterator::new(rows.into_iter().map(row))
 }
 
-/// `redshift.high_watermarks(external_schema text)`
+/// `redshift.ask_lag(mv regclass)`
 #[pg_extern]
-fn high_watermarks(
-    external_schema: Option<&str>,
+fn ask_lag(mv: Oid) -> i64 {
+    lag::ask(mv)
+}
+
+/// `redshift.lag_answer(question bigint)`
+#[allow(
+    clippy::type_complexity,
+    reason = "pgrx reads the columns from the signature"
+)]
+#[pg_extern]
+fn lag_answer(
+    question: i64,
 ) -> TableIterator<
     'static,
     (
-        name!(mv, Oid),
-        name!(partition_id, String),
+        name!(partition_id, Option<String>),
         name!(high_watermark, Option<i64>),
         name!(waiting_seconds, Option<f64>),
+        name!(error, Option<String>),
+        name!(source_up, Option<bool>),
     ),
 > {
-    let row =
-        |lag: materialized_view::Lag| (lag.view, lag.partition, lag.high_watermark, lag.seconds);
-    TableIterator::new(
-        materialized_view::high_watermarks(external_schema)
-            .into_iter()
-            .map(row),
-    )
+    let row = |lag: lag::Lag| {
+        (
+            lag.partition,
+            lag.high_watermark,
+            lag.seconds,
+            lag.error,
+            lag.source_up,
+        )
+    };
+    TableIterator::new(lag::answer(question).into_iter().map(row))
+}
+
+/// `redshift.worker_obstacle()`
+#[pg_extern]
+fn worker_obstacle() -> Option<String> {
+    // SAFETY: reads a variable of the backend.
+    shared::obstacle(unsafe { pg_sys::MyDatabaseId }).map(|obstacle| error::obstacle(&obstacle))
 }
 
 /// `redshift.missing_workers()`

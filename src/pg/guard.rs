@@ -116,6 +116,47 @@ pub(super) fn catch<T>(body: impl FnOnce() -> T) -> Result<T, Failure> {
     catch_unwind(AssertUnwindSafe(body)).map_err(|payload| describe_payload(&*payload))
 }
 
+/// Runs `body` in a subtransaction, which an error rolls back. A cancel, a termination and what is no error of a statement go on (as with EXCEPTION WHEN
+/// OTHERS of PL/pgSQL).
+pub fn attempt<T>(body: impl FnOnce() -> T) -> Result<T, Failure> {
+    // SAFETY: the order of exec_stmt_block (pl_exec.c): context and owner of the caller are put back after either end.
+    let (context, owner) = unsafe {
+        let saved = (pg_sys::CurrentMemoryContext, pg_sys::CurrentResourceOwner);
+        pg_sys::BeginInternalSubTransaction(std::ptr::null());
+        pg_sys::CurrentMemoryContext = saved.0;
+        saved
+    };
+    let result = catch_unwind(AssertUnwindSafe(body));
+    let failure = result
+        .as_ref()
+        .err()
+        .map(|payload| describe_payload(&**payload));
+    let is_end = failure
+        .as_ref()
+        .is_some_and(|failure| failure.sqlstate == "57014" || failure.sqlstate.starts_with("57P"));
+    // SAFETY: as above.
+    unsafe {
+        match (&failure, is_end) {
+            (None, _) => pg_sys::ReleaseCurrentSubTransaction(),
+            (Some(_), false) => {
+                pg_sys::CurrentMemoryContext = context;
+                pg_sys::RollbackAndReleaseCurrentSubTransaction();
+            }
+            // The abort of the whole transaction takes the subtransaction along.
+            (Some(_), true) => {}
+        }
+        pg_sys::CurrentMemoryContext = context;
+        if !is_end {
+            pg_sys::CurrentResourceOwner = owner;
+        }
+    }
+    match (result, failure) {
+        (Ok(value), _) => Ok(value),
+        (Err(_), Some(failure)) if !is_end => Err(failure),
+        (Err(payload), _) => resume_unwind(payload),
+    }
+}
+
 /// Runs `body` and shows an error to `witness` on its way up. The transaction is broken by then: no catalogue, no SQL.
 pub fn witness<T>(body: impl FnOnce() -> T, witness: impl FnOnce(&Failure)) -> T {
     match catch_unwind(AssertUnwindSafe(body)) {

@@ -26,6 +26,39 @@ pub(super) const WORKER_SETTINGS: &[(&CStr, &CStr)] = &[
     (c"transaction_timeout", c"0"),
 ];
 
+/// May `user` do what the database's owner may?
+///
+/// # Safety
+/// Looks into the catalogues: inside a transaction only.
+pub(super) unsafe fn owns_database(database: pg_sys::Oid, user: pg_sys::Oid) -> bool {
+    #[cfg(any(feature = "pg14", feature = "pg15"))]
+    // SAFETY: the caller's promise.
+    unsafe {
+        pg_sys::pg_database_ownercheck(database, user)
+    }
+    #[cfg(not(any(feature = "pg14", feature = "pg15")))]
+    // SAFETY: the caller's promise.
+    unsafe {
+        pg_sys::object_ownercheck(pg_sys::DatabaseRelationId, database, user)
+    }
+}
+
+/// May `user` create something in the tablespace?
+///
+/// # Safety
+/// Looks into the catalogues: inside a transaction only.
+pub(super) unsafe fn may_use_tablespace(tablespace: pg_sys::Oid, user: pg_sys::Oid) -> bool {
+    let create = pg_sys::ACL_CREATE as _;
+    #[cfg(any(feature = "pg14", feature = "pg15"))]
+    // SAFETY: the caller's promise.
+    let result = unsafe { pg_sys::pg_tablespace_aclcheck(tablespace, user, create) };
+    #[cfg(not(any(feature = "pg14", feature = "pg15")))]
+    // SAFETY: the caller's promise.
+    let result =
+        unsafe { pg_sys::object_aclcheck(pg_sys::TableSpaceRelationId, tablespace, user, create) };
+    result == pg_sys::AclResult::ACLCHECK_OK
+}
+
 /// Whose rights a foreign scan has: the owner's of the view that it stands in, or the current user's. (In the range table until 15, in the
 /// plan since.)
 ///

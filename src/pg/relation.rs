@@ -205,6 +205,17 @@ pub fn depends_automatically(dependent: Oid, referenced: Oid) -> bool {
     .is_some()
 }
 
+/// Does the server go with the schema?
+pub fn depends_on_schema(server: Oid, schema: Oid) -> bool {
+    super::spi::first(
+        "SELECT 1 FROM pg_catalog.pg_depend WHERE classid = 'pg_catalog.pg_foreign_server'::pg_catalog.regclass AND objid = $1
+            AND refclassid = 'pg_catalog.pg_namespace'::pg_catalog.regclass AND refobjid = $2",
+        &[server.into(), schema.into()],
+        |_| (),
+    )
+    .is_some()
+}
+
 /// Makes the server go with the schema (and stand in the way of dropping it without CASCADE).
 pub fn server_depends_on_schema(server: Oid, schema: Oid) {
     let server = pg_sys::ObjectAddress {
@@ -319,13 +330,18 @@ pub fn role_name(role: Oid) -> String {
     text(unsafe { pg_sys::GetUserNameFromId(role, false) }).unwrap_or_default()
 }
 
+/// May the current user do what the server's owner may?
+pub fn owns_server(server: Oid) -> bool {
+    // SAFETY: permission check without side effects.
+    unsafe { super::polyfill::owns_server(server, pg_sys::GetUserId()) }
+}
+
 /// Raises an error unless the current user owns the server.
 pub fn require_server_ownership(name: &str) {
     let Some(server) = super::foreign::find_server(name) else {
         return;
     };
-    // SAFETY: permission check without side effects.
-    if !unsafe { super::polyfill::owns_server(server.oid, pg_sys::GetUserId()) } {
+    if !owns_server(server.oid) {
         super::report::Report::new(
             super::report::sqlstate::INSUFFICIENT_PRIVILEGE,
             format!("must be owner of foreign server {name}"),
@@ -341,6 +357,23 @@ pub fn require_server_usage(server: Oid, name: &str) {
         super::report::Report::new(
             sqlstate::INSUFFICIENT_PRIVILEGE,
             format!("permission denied for foreign server {name}"),
+        )
+        .raise();
+    }
+}
+
+/// Raises an error unless the current user may read the relation.
+pub fn require_select(relation: Oid) {
+    let mode = pg_sys::ACL_SELECT as _;
+    // SAFETY: permission check without side effects; the relation is there.
+    let is_allowed = exists(relation)
+        && unsafe { pg_sys::pg_class_aclcheck(relation, pg_sys::GetUserId(), mode) }
+            == pg_sys::AclResult::ACLCHECK_OK;
+    if !is_allowed {
+        let name = name(relation).unwrap_or_else(|| relation.to_u32().to_string());
+        super::report::Report::new(
+            sqlstate::INSUFFICIENT_PRIVILEGE,
+            format!("permission denied for table {name}"),
         )
         .raise();
     }

@@ -1,23 +1,25 @@
-//! Shared memory: which workers serve which database, and who asks them to step aside.
+//! Shared memory: which workers serve which database, and who keeps them away from it.
+//!
+//! A database has a slot while something of it runs or has to run; what is only remembered of one makes room for another (`redshift.max_databases`).
 
 use super::background::{self, wake};
 use super::relation::Oid;
-use super::wait::Event;
+use super::shared_memory::SharedValues;
+use crate::settings;
 use pgrx::prelude::*;
-use pgrx::{PGRXSharedMemory, PgLwLock, pg_shmem_init, pg_sys};
+use pgrx::{PGRXSharedMemory, pg_shmem_init, pg_sys};
+use std::cell::RefCell;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-/// Databases that can have workers at a time.
-const SLOTS: usize = 64;
+pub use super::failed_refresh::{Failed, leave_failure, lost_failures, take_failures};
+
 /// Workers that a database can have.
 pub const MOST_WORKERS: usize = 16;
-/// A request to step aside ends by itself: the statement behind it has its locks by then, or has failed.
-const HOLD_MICROSECONDS: i64 = 10_000_000;
 
 #[derive(Clone, Copy, Default)]
-struct Slot {
-    database: u32,
+pub(super) struct Slot {
+    pub database: u32,
     /// The database's worker, then its ingest workers; 0 for those that do not run.
     pids: [i32; MOST_WORKERS],
     /// How many there should be, as the first has found.
@@ -36,8 +38,12 @@ struct Slot {
     has_lag_limits: bool,
     /// A monitor found no extension in the database.
     no_extension: bool,
-    /// No worker may start before this moment.
-    held_until: i64,
+    /// How many statements want the database for themselves: no worker may start.
+    pub holds: u32,
+    /// Before this moment no statement may stop the workers again.
+    pub rest_until: i64,
+    /// How often somebody changed a setting of the database, or of the role that workers have.
+    settings_changes: u64,
     /// When topics that have appeared were last looked for.
     synced: i64,
 }
@@ -47,63 +53,60 @@ impl Slot {
         self.pids[0] == pid
     }
 
-    fn processes(&self) -> impl Iterator<Item = i32> {
+    pub fn processes(&self) -> impl Iterator<Item = i32> + use<> {
         self.pids
             .into_iter()
             .chain([self.monitor])
             .filter(|pid| *pid != 0)
     }
-}
 
-/// Failures that wait for a worker to write them down.
-const RING: usize = 256;
-/// Of a longer error text the beginning is kept.
-const TEXT_BYTES: usize = 512;
+    /// Somebody has to look what there is to do.
+    pub fn nudge(&mut self) {
+        self.nudged = true;
+    }
 
-/// A refresh that failed, as its backend leaves it: the transaction is gone, so it cannot write anything itself.
-#[derive(Clone, Copy)]
-struct FailedRefresh {
-    database: u32,
-    table: u32,
-    user: u32,
-    pid: i32,
-    transaction_id: i64,
-    started: i64,
-    ended: i64,
-    length: usize,
-    text: [u8; TEXT_BYTES],
-}
+    /// Has nothing to be done, and nobody there: all that it holds may be forgotten.
+    fn is_idle(&self) -> bool {
+        !self.wanted
+            && !self.nudged
+            && !self.has_lag_limits
+            && self.holds == 0
+            && self.processes().next().is_none()
+    }
 
-#[derive(Clone, Copy)]
-struct Shared {
-    launcher: i32,
-    slots: [Slot; SLOTS],
-    failures: [Option<FailedRefresh>; RING],
-    /// Failures for which there was no room.
-    lost: i64,
-}
-
-impl Default for Shared {
-    fn default() -> Shared {
-        Shared {
-            launcher: 0,
-            slots: [Slot::default(); SLOTS],
-            failures: [None; RING],
-            lost: 0,
-        }
+    /// What is forgotten first: who had no extension when he was looked at, then who was looked at longest ago.
+    fn worth(&self) -> (bool, i64) {
+        (!self.no_extension, self.synced)
     }
 }
 
 // SAFETY: plain values without pointers.
-unsafe impl PGRXSharedMemory for Shared {}
+unsafe impl PGRXSharedMemory for Slot {}
 
 // SAFETY: the name is unique to this extension.
-static SHARED: PgLwLock<Shared> = unsafe { PgLwLock::new(c"redshift_streaming") };
+static SLOTS: SharedValues<Slot> =
+    unsafe { SharedValues::new(c"redshift_streaming databases", settings::max_databases) };
+
+/// What is of the whole server.
+#[derive(Clone, Copy, Default)]
+struct Server {
+    launcher: i32,
+    /// The last time that the launcher wanted to start a process no background worker was free.
+    is_full: bool,
+}
+
+// SAFETY: plain values without pointers.
+unsafe impl PGRXSharedMemory for Server {}
+
+// SAFETY: the name is unique to this extension.
+static SERVER: SharedValues<Server> = unsafe { SharedValues::new(c"redshift_streaming", || 1) };
 static READY: AtomicBool = AtomicBool::new(false);
 
 /// Asks for the memory; called while shared_preload_libraries are loaded.
 pub(super) fn request() {
-    pg_shmem_init!(SHARED);
+    pg_shmem_init!(SLOTS = ());
+    pg_shmem_init!(SERVER = ());
+    super::failed_refresh::request();
     super::statement_ring::request();
     super::batch_table::request();
     READY.store(true, Ordering::Relaxed);
@@ -114,22 +117,92 @@ pub fn is_ready() -> bool {
     READY.load(Ordering::Relaxed)
 }
 
-fn with_slot<T>(database: Oid, change: impl FnOnce(&mut Slot) -> T) -> Option<T> {
+/// Changes the slot of a database, which is taken if it has none; `None` if there is no room, or no shared memory.
+pub(super) fn with_slot<T>(database: Oid, change: impl FnOnce(&mut Slot) -> T) -> Option<T> {
     if !is_ready() {
         return None;
     }
     let number = database.to_u32();
-    let mut shared = SHARED.exclusive();
-    let taken = shared.slots.iter().position(|slot| slot.database == number);
-    let place = taken.or_else(|| shared.slots.iter().position(|slot| slot.database == 0))?;
-    let slot = &mut shared.slots[place];
-    slot.database = number;
+    let mut slots = SLOTS.exclusive();
+    let place = match slots.iter().position(|slot| slot.database == number) {
+        Some(place) => place,
+        None => {
+            let place = place_for_another(&slots)?;
+            slots[place] = Slot {
+                database: number,
+                ..Slot::default()
+            };
+            place
+        }
+    };
+    Some(change(&mut slots[place]))
+}
+
+/// A free slot, or one that holds nothing but what may be forgotten.
+fn place_for_another(slots: &[Slot]) -> Option<usize> {
+    let free = slots.iter().position(|slot| slot.database == 0);
+    free.or_else(|| {
+        let idle = slots.iter().enumerate().filter(|(_, slot)| slot.is_idle());
+        idle.min_by_key(|(_, slot)| slot.worth())
+            .map(|(place, _)| place)
+    })
+}
+
+/// The slot of a database as it is now; `None` if it has none.
+fn slot(database: Oid) -> Option<Slot> {
+    if !is_ready() {
+        return None;
+    }
+    let number = database.to_u32();
+    let slots = SLOTS.share();
+    slots.iter().find(|slot| slot.database == number).copied()
+}
+
+/// Changes the slot of a database if it has one.
+fn in_slot<T>(database: Oid, change: impl FnOnce(&mut Slot) -> T) -> Option<T> {
+    if !is_ready() {
+        return None;
+    }
+    let number = database.to_u32();
+    let mut slots = SLOTS.exclusive();
+    let slot = slots.iter_mut().find(|slot| slot.database == number)?;
     Some(change(slot))
 }
 
 /// The launcher introduces itself.
 pub fn set_launcher() {
-    SHARED.exclusive().launcher = background::pid();
+    SERVER.exclusive()[0].launcher = background::pid();
+}
+
+/// The launcher has wanted to start a process: was there none free?
+pub fn set_full(is_full: bool) {
+    SERVER.exclusive()[0].is_full = is_full;
+}
+
+/// Why no worker loads in this database, as far as shared memory tells.
+pub enum Obstacle {
+    /// The library is not in shared_preload_libraries.
+    NotPreloaded,
+    /// So many databases have workers already, and no more can have any.
+    TooManyDatabases(usize),
+    /// All of max_worker_processes are taken.
+    NoFreeProcess,
+}
+
+/// What keeps workers from this database.
+pub fn obstacle(database: Oid) -> Option<Obstacle> {
+    if !is_ready() {
+        return Some(Obstacle::NotPreloaded);
+    }
+    let number = database.to_u32();
+    {
+        let slots = SLOTS.share();
+        let has_slot = slots.iter().any(|slot| slot.database == number);
+        if !has_slot && place_for_another(&slots).is_none() {
+            return Some(Obstacle::TooManyDatabases(slots.len()));
+        }
+    }
+    SERVER.share()[0].is_full.then_some(Obstacle::NoFreeProcess)
 }
 
 /// What the launcher needs to know of a database.
@@ -142,59 +215,89 @@ pub struct Wish {
     pub held: bool,
 }
 
-/// Takes the wishes of a database.
-pub fn take_wish(database: Oid) -> Option<Wish> {
-    let now = super::time::now_utc();
-    with_slot(database, |slot| Wish {
+/// Takes the wishes of a database. One without a slot has none, and may be looked at.
+pub fn take_wish(database: Oid) -> Wish {
+    let wish = in_slot(database, |slot| Wish {
         wanted: slot.wanted,
         // A worker that runs takes it itself.
         nudged: slot.is_first(0) && std::mem::take(&mut slot.nudged),
-        held: slot.held_until > now,
+        held: slot.holds > 0,
+    });
+    wish.unwrap_or(Wish {
+        wanted: false,
+        nudged: false,
+        held: false,
     })
+}
+
+/// Does something wait for a worker of the database?
+pub fn is_wanted(database: Oid) -> bool {
+    slot(database).is_some_and(|slot| slot.wanted || slot.nudged)
+}
+
+/// Is it known that there is work in the database, so that its slot is its own?
+pub fn is_settled(database: Oid) -> bool {
+    slot(database).is_some_and(|slot| slot.wanted)
+}
+
+/// How many slots are nobody's own.
+pub fn places() -> usize {
+    SLOTS.share().iter().filter(|slot| !slot.wanted).count()
 }
 
 /// Forgets databases that are gone.
 pub fn forget_other_databases(existing: &[Oid]) {
-    let mut shared = SHARED.exclusive();
-    for slot in &mut shared.slots {
-        if slot.database != 0
-            && !existing
-                .iter()
-                .any(|database| database.to_u32() == slot.database)
-        {
+    for slot in SLOTS.exclusive().iter_mut() {
+        let exists = |database: &Oid| database.to_u32() == slot.database;
+        if slot.database != 0 && !existing.iter().any(exists) {
             *slot = Slot::default();
         }
     }
 }
 
-/// A worker introduces itself with its number; taken back when the process ends. False if it is not wanted: another one has the number, or the
-/// database shall be left alone.
-pub fn set_worker(database: Oid, number: usize) -> bool {
-    let now = super::time::now_utc();
+/// What becomes of a worker that introduces itself.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// It is the worker of its number.
+    Taken,
+    /// It is not wanted: another one has the number, or the database shall be left alone.
+    NotWanted,
+    /// So many other databases have workers that there is none for this one.
+    NoRoom,
+}
+
+/// A worker introduces itself with its number; taken back when the process ends.
+pub fn set_worker(database: Oid, number: usize) -> Place {
     let taken = with_slot(database, |slot| {
-        let free = slot.pids[number] == 0 && slot.held_until <= now;
+        let free = slot.pids[number] == 0 && slot.holds == 0;
         if free {
             slot.pids[number] = background::pid();
         }
         free
     });
-    if taken != Some(true) {
-        return false;
+    match taken {
+        None => return Place::NoRoom,
+        Some(false) => return Place::NotWanted,
+        Some(true) => {}
     }
     let argument = pg_sys::Datum::from(u64::from(database.to_u32()) | (number as u64) << 32);
     // SAFETY: called once a process, after the connection: runs before shared memory is detached.
     unsafe { pg_sys::before_shmem_exit(Some(forget_worker), argument) };
     wake_workers(database);
-    true
+    Place::Taken
 }
 
 #[pg_guard]
 unsafe extern "C-unwind" fn forget_worker(_code: i32, argument: pg_sys::Datum) {
     let (database, number) = (argument.value() as u32, argument.value() >> 32);
     let database = pg_sys::Oid::from(database);
-    with_slot(database, |slot| {
+    in_slot(database, |slot| {
         if slot.pids[number] == background::pid() {
             slot.pids[number] = 0;
+        }
+        // A database that was only looked at takes nothing.
+        if slot.is_idle() && slot.synced == 0 {
+            *slot = Slot::default();
         }
     });
     wake_workers(database);
@@ -202,7 +305,7 @@ unsafe extern "C-unwind" fn forget_worker(_code: i32, argument: pg_sys::Datum) {
 
 /// Wakes all workers of a database.
 fn wake_workers(database: Oid) {
-    let workers = with_slot(database, |slot| *slot);
+    let workers = slot(database);
     for pid in workers.iter().flat_map(Slot::processes) {
         wake(pid);
     }
@@ -219,11 +322,13 @@ pub struct Crew {
     pub changes: u64,
     /// How often somebody changed a server or a user mapping.
     pub source_changes: u64,
+    /// How often somebody changed a setting that workers read when they connect.
+    pub settings_changes: u64,
 }
 
 /// The workers of a database, as they are now.
 pub fn crew(database: Oid) -> Crew {
-    let slot = with_slot(database, |slot| *slot).unwrap_or_default();
+    let slot = slot(database).unwrap_or_default();
     let useful = slot.useful_workers.clamp(1, MOST_WORKERS);
     let others = slot.pids[1..useful].iter().take_while(|pid| **pid != 0);
     Crew {
@@ -231,17 +336,18 @@ pub fn crew(database: Oid) -> Crew {
         useful,
         changes: slot.changes,
         source_changes: slot.source_changes,
+        settings_changes: slot.settings_changes,
     }
 }
 
 /// Does the worker of this number run?
 pub fn is_running(database: Oid, number: usize) -> bool {
-    with_slot(database, |slot| slot.pids[number] != 0).unwrap_or(false)
+    slot(database).is_some_and(|slot| slot.pids[number] != 0)
 }
 
 /// The first worker says how many there should be.
 pub fn set_useful_workers(database: Oid, count: usize) {
-    let changed = with_slot(database, |slot| {
+    let changed = in_slot(database, |slot| {
         std::mem::replace(&mut slot.useful_workers, count) != count
     });
     if changed == Some(true) {
@@ -251,9 +357,8 @@ pub fn set_useful_workers(database: Oid, count: usize) {
 
 /// A monitor introduces itself; taken back when the process ends. False if it is not wanted, as for a worker.
 pub fn set_monitor(database: Oid) -> bool {
-    let now = super::time::now_utc();
     let taken = with_slot(database, |slot| {
-        let free = slot.monitor == 0 && slot.held_until <= now;
+        let free = slot.monitor == 0 && slot.holds == 0;
         if free {
             slot.monitor = background::pid();
         }
@@ -268,7 +373,7 @@ pub fn set_monitor(database: Oid) -> bool {
 
 #[pg_guard]
 unsafe extern "C-unwind" fn forget_monitor(_code: i32, database: pg_sys::Datum) {
-    with_slot(pg_sys::Oid::from(database.value() as u32), |slot| {
+    in_slot(pg_sys::Oid::from(database.value() as u32), |slot| {
         if slot.monitor == background::pid() {
             slot.monitor = 0;
         }
@@ -277,9 +382,7 @@ unsafe extern "C-unwind" fn forget_monitor(_code: i32, database: pg_sys::Datum) 
 
 /// The monitor of a database (0 if none runs); `None` where there is no extension to write for.
 pub(super) fn monitor_of(database: Oid) -> Option<i32> {
-    let number = database.to_u32();
-    let shared = SHARED.share();
-    match shared.slots.iter().find(|slot| slot.database == number) {
+    match slot(database) {
         Some(slot) if slot.no_extension => None,
         Some(slot) => Some(slot.monitor),
         None => Some(0),
@@ -288,21 +391,17 @@ pub(super) fn monitor_of(database: Oid) -> Option<i32> {
 
 /// May a monitor start now: is the extension there, or was not looked for yet, and nobody wants the database for himself?
 pub fn may_monitor(database: Oid) -> bool {
-    let now = super::time::now_utc();
-    with_slot(database, |slot| {
-        !slot.no_extension && slot.held_until <= now
-    })
-    .unwrap_or(false)
+    slot(database).is_none_or(|slot| !slot.no_extension && slot.holds == 0)
 }
 
 /// Has a view of the database limits of its own for its lag, as far as the first worker knows?
 pub fn has_lag_limits(database: Oid) -> bool {
-    with_slot(database, |slot| slot.has_lag_limits).unwrap_or(false)
+    slot(database).is_some_and(|slot| slot.has_lag_limits)
 }
 
 /// The first worker has looked; the launcher is to start a monitor.
 pub fn set_lag_limits(database: Oid, exist: bool) {
-    let before = with_slot(database, |slot| {
+    let before = in_slot(database, |slot| {
         std::mem::replace(&mut slot.has_lag_limits, exist)
     });
     if exist && before == Some(false) {
@@ -312,41 +411,57 @@ pub fn set_lag_limits(database: Oid, exist: bool) {
 
 /// The launcher.
 pub(super) fn launcher() -> i32 {
-    SHARED.share().launcher
+    SERVER.share()[0].launcher
 }
 
 /// A monitor has looked whether the extension is there.
 pub fn set_extension(database: Oid, exists: bool) {
-    with_slot(database, |slot| slot.no_extension = !exists);
+    in_slot(database, |slot| slot.no_extension = !exists);
 }
 
 /// Whether there is something to do in the database.
 pub fn set_wanted(database: Oid, wanted: bool) {
-    with_slot(database, |slot| slot.wanted = wanted);
+    in_slot(database, |slot| slot.wanted = wanted);
 }
 
 /// Views of this database have changed: when the transaction commits, its worker looks (or is started).
 pub fn nudge_at_commit() {
-    NUDGE.store(is_ready(), Ordering::Relaxed);
-    register_nudge();
+    if is_ready() {
+        watch_transactions();
+        NUDGE.store(true, Ordering::Relaxed);
+    }
 }
 
 /// The same for servers and user mappings: the workers wake up to hear what has changed, and look at no view that does not depend on it.
 pub(super) fn nudge_sources_at_commit() {
-    NUDGE_SOURCES.store(is_ready(), Ordering::Relaxed);
-    register_nudge();
+    if is_ready() {
+        watch_transactions();
+        NUDGE_SOURCES.store(true, Ordering::Relaxed);
+    }
 }
 
-fn register_nudge() {
-    static REGISTERED: AtomicBool = AtomicBool::new(false);
-    if is_ready() && !REGISTERED.swap(true, Ordering::Relaxed) {
-        // SAFETY: registered once a process.
-        unsafe { pg_sys::RegisterXactCallback(Some(at_end_of_transaction), std::ptr::null_mut()) };
+/// A setting was changed that workers read when they connect, in one database or in all: when the transaction commits, they begin anew.
+pub(super) fn renew_at_commit(database: Option<Oid>) {
+    if is_ready() {
+        watch_transactions();
+        RENEW.with_borrow_mut(|databases| databases.push(database));
     }
 }
 
 static NUDGE: AtomicBool = AtomicBool::new(false);
 static NUDGE_SOURCES: AtomicBool = AtomicBool::new(false);
+
+thread_local! {
+    static RENEW: RefCell<Vec<Option<Oid>>> = const { RefCell::new(Vec::new()) };
+}
+
+fn watch_transactions() {
+    static REGISTERED: AtomicBool = AtomicBool::new(false);
+    if !REGISTERED.swap(true, Ordering::Relaxed) {
+        // SAFETY: registered once a process.
+        unsafe { pg_sys::RegisterXactCallback(Some(at_end_of_transaction), std::ptr::null_mut()) };
+    }
+}
 
 #[pg_guard]
 unsafe extern "C-unwind" fn at_end_of_transaction(
@@ -354,9 +469,12 @@ unsafe extern "C-unwind" fn at_end_of_transaction(
     _argument: *mut std::ffi::c_void,
 ) {
     use pg_sys::XactEvent::{XACT_EVENT_ABORT, XACT_EVENT_COMMIT};
-    let is_end = event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT;
-    let of_sources = is_end && NUDGE_SOURCES.swap(false, Ordering::Relaxed);
-    if event == XACT_EVENT_COMMIT && of_sources {
+    if event != XACT_EVENT_COMMIT && event != XACT_EVENT_ABORT {
+        return;
+    }
+    let is_committed = event == XACT_EVENT_COMMIT;
+    let renewed = RENEW.take();
+    if NUDGE_SOURCES.swap(false, Ordering::Relaxed) && is_committed {
         // SAFETY: reads a variable of the backend.
         let database = unsafe { pg_sys::MyDatabaseId };
         with_slot(database, |slot| {
@@ -366,7 +484,7 @@ unsafe extern "C-unwind" fn at_end_of_transaction(
         wake_workers(database);
         wake(launcher());
     }
-    if event == XACT_EVENT_COMMIT && NUDGE.swap(false, Ordering::Relaxed) {
+    if NUDGE.swap(false, Ordering::Relaxed) && is_committed {
         // SAFETY: reads a variable of the backend.
         let database = unsafe { pg_sys::MyDatabaseId };
         with_slot(database, |slot| {
@@ -376,31 +494,30 @@ unsafe extern "C-unwind" fn at_end_of_transaction(
         });
         wake_workers(database);
         wake(launcher());
-    } else if event == XACT_EVENT_ABORT {
-        NUDGE.store(false, Ordering::Relaxed);
+    }
+    if is_committed {
+        renewed.into_iter().for_each(renew);
     }
 }
 
-/// Makes the workers of a database end and keeps them away for a moment, so that the database can be dropped, renamed or copied.
-pub(super) fn step_aside(database: Oid) {
-    let until = super::time::now_utc() + HOLD_MICROSECONDS;
-    let workers = with_slot(database, |slot| {
-        slot.held_until = until;
-        *slot
-    });
-    for pid in workers.iter().flat_map(Slot::processes) {
-        background::terminate(pid);
-    }
-    let deadline = Instant::now() + Duration::from_secs(5);
-    let some_run = || with_slot(database, |slot| slot.processes().next().is_some());
-    while some_run() == Some(true) && Instant::now() < deadline {
-        background::sleep(Duration::from_millis(10), Event::WorkerEnd);
-    }
+fn renew(database: Option<Oid>) {
+    let pids: Vec<i32> = {
+        let mut slots = SLOTS.exclusive();
+        let is_meant = |slot: &&mut Slot| database.is_none_or(|of| of.to_u32() == slot.database);
+        let slots = slots.iter_mut().filter(is_meant);
+        slots
+            .flat_map(|slot| {
+                slot.settings_changes += 1;
+                slot.processes()
+            })
+            .collect()
+    };
+    pids.into_iter().for_each(wake);
 }
 
 /// The first worker has seen what the launcher would have started it for.
 pub fn take_nudge(database: Oid) {
-    with_slot(database, |slot| slot.nudged = false);
+    in_slot(database, |slot| slot.nudged = false);
 }
 
 /// Is it time to look for topics that have appeared? Says so once in each interval.
@@ -423,87 +540,12 @@ pub fn renudge(database: Oid) {
     with_slot(database, |slot| slot.nudged = true);
 }
 
-/// A failed refresh, for the journal.
-pub struct Failed {
-    /// The landing table.
-    pub table: Oid,
-    /// Who refreshed.
-    pub user: Oid,
-    /// The process.
-    pub pid: i32,
-    /// Its transaction, 0 if it had no id.
-    pub transaction_id: i64,
-    /// Begin and end, timestamps in UTC.
-    pub times: (i64, i64),
-    /// The error.
-    pub error: String,
-}
-
-/// Leaves a failed refresh for the journal. Called while an error is on its way: nothing here looks into the catalogue.
-pub fn leave_failure(failed: &Failed) {
-    if !is_ready() {
-        return;
-    }
-    super::statement_history::note_refresh(0);
-    let mut end = failed.error.len().min(TEXT_BYTES);
-    while !failed.error.is_char_boundary(end) {
-        end -= 1;
-    }
-    let mut text = [0; TEXT_BYTES];
-    text[..end].copy_from_slice(&failed.error.as_bytes()[..end]);
-    // SAFETY: reads a variable of the backend.
-    let database = unsafe { pg_sys::MyDatabaseId };
-    let entry = FailedRefresh {
-        database: database.to_u32(),
-        table: failed.table.to_u32(),
-        user: failed.user.to_u32(),
-        pid: failed.pid,
-        transaction_id: failed.transaction_id,
-        started: failed.times.0,
-        ended: failed.times.1,
-        length: end,
-        text,
-    };
-    let launcher = {
-        let mut shared = SHARED.exclusive();
-        match shared.failures.iter().position(Option::is_none) {
-            Some(place) => shared.failures[place] = Some(entry),
-            None => shared.lost += 1,
-        }
-        shared.launcher
-    };
+/// There is something to do in the database at once, whatever becomes of this transaction.
+pub(super) fn nudge_now(database: Oid) {
     let worker = with_slot(database, |slot| {
         slot.nudged = true;
         slot.pids[0]
     });
     wake(worker.unwrap_or(0));
-    wake(launcher);
-}
-
-/// Takes the failed refreshes of a database.
-pub fn take_failures(database: Oid) -> Vec<Failed> {
-    let number = database.to_u32();
-    let mut shared = SHARED.exclusive();
-    let of_database =
-        |entry: &&mut Option<FailedRefresh>| entry.is_some_and(|failed| failed.database == number);
-    let taken = shared
-        .failures
-        .iter_mut()
-        .filter(of_database)
-        .filter_map(Option::take);
-    taken
-        .map(|entry| Failed {
-            table: pg_sys::Oid::from(entry.table),
-            user: pg_sys::Oid::from(entry.user),
-            pid: entry.pid,
-            transaction_id: entry.transaction_id,
-            times: (entry.started, entry.ended),
-            error: String::from_utf8_lossy(&entry.text[..entry.length]).into_owned(),
-        })
-        .collect()
-}
-
-/// Failures since the server's start that the journal had no room for.
-pub fn lost_failures() -> i64 {
-    if is_ready() { SHARED.share().lost } else { 0 }
+    wake(launcher());
 }

@@ -4,8 +4,9 @@
 //! finds it again. What does not fit is counted.
 
 use super::relation::Oid;
+use super::shared_memory::SharedValues;
 use pgrx::prelude::*;
-use pgrx::{PGRXSharedMemory, PgLwLock, pg_shmem_init, pg_sys};
+use pgrx::{PGRXSharedMemory, pg_shmem_init, pg_sys};
 
 /// How much of finished statements can wait for the monitors.
 const BYTES: usize = 1 << 20;
@@ -36,11 +37,12 @@ impl Default for Ring {
 unsafe impl PGRXSharedMemory for Ring {}
 
 // SAFETY: the name is unique to this extension.
-static RING: PgLwLock<Ring> = unsafe { PgLwLock::new(c"redshift_streaming statements") };
+static RING: SharedValues<Ring> =
+    unsafe { SharedValues::new(c"redshift_streaming statements", || 1) };
 
 /// Asks for the memory; called while shared_preload_libraries are loaded.
 pub(super) fn request() {
-    pg_shmem_init!(RING);
+    pg_shmem_init!(RING = ());
 }
 
 /// A finished statement.
@@ -193,7 +195,8 @@ pub(super) fn push(database: Oid, statement: &mut Statement) -> Pushed {
     // Numbers are above those that refreshes have, and go on growing after a restart.
     let clock = super::time::now_utc().saturating_add(946_684_800_000_000);
     let mut bytes = statement.write();
-    let mut ring = RING.exclusive();
+    let mut rings = RING.exclusive();
+    let ring = &mut rings[0];
     if statement.query_id == 0 {
         ring.last_id = clock.max(ring.last_id + 1);
         statement.query_id = ring.last_id;
@@ -221,7 +224,8 @@ pub(super) fn push(database: Oid, statement: &mut Statement) -> Pushed {
 
 /// The statements of a database that wait, and up to where they were read.
 pub fn waiting(database: Oid) -> (Vec<Statement>, u64) {
-    let ring = RING.share();
+    let rings = RING.share();
+    let ring = &rings[0];
     let mut found = Vec::new();
     let mut at = ring.tail;
     while at < ring.head {
@@ -237,20 +241,20 @@ pub fn waiting(database: Oid) -> (Vec<Statement>, u64) {
 
 /// The statements of a database up to there are written, or nobody wants them.
 pub fn written(database: Oid, until: u64) {
-    RING.exclusive()
-        .take_out(until, |of| of == database.to_u32());
+    RING.exclusive()[0].take_out(until, |of| of == database.to_u32());
 }
 
 /// Forgets statements of databases that are gone, or that no monitor may enter.
 pub fn forget_other_databases(existing: &[Oid]) {
-    RING.exclusive().take_out(u64::MAX, |of| {
+    RING.exclusive()[0].take_out(u64::MAX, |of| {
         !existing.iter().any(|database| database.to_u32() == of)
     });
 }
 
 /// Does a statement of this database wait?
 pub fn has_waiting(database: Oid) -> bool {
-    let ring = RING.share();
+    let rings = RING.share();
+    let ring = &rings[0];
     let mut at = ring.tail;
     while at < ring.head {
         let (length, waits, of) = ring.head_of(at);
@@ -265,7 +269,7 @@ pub fn has_waiting(database: Oid) -> bool {
 /// Statements since the server's start that there was no room for.
 pub fn lost() -> i64 {
     if super::shared::is_ready() {
-        RING.share().lost
+        RING.share()[0].lost
     } else {
         0
     }

@@ -3,6 +3,7 @@
 //! Statements of Postgres's own are passed on untouched, in a frame without destructors, so that their errors stay theirs. What a
 //! statement does to a streaming materialized view is decided in `crate::view`; here are only the nodes.
 
+use super::database_command;
 use super::definition_guard;
 use super::error_context::with_hint;
 use super::foreign;
@@ -12,6 +13,7 @@ use super::query::Query;
 use super::relation::{self, Oid, text};
 use super::report::sqlstate;
 use super::statement_history;
+use super::step_aside;
 use super::stop_batch;
 use super::stream_shape::Watch;
 use super::utility_call::Call;
@@ -56,8 +58,13 @@ unsafe extern "C-unwind" fn process_utility(
     // SAFETY: arguments come from Postgres; `entry` is the frame that errors leave from.
     unsafe {
         let statement = (*planned).utilityStmt;
-        if concerns_databases((*statement).type_) {
-            entry(|| clear_database(statement));
+        if database_command::concerns((*statement).type_) {
+            entry(|| {
+                let database = database_command::wants_alone(statement, is_top_level(context));
+                if let Some(database) = database.filter(|_| super::shared::is_ready()) {
+                    step_aside::begin(database);
+                }
+            });
         }
         if concerns_options((*statement).type_) {
             entry(|| super::server_guard::note(statement));
@@ -87,6 +94,9 @@ unsafe extern "C-unwind" fn process_utility(
         }
         if !may_concern_us((*statement).type_) || !entry(|| handle(call, planned)) {
             call.hand_to(NEXT, planned, read_only_tree);
+            if concerns_settings((*statement).type_) {
+                entry(|| renew_workers(statement));
+            }
         }
         if let Some(watch) = watch {
             entry(|| watch.end());
@@ -121,14 +131,6 @@ fn may_concern_us(tag: pg_sys::NodeTag) -> bool {
             | T_CreateTrigStmt
             | T_ExplainStmt
             | T_ViewStmt
-    )
-}
-
-fn concerns_databases(tag: pg_sys::NodeTag) -> bool {
-    use pg_sys::NodeTag::*;
-    matches!(
-        tag,
-        T_DropdbStmt | T_CreatedbStmt | T_RenameStmt | T_AlterDatabaseStmt
     )
 }
 
@@ -173,36 +175,38 @@ unsafe fn shape_watch(statement: *mut pg_sys::Node) -> Option<Watch> {
     }
 }
 
-/// Postgres refuses to drop, rename, move or copy a database that somebody is connected to: our worker steps aside.
-unsafe fn clear_database(statement: *mut pg_sys::Node) {
-    if !super::shared::is_ready() {
-        return;
-    }
+fn is_top_level(context: pg_sys::ProcessUtilityContext::Type) -> bool {
+    context == pg_sys::ProcessUtilityContext::PROCESS_UTILITY_TOPLEVEL
+}
+
+fn concerns_settings(tag: pg_sys::NodeTag) -> bool {
+    use pg_sys::NodeTag::*;
+    matches!(tag, T_AlterDatabaseSetStmt | T_AlterRoleSetStmt)
+}
+
+/// Workers read the settings of their database and their role, the server's first one, when they connect: what Postgres has just changed of these
+/// takes a new connection.
+unsafe fn renew_workers(statement: *mut pg_sys::Node) {
+    let find = |name: *const c_char| {
+        // SAFETY: a name of the parser's; InvalidOid for what does not exist.
+        let database = unsafe { pg_sys::get_database_oid(name, true) };
+        (database != pg_sys::InvalidOid).then_some(database)
+    };
     // SAFETY: casts follow the tags.
     unsafe {
-        use pg_sys::NodeTag::*;
-        let name = match (*statement).type_ {
-            T_DropdbStmt => text((*statement.cast::<pg_sys::DropdbStmt>()).dbname),
-            T_AlterDatabaseStmt => text((*statement.cast::<pg_sys::AlterDatabaseStmt>()).dbname),
-            T_RenameStmt => {
-                let rename = &*statement.cast::<pg_sys::RenameStmt>();
-                (rename.renameType == pg_sys::ObjectType::OBJECT_DATABASE)
-                    .then(|| text(rename.subname))
-                    .flatten()
+        if (*statement).type_ == pg_sys::NodeTag::T_AlterDatabaseSetStmt {
+            let stmt = &*statement.cast::<pg_sys::AlterDatabaseSetStmt>();
+            if let Some(database) = find(stmt.dbname) {
+                super::shared::renew_at_commit(Some(database));
             }
-            T_CreatedbStmt => {
-                pointers::<pg_sys::DefElem>((*statement.cast::<pg_sys::CreatedbStmt>()).options)
-                    .into_iter()
-                    .map(|option| definition(option))
-                    .find(|option| option.name == "template")
-                    .and_then(|option| option.value)
-            }
-            _ => None,
-        };
-        let Some(name) = name else { return };
-        let database = pg_sys::get_database_oid(relation::c_text(&name).as_ptr(), true);
-        if database != pg_sys::InvalidOid && database != pg_sys::MyDatabaseId {
-            super::shared::step_aside(database);
+            return;
+        }
+        let stmt = &*statement.cast::<pg_sys::AlterRoleSetStmt>();
+        let of_workers = stmt.role.is_null()
+            || pg_sys::get_rolespec_oid(stmt.role, true).to_u32() == pg_sys::BOOTSTRAP_SUPERUSERID;
+        if of_workers {
+            let database = (!stmt.database.is_null()).then(|| find(stmt.database));
+            super::shared::renew_at_commit(database.flatten());
         }
     }
 }

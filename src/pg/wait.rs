@@ -119,7 +119,12 @@ impl WakeSet {
 
     /// As [`readable`], for any of the set.
     pub fn wait(&self, deadline: Instant) {
-        readable(self.0.as_raw_fd(), deadline, Event::WorkerMain);
+        self.wait_for(deadline, Event::WorkerMain);
+    }
+
+    /// The same for what has another name.
+    pub fn wait_for(&self, deadline: Instant, event: Event) {
+        readable(self.0.as_raw_fd(), deadline, event);
     }
 }
 

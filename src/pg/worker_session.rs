@@ -11,7 +11,7 @@ use pgrx::pg_sys;
 use std::ffi::CStr;
 
 /// What decides what SQL of ours means, as whom it runs, and whether it runs at all.
-const SETTINGS: [(&CStr, &CStr); 15] = [
+const SETTINGS: [(&CStr, &CStr); 18] = [
     (c"search_path", search_path::CLOSED),
     (c"role", c"none"),
     (c"row_security", c"on"),
@@ -22,6 +22,11 @@ const SETTINGS: [(&CStr, &CStr); 15] = [
     (c"statement_timeout", c"0"),
     (c"lock_timeout", c"0"),
     (c"idle_in_transaction_session_timeout", c"0"),
+    (c"idle_session_timeout", c"0"),
+    // Triggers and foreign keys hold for what a worker loads.
+    (c"session_replication_role", c"origin"),
+    // It reads a view and a foreign table for each batch.
+    (c"restrict_nonsystem_relation_kind", c""),
     (c"standard_conforming_strings", c"on"),
     (c"backslash_quote", c"safe_encoding"),
     (c"transform_null_equals", c"off"),
@@ -33,7 +38,10 @@ const SETTINGS: [(&CStr, &CStr); 15] = [
 /// To be called as the first thing after a worker is connected: no SQL has run by then.
 pub(super) fn begin() {
     for (name, value) in SETTINGS.iter().chain(polyfill::WORKER_SETTINGS) {
-        set(name, value);
+        // Some minor releases of Postgres do not have all of them.
+        if exists(name) {
+            set(name, value);
+        }
     }
     // The role that a worker without a name of its own is connected as (InitializeSessionUserIdStandalone).
     let role = super::background::transaction(|| {
@@ -48,6 +56,11 @@ pub(super) fn begin() {
     }
 }
 
+fn exists(name: &CStr) -> bool {
+    // SAFETY: null for a name that does not exist.
+    !unsafe { pg_sys::GetConfigOption(name.as_ptr(), true, false) }.is_null()
+}
+
 /// What SET does, for the whole session.
 pub(super) fn set(name: &CStr, value: &CStr) {
     // SAFETY: both strings outlive the call.
@@ -55,7 +68,7 @@ pub(super) fn set(name: &CStr, value: &CStr) {
         pg_sys::SetConfigOption(
             name.as_ptr(),
             value.as_ptr(),
-            pg_sys::GucContext::PGC_USERSET,
+            pg_sys::GucContext::PGC_SUSET,
             pg_sys::GucSource::PGC_S_SESSION,
         )
     }

@@ -31,6 +31,8 @@ const LIST_PAUSE: Duration = Duration::from_secs(30);
 /// A statement wakes the workers a moment before Postgres hands on what it changed in the catalogues: they look again for so long, so often.
 const SETTLE: Duration = Duration::from_secs(2);
 const SETTLE_PAUSE: Duration = Duration::from_millis(100);
+/// A worker lives so long before it makes room for one with the settings that were changed.
+const SETTINGS_PAUSE: Duration = Duration::from_secs(2);
 /// The longest sleep.
 const NAP: Duration = Duration::from_secs(1);
 
@@ -53,6 +55,9 @@ pub struct Worker {
     changed: Option<Instant>,
     /// The workers as they were when the list was read.
     crew: shared::Crew,
+    started: Instant,
+    /// The settings that were read with the connection, as a count of their changes.
+    settings_changes: u64,
     /// A version of the extension in the database that this library does not understand: nothing is done until it is another one.
     unknown_version: Option<String>,
     /// What only the first worker has.
@@ -70,7 +75,7 @@ struct First {
 }
 
 /// Runs until the server stops, or until there is nothing to do.
-pub fn run(database: Oid, number: usize) {
+pub fn run(database: Oid, number: usize, settings_changes: u64) {
     invalidation::watch_sources();
     let mut worker = Worker {
         database,
@@ -87,6 +92,8 @@ pub fn run(database: Oid, number: usize) {
         listed: None,
         changed: None,
         crew: shared::crew(database),
+        started: Instant::now(),
+        settings_changes,
         unknown_version: None,
         first: (number == 0).then(|| First {
             journal: Journal::new(database),
@@ -96,6 +103,9 @@ pub fn run(database: Oid, number: usize) {
             useful: 1,
         }),
     };
+    if number == 0 {
+        forget_orphans();
+    }
     while worker.is_needed() {
         worker.leave_changed_sources();
         worker.open_feeds();
@@ -113,10 +123,41 @@ pub fn run(database: Oid, number: usize) {
     }
 }
 
+/// Views that were dropped while no event trigger ran, before this worker came.
+fn forget_orphans() {
+    let forgotten = transaction(|| {
+        if extension::is_usable() {
+            ingest::bound_lock_waits();
+            materialized_view::forget_orphans();
+        }
+    });
+    if let Err(Failure { message, .. }) = forgotten {
+        background::log(&format!("registrations without a table: {message}"));
+    }
+}
+
+/// So many other databases have workers that there is none for this one: said if there is something to do.
+pub fn tell_that_there_is_no_room() {
+    let has_views = transaction(|| {
+        extension::is_usable() && !materialized_view::under_auto_refresh().is_empty()
+    });
+    if has_views.unwrap_or(false) {
+        background::log(&format!(
+            "no auto refresh in this database: {} others have it already; raise redshift.max_databases",
+            settings::max_databases()
+        ));
+    }
+}
+
 impl Worker {
     /// Does what is not of one view, and reads the list of views if it may be another one. False if there is nothing to do in the database.
     fn is_needed(&mut self) -> bool {
-        background::reload_settings();
+        background::begin_round();
+        if shared::crew(self.database).settings_changes != self.settings_changes
+            && self.started.elapsed() > SETTINGS_PAUSE
+        {
+            return false;
+        }
         if self.waits_for_another_version() {
             return true;
         }

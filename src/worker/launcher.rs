@@ -48,6 +48,7 @@ fn start_monitors(
             continue;
         }
         let worker = background::start_monitor(*database);
+        shared::set_full(worker.is_none());
         if worker.is_none() {
             nap = RESTART_PAUSE;
             complain(complained, "monitoring");
@@ -68,6 +69,18 @@ fn complain(last: &mut Option<Instant>, what_for: &str) {
     }
 }
 
+/// In how many databases a worker looks whether there is something to do. Each has a slot meanwhile: there shall be one left for those that find something.
+fn looked_at(known: &HashMap<Oid, Database>) -> usize {
+    let looks = |(database, entry): &(&Oid, &Database)| {
+        let runs = entry
+            .worker
+            .as_ref()
+            .is_some_and(|worker| !worker.has_ended());
+        runs && !shared::is_settled(**database)
+    };
+    known.iter().filter(looks).count()
+}
+
 /// Runs until the server stops.
 pub fn run() {
     shared::set_launcher();
@@ -75,11 +88,13 @@ pub fn run() {
     let mut monitors = Monitors::new();
     let mut complained: Option<Instant> = None;
     loop {
-        background::reload_settings();
-        let existing = background::databases();
+        background::begin_round();
+        let mut existing = background::databases();
         shared::forget_other_databases(&existing);
         known.retain(|database, _| existing.contains(database));
         let mut nap = start_monitors(&mut monitors, &existing, &mut complained);
+        // Those that are only looked at come last.
+        existing.sort_by_key(|database| !shared::is_wanted(*database));
         for database in existing {
             // A worker that runs takes the nudge itself.
             if known
@@ -89,9 +104,7 @@ pub fn run() {
             {
                 continue;
             }
-            let Some(wish) = shared::take_wish(database) else {
-                continue;
-            };
+            let wish = shared::take_wish(database);
             let idle = known
                 .get(&database)
                 .map_or(PROBE_PAUSE, |entry| entry.started.elapsed());
@@ -111,7 +124,15 @@ pub fn run() {
                 }
                 continue;
             }
+            if !shared::is_settled(database) && looked_at(&known) >= shared::places().max(1) {
+                nap = RESTART_PAUSE;
+                if wish.nudged {
+                    shared::renudge(database);
+                }
+                continue;
+            }
             let worker = background::start_worker(database, 0);
+            shared::set_full(worker.is_none());
             if worker.is_none() {
                 nap = RESTART_PAUSE;
                 complain(&mut complained, "auto refresh");

@@ -32,12 +32,15 @@ fn has_lag_limits(database: Oid) -> bool {
 }
 
 /// Runs until the server stops, or until there is nothing to do.
-pub fn run(database: Oid) {
+pub fn run(database: Oid, settings_changes: u64) {
     let due = |last: Option<Instant>, pause| last.is_none_or(|when| when.elapsed() >= pause);
     let mut used = Instant::now();
     let (mut looked, mut forgot, mut complained) = (None, None, None);
     loop {
-        background::reload_settings();
+        background::begin_round();
+        if shared::crew(database).settings_changes != settings_changes {
+            return;
+        }
         let exists = transaction(relation::extension_exists).unwrap_or(false);
         shared::set_extension(database, exists);
         let (statements, until) = statement_ring::waiting(database);

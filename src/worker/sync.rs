@@ -113,7 +113,7 @@ impl Sync {
     }
 }
 
-/// Servers with a schema that shall follow their brokers.
+/// Servers with a schema that shall follow their brokers. A restored copy is left alone until somebody adopts it: its relations may only be on their way.
 fn servers() -> Vec<Server> {
     let names = spi::rows(
         "SELECT s.srvname::pg_catalog.text FROM pg_catalog.pg_foreign_server AS s
@@ -122,6 +122,7 @@ fn servers() -> Vec<Server> {
          WHERE w.fdwname = 'redshift_streaming'
            AND EXISTS (SELECT FROM pg_catalog.pg_options_to_table(s.srvoptions) AS o
                        WHERE o.option_name = 'sync' AND o.option_value = 'auto')
+           AND EXISTS (SELECT FROM redshift.external_schema AS e WHERE e.server = s.oid AND e.origin = redshift.origin())
          ORDER BY s.srvname",
         &[],
         |row| row.expect::<String>(1),

@@ -267,7 +267,7 @@ def test_source_status_shows_watermarks_and_the_last_records_time(stage):
     topic = stage.topic(2)
     stage.kafka.produce(topic, [{"value": b"x", "partition": 0, "timestamp": 1767225600000 - n} for n in (3, 2, 1, 0)])
     cursor = stage.db.run("SELECT * FROM redshift.source_status(%s) ORDER BY partition_id::int", stage.schema)
-    assert [c.name for c in cursor.description] == ["topic", "partition_id", "low_watermark", "high_watermark", "last_record_time", "shard_id"]
+    assert [c.name for c in cursor.description] == ["topic", "partition_id", "low_watermark", "high_watermark", "last_record_time", "shard_id", "error"]
     rows = cursor.fetchall()
     assert [(r[0], int(r[1]), int(r[2]), int(r[3])) for r in rows] == [(topic, 0, 0, 4), (topic, 1, 0, 0)]
     assert str(rows[0][4]) == "2026-01-01 00:00:00" and rows[1][4] is None

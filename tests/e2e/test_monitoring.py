@@ -115,7 +115,7 @@ def test_stream_lag_has_its_columns_and_right_values(stage):
     expected = stage.kafka.produce(topic, spread(60, timestamp=now - 90_000))
     stage.view(topic)
     before = lag(stage)
-    assert list(before[0]) == "schema_name mv_name partition_id position high_watermark lag_records lag_seconds records_per_second".split()
+    assert list(before[0]) == "schema_name mv_name partition_id position high_watermark lag_records lag_seconds records_per_second error".split()
     # Nothing is loaded yet: the view is behind since it is there.
     assert [(row["high_watermark"], row["lag_records"]) for row in before] == [(30, 30), (30, 30)]
     assert all(0 < row["lag_seconds"] < 30 and row["records_per_second"] == 0 for row in before)

@@ -13,6 +13,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 # What the extension calls itself: no user has a reason to.
 INTERNAL = {
     "alter_as_owner",
+    "ask_lag",
     "bind_external_schema",
     "blocker",
     "check_preloaded",
@@ -20,8 +21,9 @@ INTERNAL = {
     "foreign_partitions",
     "forget_dropped",
     "forget_origin",
-    "high_watermarks",
-    "lag_of",
+    "forget_orphans",
+    "forget_views",
+    "lag_answer",
     "lag_records",
     "lag_seconds",
     "last_query_id",
@@ -30,14 +32,17 @@ INTERNAL = {
     "offset_of",
     "origin",
     "outside_dependents",
+    "present_view",
     "running_refreshes",
     "sees_everything",
     "stream_fdw_handler",
     "stream_fdw_validator",
     "sync_lock",
     "unlogged_tables",
+    "view_lag",
     "view_server",
     "visible_definition",
+    "worker_obstacle",
 }
 
 
