@@ -236,10 +236,15 @@ fn subarray(value: Super<'_>, start: i32, length: i32) -> Option<Varlena> {
     Some(compose::image(array::part(array, inside(from), inside(to))))
 }
 
-/// SPLIT_TO_ARRAY: the parts of a string between delimiters; the whole string where the delimiter is empty.
+/// SPLIT_TO_ARRAY: the parts of a string between delimiters; the whole string where the delimiter is empty. To prepare the search for a delimiter of many
+/// megabytes takes too long to be one step; Redshift's cannot be longer than a VARCHAR.
 #[pg_extern]
 fn split_to_array(string: Bytes<'_>, delimiter: Bytes<'_>) -> Varlena {
     let (string, delimiter) = (string.as_str(), delimiter.as_str());
+    if delimiter.len() > MAX_VARCHAR_BYTES {
+        let message = format!("a delimiter has at most {MAX_VARCHAR_BYTES} bytes");
+        Report::new(sqlstate::PROGRAM_LIMIT_EXCEEDED, message).raise()
+    }
     let mut pace = Pace::new();
     let count = split(string, delimiter).inspect(|_| pace.step()).count();
     let parts = split(string, delimiter).map(|part| compose::string(part.as_bytes()));
