@@ -2,10 +2,11 @@
 KAFKA ?= embedded
 ROWS ?= 1000000
 INPUTS ?= 1000000
+BROKER_ROUNDS ?= 100000
 ROUNDS ?= 30
 MINUTES ?= 60
 
-.PHONY: help demo up down psql test audit chaos fuzz bench bench-latency bench-workers bench-trickle build lint install package image clean
+.PHONY: help demo up down psql test audit chaos fuzz fuzz-broker bench bench-latency bench-workers bench-trickle build lint install package image clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' Makefile
@@ -36,6 +37,9 @@ bench: ## rates beside COPY and other consumers (ROWS=1000000)
 
 fuzz: ## random documents against Postgres's own parser, random bytes for what takes binary input (INPUTS=1000000)
 	@scripts/fuzz.sh $(INPUTS)
+
+fuzz-broker: ## a client against brokers that lie, with sanitizers (BROKER_ROUNDS=100000, SEED=n)
+	@scripts/fuzz-broker.sh $(BROKER_ROUNDS) $(SEED)
 
 bench-latency: ## from produce to visible, beside a Python consumer
 	@scripts/bench-latency.sh

@@ -11,4 +11,4 @@ features=()
 
 step "building for PostgreSQL $major (first time: a few minutes, most of it librdkafka and the bindings)"
 cd "$ROOT"
-PGRX_PG_CONFIG_PATH=$pg_config cargo build --release --locked -p redshift_streaming -p mock-kafka "${features[@]}"
+PGRX_PG_CONFIG_PATH=$pg_config cargo build --release --locked -p redshift_streaming -p mock-kafka -p hostile-kafka "${features[@]}"

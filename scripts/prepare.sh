@@ -16,6 +16,7 @@ java_major() { java -version 2>&1 | sed -n 's/.* version "\([0-9]*\).*/\1/p'; }
 for_build() {
   want build-essential "C compiler for librdkafka"
   want cmake "builds librdkafka"
+  want patch "patches librdkafka"
   want clang "reads Postgres's headers"
   want libclang-dev "reads Postgres's headers"
   want pkg-config "finds the libraries"

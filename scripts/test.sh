@@ -32,7 +32,7 @@ suite_crates() {
   KINESIS_ENDPOINT=$(cat "$RUN/kinesis.endpoint")
   export KINESIS_ENDPOINT
   # With the features of the build, so that nothing is built twice. Those that super-value's tests bring would build the AWS crates anew.
-  PGRX_PG_CONFIG_PATH=${PG_CONFIG:-$PG_BIN/pg_config} cargo test --release --locked -p redshift_streaming -p mock-kafka -p stream
+  PGRX_PG_CONFIG_PATH=${PG_CONFIG:-$PG_BIN/pg_config} cargo test --release --locked -p redshift_streaming -p mock-kafka -p hostile-kafka -p stream
   cargo test --release --locked -p super-value
 }
 need_crates() { need_kinesis; }

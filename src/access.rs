@@ -109,6 +109,7 @@ impl Access {
             security: self.security(),
             properties: properties.unwrap_or_default(),
             memory_bytes,
+            batch_bytes: settings::memory_limit_bytes() / 2,
             ..Config::default()
         }
     }

@@ -60,6 +60,16 @@ pub fn source(what: &str, error: &stream::Error) -> Report {
             format!("{what}: topic \"{topic}\", partition {partition} cannot be read at offset {offset}"),
         )
         .detail(format!("{cause}.")),
+        TooLarge { topic, place, cause } => {
+            let at = place.map(|(partition, offset)| format!(", partition {partition}: the batch of records at offset {offset}"));
+            let batch = at.unwrap_or_else(|| ": a batch of records".to_owned());
+            Report::new(
+                sqlstate::PROGRAM_LIMIT_EXCEEDED,
+                format!("{what}: topic \"{topic}\"{batch} is larger than half of redshift.memory_limit"),
+            )
+            .detail(format!("{cause}."))
+            .hint("Raise redshift.memory_limit: a batch may have half of it as it arrives and when it is unpacked, and 16 MB in any case. Or pass the batch: CALL redshift.set_position(..).")
+        }
         UnknownStream { stream } => {
             Report::new(sqlstate::UNDEFINED_OBJECT, format!("{what}: stream \"{stream}\" does not exist"))
                 .detail("Kinesis knows no stream of this name in this account and region.")

@@ -80,7 +80,7 @@ pub fn define() {
     GucRegistry::define_int_guc(
         c"redshift.memory_limit",
         c"How much one scan of a stream fetches ahead and buffers.",
-        c"Whatever the number of partitions and the backlog. Records larger than this are still read, one at a time.",
+        c"Whatever the number of partitions and the backlog. A batch of records may have half of it, and 16 MB in any case.",
         &MEMORY_LIMIT_KB,
         1024,
         16 * 1024 * 1024,

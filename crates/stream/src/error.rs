@@ -57,6 +57,15 @@ pub enum Error {
         /// The broker's or librdkafka's explanation.
         cause: String,
     },
+    /// A batch of records, or an answer of a broker, is larger than [`crate::Config::batch_bytes`].
+    TooLarge {
+        /// The topic.
+        topic: String,
+        /// The partition and the batch's offset, if they are known.
+        place: Option<(i32, i64)>,
+        /// librdkafka's explanation.
+        cause: String,
+    },
     /// There is no such stream, or none that may be seen.
     UnknownStream {
         /// Its name or ARN.
@@ -148,6 +157,15 @@ impl fmt::Display for Error {
                     "topic \"{topic}\", partition {partition}, offset {offset}: {cause}"
                 )
             }
+            Error::TooLarge {
+                topic,
+                place: Some((partition, offset)),
+                cause,
+            } => write!(
+                f,
+                "topic \"{topic}\", partition {partition}, offset {offset}: {cause}"
+            ),
+            Error::TooLarge { topic, cause, .. } => write!(f, "topic \"{topic}\": {cause}"),
             Error::UnknownStream { stream } => write!(f, "stream \"{stream}\" does not exist"),
             Error::UnknownConsumer { stream, consumer } => {
                 write!(f, "stream \"{stream}\" has no consumer \"{consumer}\"")
@@ -176,4 +194,26 @@ pub(crate) fn chain<'a>(
 pub(crate) fn causes(error: &(dyn std::error::Error + 'static)) -> String {
     let words: Vec<String> = chain(error).map(ToString::to_string).collect();
     words.join(": ")
+}
+
+/// A text that a service or a broker sent, short enough for a message.
+pub(crate) fn clipped(text: String) -> String {
+    const LONGEST: usize = 500;
+    if text.len() <= LONGEST {
+        return text;
+    }
+    let end = (0..=LONGEST).rev().find(|&end| text.is_char_boundary(end));
+    format!("{} ..", &text[..end.unwrap_or(0)])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::clipped;
+
+    #[test]
+    fn long_texts_are_cut_between_characters() {
+        assert_eq!(clipped("short".to_owned()), "short");
+        let cut = clipped("\u{e9}".repeat(1_000_000));
+        assert!(cut.len() < 510 && cut.ends_with("\u{e9} .."), "{cut}");
+    }
 }

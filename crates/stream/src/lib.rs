@@ -51,6 +51,7 @@
 
 pub mod aws;
 mod error;
+mod http;
 mod kafka;
 pub mod kinesis;
 mod record;

@@ -4,9 +4,9 @@
 //! code of the caller's; the caller polls a [`Pending`], and the client's [`Wake`] says when that is worth while.
 
 use crate::wake::Wake;
-use crate::{Error, signals};
+use crate::{Error, http, signals};
 use aws_smithy_http_client::{Connector, tls};
-use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use aws_smithy_runtime_api::client::http::{SharedHttpClient, SharedHttpConnector};
 use std::future::Future;
 use std::sync::mpsc::{self, Receiver, TryRecvError};
 use std::sync::{Arc, OnceLock};
@@ -25,7 +25,7 @@ struct Process {
     id: u32,
     runtime: Runtime,
     http: SharedHttpClient,
-    connector: Connector,
+    connector: SharedHttpConnector,
 }
 
 static PROCESS: OnceLock<Result<Process, String>> = OnceLock::new();
@@ -65,8 +65,8 @@ fn start() -> std::io::Result<Process> {
     Ok(Process {
         id: std::process::id(),
         runtime,
-        http,
-        connector,
+        http: http::bounded(http),
+        connector: http::bounded_connector(connector),
     })
 }
 
@@ -81,7 +81,7 @@ pub fn http_client() -> Result<SharedHttpClient, Error> {
 }
 
 /// The same for requests that are made without a client of the SDK.
-pub fn connector() -> Result<&'static Connector, Error> {
+pub fn connector() -> Result<&'static SharedHttpConnector, Error> {
     Ok(&process()?.connector)
 }
 

@@ -256,7 +256,8 @@ fn our_threads_block_signals() {
             asking += 1;
         }
     }
-    assert_eq!(asking, 1);
+    // Those that other tests of this process have given up end a moment later.
+    assert!(asking >= 1);
     mock.broker_up(-1).unwrap();
     answer(&client, pending).unwrap();
 }

@@ -2,7 +2,7 @@
 
 use super::Identity;
 use super::token::percent_encoded;
-use crate::error::causes;
+use crate::error::{causes, clipped};
 use crate::kafka::security::{ClientCertificate, Pem};
 use crate::runtime::{self, Pending};
 use crate::wake::Wake;
@@ -314,8 +314,9 @@ pub(crate) fn kind_and_message(body: &[u8]) -> (Option<String>, Option<String>) 
         of_json.or_else(|| names.iter().find_map(|name| element(&xml, name)))
     };
     let kind = text(["__type", "code", "Code"]);
-    let kind = kind.map(|kind| kind.rsplit('#').next().unwrap_or(&kind).to_owned());
-    (kind, text(["message", "Message", "errorMessage"]))
+    let kind = kind.map(|kind| clipped(kind.rsplit('#').next().unwrap_or(&kind).to_owned()));
+    let message = text(["message", "Message", "errorMessage"]);
+    (kind, message.map(clipped))
 }
 
 /// What stands between the first `<name>` and its end.

@@ -1,7 +1,7 @@
 //! The client: one connection to a cluster, requests without waiting, and what the brokers complain about.
 
-use super::config::{Config, QueueLimit};
-use super::ffi::{self, Code, Failure, Handle, Queue};
+use super::config::{Config, LARGEST_ANSWER, QueueLimit};
+use super::ffi::{self, Code, Failure, GiveUp, Handle, Queue, Wait};
 use super::partitions::PartitionRange;
 use super::reader::{ReadOptions, Reader};
 use super::security::{Refusal, Sasl, verify_error_text};
@@ -16,8 +16,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
 
-/// How long dropping a client waits for its threads. They may hang in name resolution; then they are left to end by
-/// themselves.
+/// How long dropping a client waits for its threads. What takes longer ends by itself.
 const CLOSE_TIMEOUT: Duration = Duration::from_millis(200);
 
 /// Between two tries of a request that may work later.
@@ -180,8 +179,8 @@ impl Client {
             text: "list of topics".to_owned(),
             topic: None,
         };
-        self.ask(request, timeout, |handle, left| {
-            handle.all_topics(left).map(summaries)
+        self.ask(request, timeout, |handle, wait| {
+            handle.all_topics(wait).map(summaries)
         })
     }
 
@@ -196,9 +195,9 @@ impl Client {
             Err(error) => return self.failed(request, error),
         };
         let text = topic.to_owned();
-        self.ask(request, timeout, move |handle, left| {
+        self.ask(request, timeout, move |handle, wait| {
             handle
-                .describe_topic(&name, left)
+                .describe_topic(&name, wait)
                 .map(|found| described(text.clone(), found))
         })
     }
@@ -222,8 +221,8 @@ impl Client {
             .iter()
             .map(|&(partition, spec)| (partition, spec.to_raw()))
             .collect();
-        self.ask(request, timeout, move |handle, left| {
-            list_offsets(handle, &name, &specs, left)
+        self.ask(request, timeout, move |handle, wait| {
+            list_offsets(handle, &name, &specs, wait)
         })
     }
 
@@ -233,19 +232,24 @@ impl Client {
         &self,
         request: Request,
         timeout: Duration,
-        question: impl Fn(&Arc<Handle>, Duration) -> Result<T, Failure> + Send + 'static,
+        question: impl Fn(&Arc<Handle>, &Wait) -> Result<T, Failure> + Send + 'static,
     ) -> Pending<T> {
         let deadline = Instant::now() + timeout.min(LONGEST_TIMEOUT);
+        let give_up = GiveUp::default();
+        let wait = Wait {
+            deadline,
+            give_up: give_up.clone(),
+        };
         let (sender, answer) = mpsc::channel();
         let handle = Arc::clone(self.shared.handle());
         let asking = signals::spawn("kafka request", move || {
             // Nobody may be waiting any more.
-            let _ = sender.send(ask_until(deadline, |left| question(&handle, left)));
+            let _ = sender.send(ask_until(&wait, || question(&handle, &wait)));
             handle.send_wake();
         });
         match asking {
             Ok(_) => Pending {
-                source: Source::Thread(answer),
+                source: Source::Thread(answer, give_up),
                 request,
                 began: Instant::now(),
                 deadline,
@@ -302,6 +306,13 @@ impl Client {
 
 /// A client that cannot be set up, mostly for what was given for TLS.
 fn refused_setup(text: String) -> Error {
+    if text.ends_with("still ending") {
+        return Error::Broker {
+            request: "client".to_owned(),
+            cause: text,
+            transient: true,
+        };
+    }
     let refusal = if text.contains("ssl.key") || text.contains("ssl.certificate") {
         Refusal::OwnCertificate
     } else if text.contains("ssl.ca") {
@@ -317,16 +328,11 @@ fn refused_setup(text: String) -> Error {
 }
 
 /// Repeats a question while the answer is that it may work later.
-fn ask_until<T>(
-    deadline: Instant,
-    question: impl Fn(Duration) -> Result<T, Failure>,
-) -> Result<T, Failure> {
+fn ask_until<T>(wait: &Wait, question: impl Fn() -> Result<T, Failure>) -> Result<T, Failure> {
     loop {
-        let answer = question(deadline.saturating_duration_since(Instant::now()));
+        let answer = question();
         match &answer {
-            Err(failure)
-                if is_transient(failure.code) && Instant::now() + RETRY_PAUSE < deadline =>
-            {
+            Err(failure) if is_transient(failure.code) && wait.left() > RETRY_PAUSE => {
                 std::thread::sleep(RETRY_PAUSE);
             }
             _ => return answer,
@@ -340,14 +346,12 @@ fn list_offsets(
     handle: &Arc<Handle>,
     name: &CStr,
     specs: &[(i32, i64)],
-    timeout: Duration,
+    wait: &Wait,
 ) -> Result<Vec<ListedOffset>, Failure> {
-    let deadline = Instant::now() + timeout;
-    match handle.list_offsets(name, specs, timeout) {
+    match handle.list_offsets(name, specs, wait) {
         Ok(offsets) => offsets.into_iter().map(listed_offset).collect(),
         Err(failure) if failure.code == Code::NO_ENTRY => {
-            let partitions =
-                handle.partitions(name, deadline.saturating_duration_since(Instant::now()))?;
+            let partitions = handle.partitions(name, wait)?;
             let all_there = specs
                 .iter()
                 .all(|(partition, _)| partitions.contains(partition));
@@ -439,6 +443,16 @@ impl Shared {
         trouble.as_ref().map(|trouble| trouble.message.clone())
     }
 
+    /// What a broker announced, after this moment, that was larger than may be: a batch of records that does not fit, since nothing else is. What is
+    /// larger still is no answer of Kafka at all.
+    pub(super) fn too_large_since(&self, moment: Instant) -> Option<String> {
+        let trouble = self.trouble.borrow();
+        let trouble = trouble.as_ref().filter(|trouble| trouble.when > moment)?;
+        let (_, rest) = trouble.message.split_once("Invalid response size ")?;
+        let size: usize = rest.split(' ').next()?.parse().ok()?;
+        (size <= LARGEST_ANSWER).then(|| trouble.message.clone())
+    }
+
     /// What broker and client disagree about, since when.
     fn refusal(&self) -> Option<(Instant, Refusal, String)> {
         let trouble = self.trouble.borrow();
@@ -510,7 +524,7 @@ pub struct Pending<T> {
 
 /// Where the answer comes from.
 enum Source<T> {
-    Thread(Receiver<Result<T, Failure>>),
+    Thread(Receiver<Result<T, Failure>>, GiveUp),
     Failed(Error),
     Finished,
 }
@@ -526,7 +540,7 @@ impl<T> Pending<T> {
     pub fn poll(&mut self) -> Option<Result<T, Error>> {
         self.shared.listen();
         let answer = match &self.source {
-            Source::Thread(answer) => match answer.try_recv() {
+            Source::Thread(answer, _) => match answer.try_recv() {
                 Ok(Ok(answer)) => {
                     self.shared.forget_refusal();
                     Ok(answer)
@@ -540,7 +554,11 @@ impl<T> Pending<T> {
             Source::Failed(error) => Err(error.clone()),
             Source::Finished => return None,
         };
-        self.source = Source::Finished;
+        // An answer that is not waited for any more is given up.
+        let source = std::mem::replace(&mut self.source, Source::Finished);
+        if let Source::Thread(_, give_up) = source {
+            give_up.tell();
+        }
         Some(answer)
     }
 
@@ -594,6 +612,14 @@ impl<T> Pending<T> {
                 cause,
                 transient: is_transient(code),
             },
+        }
+    }
+}
+
+impl<T> Drop for Pending<T> {
+    fn drop(&mut self) {
+        if let Source::Thread(_, give_up) = &self.source {
+            give_up.tell();
         }
     }
 }
@@ -680,7 +706,10 @@ fn explain(message: String, refusal: Option<Refusal>, certificate: i32) -> Strin
         (Some(reason), Some((broker, _))) => {
             format!("{broker}: the broker's certificate was not accepted: {reason}")
         }
-        _ => message,
+        _ => match message.split_once(": increase ") {
+            Some((what, _)) => what.to_owned(),
+            None => message,
+        },
     }
 }
 

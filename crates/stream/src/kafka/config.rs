@@ -16,11 +16,14 @@ pub struct Config {
     /// More librdkafka properties. Those that decide which records are read cannot be given.
     pub properties: Vec<(String, String)>,
     /// Bound on the records that are fetched but not read yet, whatever the number of topics and partitions; at least
-    /// 1 MiB is used. A single batch that is larger still comes through, whole.
+    /// 1 MiB is used. A single batch that is larger still comes through, whole, up to `batch_bytes`.
     ///
     /// A quarter is for waiting records, a quarter for those being read, a sixteenth for each broker's answer as it
     /// arrives (compressed); the rest is for unpacking.
     pub memory_bytes: usize,
+    /// The largest batch of records, and the largest answer of a broker, that is taken: as it arrives, and unpacked. At least 16 MiB are, and not more
+    /// than 256 MiB. Of what is unpacked so much, or half of the memory, is held at a time; the rest is fetched again when there is room.
+    pub batch_bytes: usize,
     /// How many readers share the memory. Of several each has its part of an eighth for waiting records.
     pub readers: usize,
     /// How long the broker holds back an answer when there is nothing to fetch, in milliseconds. Records never wait.
@@ -34,6 +37,7 @@ impl Default for Config {
             security: Security::default(),
             properties: Vec::new(),
             memory_bytes: 64 * MIB,
+            batch_bytes: 32 * MIB,
             readers: 1,
             fetch_wait_ms: 50,
         }
@@ -41,7 +45,7 @@ impl Default for Config {
 }
 
 /// Properties with which a reader would lose or repeat records, or never end.
-const RESERVED: [&str; 21] = [
+const RESERVED: [&str; 22] = [
     "allow.auto.create.topics",
     "auto.offset.reset",
     "bootstrap.servers",
@@ -63,6 +67,7 @@ const RESERVED: [&str; 21] = [
     "receive.message.max.bytes",
     "test.mock.broker.rtt",
     "test.mock.num.brokers",
+    "unpacked.max.bytes",
 ];
 
 impl Config {
@@ -125,7 +130,9 @@ fn fixed() -> Vec<(&'static str, String)> {
 pub(super) const RECORD_OVERHEAD: usize = 512;
 /// The largest answer of a broker that is believed. Smaller than what the first bytes of TLS or HTTP mean as a length,
 /// so that a wrong port is an error and not an allocation.
-const LARGEST_ANSWER: usize = 256 * MIB;
+pub(super) const LARGEST_ANSWER: usize = 256 * MIB;
+/// Whatever the memory, a batch of this size is taken: a value can be as large.
+const SMALLEST_ANSWER: usize = 16 * MIB;
 /// With less than that in a queue a reader waits for the broker all the time.
 const SMALLEST_QUEUE: usize = 16 * KIB;
 
@@ -141,6 +148,10 @@ impl Config {
         self.memory_bytes.clamp(MIB, 4096 * MIB)
     }
 
+    fn largest_batch(&self) -> usize {
+        self.batch_bytes.clamp(SMALLEST_ANSWER, LARGEST_ANSWER)
+    }
+
     /// librdkafka compares its limits with the queue that a partition's records go to, and all of a reader's go to one.
     pub(super) fn queue_limit(&self) -> QueueLimit {
         let bytes = match self.readers {
@@ -154,20 +165,24 @@ impl Config {
     }
 
     /// Each broker is asked for one more answer while a queue is below its limits.
-    fn memory(&self) -> [(&'static str, String); 6] {
+    fn memory(&self) -> [(&'static str, String); 7] {
         let (bytes, queue) = (self.memory_bytes(), self.queue_limit());
         // An answer may all be one reader's.
         let (answer, of_partition) = match self.readers {
             0 | 1 => ((bytes / 16).min(32 * MIB), bytes / 64),
             _ => (queue.bytes, queue.bytes / 2),
         };
+        // With room for what goes around the records.
+        let answer = answer.min(self.largest_batch() / 2);
         [
             ("queued.max.messages.kbytes", queue.bytes / KIB),
             ("queued.min.messages", queue.records),
             ("fetch.max.bytes", answer),
             // An answer is unpacked as a whole: the smaller it is, the less a well compressed one can grow.
             ("fetch.message.max.bytes", of_partition.min(MIB)),
-            ("receive.message.max.bytes", LARGEST_ANSWER),
+            ("receive.message.max.bytes", self.largest_batch()),
+            // Of patches/librdkafka.
+            ("unpacked.max.bytes", self.largest_batch().max(bytes / 2)),
             // A limit for producers, but it must not exceed the answer's.
             ("message.max.bytes", answer.min(MIB)),
         ]

@@ -268,6 +268,7 @@ impl Reader {
         self.batch.clear();
         self.client.shared().listen();
         self.check_errors()?;
+        self.check_size()?;
         self.check_partitions()?;
         self.pass_markers();
         self.stop_finished();
@@ -308,6 +309,20 @@ impl Reader {
             self.ask_for_partitions();
         }
         Ok(())
+    }
+
+    /// A batch that is too large for an answer has no event of its own: the connection ends, and the next one goes the same way.
+    fn check_size(&self) -> Result<(), Error> {
+        let quiet = self.quiet_since.filter(|since| since.elapsed() > QUIET);
+        let shared = self.client.shared();
+        match quiet.and_then(|since| shared.too_large_since(since)) {
+            Some(cause) => Err(Error::TooLarge {
+                topic: self.topic_name.clone(),
+                place: None,
+                cause,
+            }),
+            None => Ok(()),
+        }
     }
 
     fn ask_for_partitions(&mut self) {
@@ -404,6 +419,11 @@ impl Reader {
                 topic,
                 partition,
                 offset: if offset >= 0 { offset } else { next },
+            },
+            Code::MESSAGE_TOO_LARGE => Error::TooLarge {
+                topic,
+                place: Some((partition, if offset >= 0 { offset } else { next })),
+                cause: failure.message,
             },
             _ => Error::Partition {
                 topic,

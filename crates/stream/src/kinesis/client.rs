@@ -15,6 +15,10 @@ use tokio::time;
 
 /// No stream has more; a list that goes on is a mistake.
 const MOST_SHARDS: usize = 200_000;
+/// No account has more streams.
+const MOST_STREAMS: usize = 200_000;
+/// No name of a stream and no id of a shard is longer.
+const LONGEST_NAME: usize = 128;
 
 /// A client of one account's streams in one region.
 pub struct Client {
@@ -98,6 +102,12 @@ impl Client {
                 let after = names.last().cloned();
                 let ask = || service.list_streams(after.clone());
                 let (page, more) = service.until(deadline, text, ask).await?;
+                let are_names = page.iter().all(|name| name.len() <= LONGEST_NAME);
+                // The next page begins behind the last name: a list that does not go on would never end.
+                let goes_on = after.is_none_or(|after| page.last() != Some(&after));
+                if !are_names || names.len() > MOST_STREAMS || more && !goes_on {
+                    return Err(nonsense(text));
+                }
                 names.extend(page);
                 if !more {
                     names.sort();
@@ -148,6 +158,15 @@ impl Client {
     }
 }
 
+/// What the service never says.
+fn nonsense(request: &str) -> Error {
+    Error::Broker {
+        request: request.to_owned(),
+        cause: "the answer makes no sense".to_owned(),
+        transient: false,
+    }
+}
+
 async fn describe(
     service: &Service,
     stream: String,
@@ -162,6 +181,9 @@ async fn describe(
     loop {
         let ask = || service.list_shards(&stream, token.clone());
         let (page, next) = service.until(deadline, text, ask).await?;
+        if page.iter().any(|shard| shard.shard_id.len() > LONGEST_NAME) {
+            return Err(nonsense(text));
+        }
         shards.extend(page.into_iter().map(|shard| {
             let parents = [shard.parent_shard_id, shard.adjacent_parent_shard_id];
             let range = shard.sequence_number_range;

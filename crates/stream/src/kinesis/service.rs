@@ -4,7 +4,7 @@ use super::config::Config;
 use super::position::Position;
 use super::subscribe::Events;
 use crate::aws::kind_and_message;
-use crate::error::{causes, chain};
+use crate::error::{causes, chain, clipped};
 use crate::{Error, runtime};
 use aws_config::BehaviorVersion;
 use aws_config::identity::IdentityCache;
@@ -456,7 +456,7 @@ where
         (Some(code), None) => code.clone(),
         (Some(code), Some(text)) => format!("{code}: {text}"),
     };
-    let message = message.trim_end_matches('.').to_owned();
+    let message = clipped(message.trim_end_matches('.').to_owned());
     let code = code.as_deref().unwrap_or_default();
     match error {
         _ if code == "ExpiredIteratorException" => Failure::ExpiredIterator,

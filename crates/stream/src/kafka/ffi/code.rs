@@ -5,20 +5,36 @@ use std::fmt;
 
 /// The same functions as in the bindings, with plain numbers in place of enums.
 pub(super) mod raw {
+    use libc::addrinfo;
     use rdkafka_sys as rd;
-    use std::ffi::c_char;
+    use std::ffi::{c_char, c_int, c_void};
+
+    /// In place of `getaddrinfo`.
+    pub type Resolve = unsafe extern "C" fn(
+        node: *const c_char,
+        service: *const c_char,
+        hints: *const addrinfo,
+        result: *mut *mut addrinfo,
+        opaque: *mut c_void,
+    ) -> c_int;
 
     unsafe extern "C" {
         pub fn rd_kafka_err2str(code: i32) -> *const c_char;
         pub fn rd_kafka_event_error(event: *mut rd::rd_kafka_event_t) -> i32;
         pub fn rd_kafka_error_code(error: *const rd::rd_kafka_error_t) -> i32;
         pub fn rd_kafka_last_error() -> i32;
-        pub fn rd_kafka_metadata(
+        pub fn rd_kafka_conf_set_resolve_cb(
+            conf: *mut rd::rd_kafka_conf_t,
+            resolve: Option<Resolve>,
+        );
+        /// Of patches/librdkafka: a library that was built without them does not link.
+        pub fn rd_kafka_metadata_cancellable(
             client: *mut rd::rd_kafka_t,
             all: i32,
             topic: *mut rd::rd_kafka_topic_t,
             metadata: *mut *const rd::rd_kafka_metadata,
             timeout_ms: i32,
+            cancelled: *const i32,
         ) -> i32;
     }
 }
@@ -41,6 +57,7 @@ impl Code {
     pub const TIMED_OUT: Code = Code(-185);
     pub const NO_ENTRY: Code = Code(-156);
     pub const TIMED_OUT_QUEUE: Code = Code(-166);
+    pub const MESSAGE_TOO_LARGE: Code = Code(10);
     pub const UNSUPPORTED_FEATURE: Code = Code(-165);
     pub const AUTO_OFFSET_RESET: Code = Code(-140);
     pub const OFFSET_OUT_OF_RANGE: Code = Code(1);

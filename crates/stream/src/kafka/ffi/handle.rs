@@ -1,16 +1,18 @@
 //! The client itself: its configuration, its wake-up pipe, its end.
 
-use super::code::{Code, Failure, Message512, text};
+use super::code::{Code, Failure, Message512, raw, text};
 use super::exit::Alive;
 use super::message::{Queue, Topic};
 use super::request::{AdminOptions, ListedOffset, Metadata, TopicDescription};
+use super::resolve::on_resolve;
+use super::wait::Wait;
 use crate::signals::spawn;
 use crate::wake::Wake;
 use rdkafka_sys as rd;
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::os::fd::RawFd;
 use std::ptr::{self, NonNull};
-use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -25,6 +27,25 @@ pub struct Handle {
     _alive: Alive,
 }
 
+/// Clients that were given up and have not ended yet.
+static ENDING: AtomicUsize = AtomicUsize::new(0);
+/// More than that are not waited for: each has some threads and descriptors. A client ends within some milliseconds as a rule.
+const MOST_ENDING: usize = 32;
+/// How long a new client waits for a place then.
+const ENDING_PATIENCE: Duration = Duration::from_secs(2);
+
+/// Whether there is room for one more client, perhaps a moment later.
+fn has_room() -> bool {
+    let deadline = Instant::now() + ENDING_PATIENCE;
+    while ENDING.load(Ordering::Relaxed) >= MOST_ENDING {
+        if Instant::now() >= deadline {
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    true
+}
+
 /// What the callbacks were told.
 #[derive(Default)]
 pub(super) struct Told {
@@ -32,6 +53,14 @@ pub(super) struct Told {
     /// What was last wrong with a broker's certificate (OpenSSL's number).
     certificate: AtomicI32,
     throttle: Mutex<Option<Throttle>>,
+    closing: AtomicBool,
+}
+
+impl Told {
+    /// The client is being ended: nothing is worth waiting for.
+    pub(super) fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::Relaxed)
+    }
 }
 
 /// A broker that holds its answers back, because the client has used up a quota.
@@ -116,6 +145,11 @@ unsafe impl Sync for Handle {}
 impl Handle {
     /// Starts a client. The receiver hears when it has been destroyed.
     pub fn new(properties: &[(&str, String)]) -> Result<(Arc<Handle>, Receiver<()>), String> {
+        if !has_room() {
+            return Err(format!(
+                "{MOST_ENDING} clients of this process are still ending"
+            ));
+        }
         let wake = Wake::new().map_err(|error| format!("pipe: {error}"))?;
         let told = Box::<Told>::default();
         let conf = Conf::new(properties, &told)?;
@@ -197,28 +231,26 @@ impl Handle {
             .clone()
     }
 
-    /// The names and partition counts of all topics. Blocks for about `timeout` at most.
-    pub fn all_topics(&self, timeout: Duration) -> Result<Vec<(String, i32)>, Failure> {
-        let metadata = Metadata::of(self, None, timeout)?;
+    /// The names and partition counts of all topics. Blocks for about as long as `wait` says.
+    pub fn all_topics(&self, wait: &Wait) -> Result<Vec<(String, i32)>, Failure> {
+        let metadata = Metadata::of(self, None, wait)?;
         Ok(metadata
             .topics()
             .map(|topic| (topic.name, topic.partitions.len() as i32))
             .collect())
     }
 
-    /// A topic's partitions and its id. Blocks for about `timeout` at most.
+    /// A topic's partitions and its id. Blocks for about as long as `wait` says.
     pub fn describe_topic(
         self: &Arc<Handle>,
         name: &CStr,
-        timeout: Duration,
+        wait: &Wait,
     ) -> Result<TopicDescription, Failure> {
-        let deadline = Instant::now() + timeout;
         let topic = Topic::new(self, name)?;
-        let metadata = Metadata::of(self, Some(&topic), timeout)?;
+        let metadata = Metadata::of(self, Some(&topic), wait)?;
         let found = metadata.only_topic()?;
-        let timeout = deadline.saturating_duration_since(Instant::now());
         let topic_id = match metadata.any_broker() {
-            Some(broker) => self.topic_id(name, broker, timeout)?,
+            Some(broker) => self.topic_id(name, broker, wait)?,
             None => None,
         };
         Ok(TopicDescription {
@@ -233,12 +265,12 @@ impl Handle {
         self: &Arc<Handle>,
         name: &CStr,
         broker: i32,
-        timeout: Duration,
+        wait: &Wait,
     ) -> Result<Option<String>, Failure> {
         let options = AdminOptions::new(
             self,
             rd::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS,
-            timeout,
+            wait.left(),
         );
         options.broker(broker);
         let queue = self.queue();
@@ -250,7 +282,7 @@ impl Handle {
             rd::rd_kafka_DescribeTopics(self.raw(), topics, options.0, queue.raw());
             rd::rd_kafka_TopicCollection_destroy(topics);
         }
-        match queue.wait(timeout)?.topic_id() {
+        match queue.wait(wait)?.topic_id() {
             Err(Failure {
                 code: Code::UNSUPPORTED_FEATURE | Code::UNSUPPORTED_VERSION,
                 ..
@@ -260,17 +292,17 @@ impl Handle {
     }
 
     /// Offsets of committed records, in the order asked. The specs are librdkafka's: -1 latest, -2 earliest, -3 the
-    /// record with the highest timestamp, else a time in milliseconds. Blocks for about `timeout` at most.
+    /// record with the highest timestamp, else a time in milliseconds. Blocks for about as long as `wait` says.
     pub fn list_offsets(
         self: &Arc<Handle>,
         topic: &CStr,
         specs: &[(i32, i64)],
-        timeout: Duration,
+        wait: &Wait,
     ) -> Result<Vec<ListedOffset>, Failure> {
         let options = AdminOptions::new(
             self,
             rd::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_LISTOFFSETS,
-            timeout,
+            wait.left(),
         );
         options.read_committed();
         let queue = self.queue();
@@ -285,17 +317,13 @@ impl Handle {
             rd::rd_kafka_ListOffsets(self.raw(), list, options.0, queue.raw());
             rd::rd_kafka_topic_partition_list_destroy(list);
         }
-        queue.wait(timeout)?.listed_offsets()
+        queue.wait(wait)?.listed_offsets()
     }
 
     /// Whether a topic exists, and its partitions.
-    pub fn partitions(
-        self: &Arc<Handle>,
-        name: &CStr,
-        timeout: Duration,
-    ) -> Result<Vec<i32>, Failure> {
+    pub fn partitions(self: &Arc<Handle>, name: &CStr, wait: &Wait) -> Result<Vec<i32>, Failure> {
         let topic = Topic::new(self, name)?;
-        Metadata::of(self, Some(&topic), timeout)?
+        Metadata::of(self, Some(&topic), wait)?
             .only_topic()
             .map(|found| found.partitions)
     }
@@ -349,9 +377,10 @@ impl Handle {
         unsafe { rd::rd_kafka_oauthbearer_set_token_failure(self.raw(), why.as_ptr()) };
     }
 
-    /// Gives this reference up on a thread of its own, since destroying the client joins threads that may hang in
-    /// name resolution. Returns whether the client was destroyed within `timeout`.
+    /// Gives this reference up on a thread of its own, since destroying the client joins its threads. Returns whether the client was destroyed within `timeout`.
     pub fn release(self: Arc<Handle>, destroyed: &Receiver<()>, timeout: Duration) -> bool {
+        self.told.closing.store(true, Ordering::Relaxed);
+        ENDING.fetch_add(1, Ordering::Relaxed);
         // Without a thread to spare the closure, and the handle in it, is dropped here.
         let _ = spawn("kafka close", move || drop(self));
         destroyed.recv_timeout(timeout).is_ok()
@@ -362,7 +391,11 @@ impl Drop for Handle {
     fn drop(&mut self) {
         // SAFETY: this is the last reference; queues, topics and messages hold one each. The wake pipe outlives the
         // call. There is no group to leave.
+        let was_released = self.told.closing.swap(true, Ordering::Relaxed);
         unsafe { rd::rd_kafka_destroy_flags(self.raw(), rd::RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE) };
+        if was_released {
+            ENDING.fetch_sub(1, Ordering::Relaxed);
+        }
         // Nobody may be waiting any more.
         let _ = self.destroyed.send(());
     }
@@ -391,6 +424,7 @@ impl Conf {
             rd::rd_kafka_conf_set_error_cb(conf.0, Some(on_error));
             rd::rd_kafka_conf_set_throttle_cb(conf.0, Some(on_throttle));
             rd::rd_kafka_conf_set_ssl_cert_verify_cb(conf.0, Some(on_certificate));
+            raw::rd_kafka_conf_set_resolve_cb(conf.0, Some(on_resolve));
         }
         Ok(conf)
     }

@@ -3,12 +3,12 @@
 use super::code::{Code, Failure, bytes, raw};
 use super::handle::{Handle, millis};
 use super::request::Event;
+use super::wait::{LOOK, Wait};
 use rdkafka_sys as rd;
 use std::ffi::CStr;
 use std::marker::PhantomData;
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
-use std::time::Duration;
 
 /// A queue that makes the client's wake pipe readable when something arrives.
 pub struct Queue {
@@ -35,10 +35,17 @@ impl Queue {
     }
 
     /// The next event; waits for it.
-    pub(super) fn wait(&self, timeout: Duration) -> Result<Event, Failure> {
-        // SAFETY: the queue is alive; an event is ours to destroy.
-        let event = NonNull::new(unsafe { rd::rd_kafka_queue_poll(self.raw(), millis(timeout)) });
-        event.map(Event).ok_or_else(|| Failure::of(Code::TIMED_OUT))
+    pub(super) fn wait(&self, wait: &Wait) -> Result<Event, Failure> {
+        loop {
+            let left = wait.left();
+            // SAFETY: the queue is alive; an event is ours to destroy.
+            let event = unsafe { rd::rd_kafka_queue_poll(self.raw(), millis(left.min(LOOK))) };
+            match NonNull::new(event) {
+                Some(event) => return Ok(Event(event)),
+                None if left.is_zero() => return Err(Failure::of(Code::TIMED_OUT)),
+                None => {}
+            }
+        }
     }
 
     /// The next event, if one is there.

@@ -3,6 +3,7 @@
 use super::code::{Code, Failure, Message512, raw, text};
 use super::handle::{Handle, millis};
 use super::message::Topic;
+use super::wait::Wait;
 use rdkafka_sys as rd;
 use std::ffi::c_int;
 use std::ptr::{self, NonNull};
@@ -23,13 +24,20 @@ impl Metadata {
     pub(super) fn of(
         handle: &Handle,
         topic: Option<&Topic>,
-        timeout: Duration,
+        wait: &Wait,
     ) -> Result<Metadata, Failure> {
         let only = topic.map_or(ptr::null_mut(), |topic| topic.topic.as_ptr());
         let (all, mut metadata) = (i32::from(topic.is_none()), ptr::null());
-        // SAFETY: the topic is null or alive; on success the answer is ours to destroy.
+        // SAFETY: the topic is null or alive, the flag is alive and an atomic; on success the answer is ours to destroy.
         let code = Code(unsafe {
-            raw::rd_kafka_metadata(handle.raw(), all, only, &mut metadata, millis(timeout))
+            raw::rd_kafka_metadata_cancellable(
+                handle.raw(),
+                all,
+                only,
+                &mut metadata,
+                millis(wait.left()),
+                wait.give_up.flag(),
+            )
         });
         match NonNull::new(metadata.cast_mut()) {
             Some(metadata) if code == Code::NONE => Ok(Metadata(metadata)),
