@@ -129,6 +129,7 @@ function! {
     /// `redshift.bind_external_schema(name text)`
     redshift_bind_external_schema, pg_finfo_redshift_bind_external_schema,
     |call| {
+        utility::check_allowed(c"redshift.sync_external_schema");
         let name: String = call.expect(0, "name");
         relation::require_server_ownership(&name);
         external_schema::bind(&name)

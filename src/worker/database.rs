@@ -68,8 +68,8 @@ struct First {
     journal: Journal,
     others: Crew,
     sync: Sync,
-    /// Some view of the database is under auto refresh.
-    has_views: bool,
+    /// Some view of the database is under auto refresh; `None` until the list has been read once.
+    has_views: Option<bool>,
     /// How many workers have something to do.
     useful: usize,
 }
@@ -99,7 +99,7 @@ pub fn run(database: Oid, number: usize, settings_changes: u64) {
             journal: Journal::new(database),
             others: Crew::new(database),
             sync: Sync::new(database),
-            has_views: false,
+            has_views: None,
             useful: 1,
         }),
     };
@@ -195,11 +195,15 @@ impl Worker {
         let Some(first) = &self.first else {
             return true;
         };
-        shared::set_wanted(self.database, first.has_views);
-        if !first.has_views {
+        // Who was stopped before he had the list must not say that there is nothing to do: nobody would start another one.
+        let Some(has_views) = first.has_views else {
+            return true;
+        };
+        shared::set_wanted(self.database, has_views);
+        if !has_views {
             shared::set_useful_workers(self.database, 1);
         }
-        first.has_views || first.sync.is_busy()
+        has_views || first.sync.is_busy()
     }
 
     /// The library and the objects in the database may be of different versions between two steps of an upgrade. Looks as long as they are; else when
@@ -263,7 +267,7 @@ impl Worker {
             .map(|view| (&view.topic, view.pace.parallel))
             .collect();
         if let Some(first) = &mut self.first {
-            first.has_views = !listed.is_empty();
+            first.has_views = Some(!listed.is_empty());
             shared::set_lag_limits(self.database, has_lag_limits);
             first.useful = share::useful_workers(&topics);
         }

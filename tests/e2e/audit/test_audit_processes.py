@@ -110,3 +110,24 @@ def test_nothing_outlives_the_postmaster(private_cluster, kafka):
     stage.db = Database(stage.db.name, **cluster.connect)
     stage.db.run(f"SET search_path = {stage.path}")
     landed(stage, stage.expected, seconds=60)
+
+
+def test_a_worker_that_is_stopped_as_it_begins_is_replaced(stage):
+    """Stopped before it has read the list of views, it must not leave behind that there is nothing to do: that cost a minute each time."""
+    topic = stage.topic()
+    stage.view(topic, options="auto_refresh = on")
+    last = None
+    for _ in range(10):
+        pid = None
+
+        def another():
+            nonlocal pid
+            pid = stage.db.value("SELECT pid FROM redshift.worker_status WHERE mv_name = 'v'")
+            return pid not in (None, last)
+
+        wait_until(another, 10, "another worker")
+        os.kill(pid, signal.SIGTERM)
+        last = pid
+    expected = stage.kafka.produce(topic, [{"value": b"x"}] * 10)
+    wait_until(lambda: set(stage.positions()) >= expected, 20)
+    stage.count_exactly_once(expected)
