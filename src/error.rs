@@ -620,7 +620,7 @@ pub fn superuser_option(name: &str) -> Report {
 }
 
 /// An option that says where brokers are, by a user who may not.
-pub fn host_option(name: &str, role: Option<&str>) -> Report {
+pub fn host_option(name: &str, role: Option<&str>, user: &str) -> Report {
     const FIRST: &str = "CREATE ROLE stream_hosts; ALTER SYSTEM SET redshift.host_role = 'stream_hosts'; SELECT pg_reload_conf(); ";
     let (who, first) = match role {
         Some(role) => (format!("superusers and members of role \"{role}\" may"), ""),
@@ -638,7 +638,9 @@ pub fn host_option(name: &str, role: Option<&str>) -> Report {
         "It says to which hosts the database server's machine connects: {who}."
     ))
     .hint(format!(
-        "A superuser allows it: {first}GRANT \"{role}\" TO user."
+        "A superuser allows it: {first}GRANT {} TO {};",
+        pgrx::spi::quote_identifier(role),
+        pgrx::spi::quote_identifier(user)
     ))
 }
 

@@ -349,9 +349,17 @@ fn topic_status(source: &Source, client: &Client, topic: &str) -> Vec<PartitionS
 pub fn bind(name: &str) {
     let server =
         foreign::find_server(name).unwrap_or_else(|| error::not_an_external_schema(name).raise());
-    let schema =
-        relation::find_schema(name).unwrap_or_else(|| error::not_an_external_schema(name).raise());
-    if !relation::depends_on_schema(server.oid, schema) {
+    if relation::find_schema(name).is_none() {
+        error::not_an_external_schema(name).raise();
+    }
+    adopt(&server);
+}
+
+/// The same of a server that has perhaps no schema of its name: pg_dump does not carry the tie.
+pub fn adopt(server: &Server) {
+    if let Some(schema) = relation::find_schema(&server.name)
+        && !relation::depends_on_schema(server.oid, schema)
+    {
         relation::server_depends_on_schema(server.oid, schema);
     }
     catalog::external_schema::adopt(server.oid);

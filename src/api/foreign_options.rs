@@ -155,7 +155,8 @@ fn check_hosts(options: &[Definition], existing: &[Definition]) {
     if let Some(new) = new
         && !server_guard::may_choose_hosts(role.as_deref())
     {
-        error::host_option(&new.name, role.as_deref()).raise();
+        let user = relation::role_name(relation::current_user());
+        error::host_option(&new.name, role.as_deref(), &user).raise();
     }
 }
 

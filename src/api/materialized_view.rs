@@ -1,6 +1,6 @@
 //! Procedures on a streaming materialized view: bounded refreshes, positions, adoption.
 
-use crate::catalog::{external_schema, materialized_view};
+use crate::catalog::{ledger, materialized_view};
 use crate::pg::relation::{self, Oid};
 use crate::pg::{batch_table, foreign, shared};
 use crate::view::{definition, owned_at_rest, partition, position};
@@ -28,12 +28,13 @@ pub fn adopt(table: Oid) {
     materialized_view::forget_orphans();
     let view = owned_at_rest(table);
     materialized_view::adopt(view.id);
+    ledger::insert_restored(view.id);
     if let Some(definition) = view.definition {
         definition::follow(view.table, definition);
         if let Some(stream) = definition::stream_of(definition) {
             let (server, _) = foreign::of_table(stream);
             if relation::owns_server(server.oid) {
-                external_schema::adopt(server.oid);
+                super::external_schema::adopt(&server);
             }
         }
     }

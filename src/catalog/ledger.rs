@@ -230,6 +230,37 @@ pub fn insert_jump(query_id: i64, mv_id: i64, jump: &Jump) {
     });
 }
 
+/// Writes where a restored view goes on, where that is not where its ledger ends: what the ledger tells of the time after the dump is read again.
+pub fn insert_restored(mv_id: i64) {
+    let jumps: Vec<Jump> = as_extension_owner(|| {
+        spi::rows(
+            "SELECT c.partition_id, l.end_position, p.position
+             FROM redshift.checkpoint AS c
+             CROSS JOIN LATERAL (
+                 SELECT coalesce(CASE WHEN c.pending_since IS NULL THEN c.position ELSE c.pending_first END, 'earliest') AS position) AS p
+             CROSS JOIN LATERAL (
+                 SELECT e.end_position FROM redshift.scan_ledger AS e
+                 WHERE e.mv_id OPERATOR(pg_catalog.=) c.mv_id AND e.partition_id OPERATOR(pg_catalog.=) c.partition_id
+                 ORDER BY e.query_id DESC LIMIT 1) AS l
+             WHERE c.mv_id OPERATOR(pg_catalog.=) $1 AND l.end_position OPERATOR(pg_catalog.<>) p.position",
+            &[mv_id.into()],
+            |row| Jump {
+                partition: row.expect(1),
+                from: row.expect(2),
+                to: row.expect(3),
+                lost: false,
+            },
+        )
+    });
+    if jumps.is_empty() {
+        return;
+    }
+    let query_id = refresh_history::next_query_id();
+    for jump in &jumps {
+        insert_jump(query_id, mv_id, jump);
+    }
+}
+
 /// Writes what was accepted to be lost, under a number of its own: before what is read next, after what was read before.
 pub fn insert_losses(mv_id: i64, jumps: &[Jump]) {
     if jumps.is_empty() {

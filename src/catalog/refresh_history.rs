@@ -9,13 +9,29 @@ use crate::pg::time::{now_utc, timestamp};
 /// A number for a refresh, in ascending order: `query_id` of the SYS_ views.
 pub fn next_query_id() -> i64 {
     as_extension_owner(|| {
-        spi::first(
-            "SELECT pg_catalog.nextval('redshift.query_id_seq')",
+        let (id, last) = number(
+            "WITH next AS MATERIALIZED (SELECT pg_catalog.nextval('redshift.query_id_seq') AS id)
+             SELECT n.id, greatest((SELECT max(l.query_id) FROM redshift.scan_ledger AS l), (SELECT max(h.query_id) FROM redshift.refresh_history AS h))
+             FROM next AS n",
             &[],
-            |row| row.expect(1),
-        )
-        .unwrap_or_else(|| panic!("nextval gave no row"))
+        );
+        match last {
+            // A restore beside what was there puts the sequence back: on to where nothing is. Number by number, since setval would race with other sessions.
+            Some(last) if last >= id => {
+                number(
+                    "SELECT max(pg_catalog.nextval('redshift.query_id_seq')), NULL::pg_catalog.int8 FROM pg_catalog.generate_series($1, $2)",
+                    &[id.into(), last.into()],
+                )
+                .0
+            }
+            _ => id,
+        }
     })
+}
+
+fn number(sql: &str, args: &[spi::Arg]) -> (i64, Option<i64>) {
+    spi::first(sql, args, |row| (row.expect(1), row.get(2)))
+        .unwrap_or_else(|| panic!("nextval gave no row"))
 }
 
 /// Writes the row of a finished refresh, `Manual` or `Auto`. `started` is a timestamp in UTC.
