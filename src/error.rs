@@ -820,10 +820,54 @@ pub fn foreign_partition(view: &str, table: &str) -> Report {
 pub fn insert_rule(view: &str) -> Report {
     Report::new(
         sqlstate::FEATURE_NOT_SUPPORTED,
-        format!("materialized view \"{view}\" cannot have rules on INSERT"),
+        format!("materialized view \"{view}\" cannot have rules on INSERT or SELECT"),
     )
     .detail("A refresh inserts the rows of records whose positions it moves; a rule would put them elsewhere, or nowhere.")
     .hint("Use a trigger.")
+}
+
+/// Relations of an external schema are created by those who may.
+pub fn no_right_to_create(schema: &str) -> Report {
+    Report::new(
+        sqlstate::INSUFFICIENT_PRIVILEGE,
+        format!("permission denied for schema {schema}"),
+    )
+    .hint(format!(
+        "Whoever creates relations in it needs: GRANT CREATE ON SCHEMA {} TO ..",
+        pgrx::spi::quote_identifier(schema)
+    ))
+}
+
+/// A landing table that a rule made a view.
+pub fn not_a_landing_table(view: &str) -> Report {
+    Report::new(
+        sqlstate::WRONG_OBJECT_TYPE,
+        format!("materialized view \"{view}\" has no table any more, so it has no place for rows"),
+    )
+}
+
+/// Tables inherit from the relation of a stream.
+pub fn stream_has_children(stream: &str, child: &str) -> Report {
+    Report::new(
+        sqlstate::OBJECT_NOT_IN_PREREQUISITE_STATE,
+        format!("{stream} cannot be loaded from: other tables inherit from it"),
+    )
+    .detail(format!(
+        "Rows of {child} are none of the stream's, and each load would insert them again."
+    ))
+    .hint(format!(
+        "ALTER TABLE {child} NO INHERIT {stream}; the owner of the external schema may drop it too."
+    ))
+}
+
+/// More clients in one process than there is room for.
+pub fn too_many_clients() -> Report {
+    Report::new(
+        sqlstate::INSUFFICIENT_RESOURCES,
+        "too many clients of brokers are open in this session",
+    )
+    .detail("Each scan of a topic that has begun has one, with files that count against max_files_per_process.")
+    .hint("Close cursors, read fewer topics in one statement, or raise max_files_per_process.")
 }
 
 /// The landing table lost columns of the definition, or has none of them.

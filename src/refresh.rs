@@ -22,7 +22,7 @@ use crate::scan::column::{timestamp_type_letter, to_timestamp};
 use crate::scan::job::{self, Input, Job, Limits, Outcome, Progress, Running, SkipReason};
 use crate::scan::stream_scan::StreamScan;
 use crate::source::{Source, Stream};
-use crate::view::{check, definition, owned};
+use crate::view::{check, definition, landing_table, owned};
 use crate::{error, kinesis, scan, settings};
 use pgrx::spi::quote_identifier;
 use std::rc::Rc;
@@ -212,6 +212,7 @@ pub fn lock_source(view: &MaterializedView) -> Locked {
     // The view may have been replaced since it was checked at creation.
     check::incremental(&Query::of_view(definition).shape());
     definition::follow(view.table, definition);
+    landing_table::check(view);
     Locked { stream, definition }
 }
 

@@ -3,6 +3,7 @@
 //! A request is sent and waited for here, interruptibly; records are waited for in `crate::scan`.
 
 use crate::access::Access;
+use crate::pg::descriptors::Descriptors;
 use crate::pg::foreign::{self, Server};
 use crate::pg::node::Definition;
 use crate::pg::relation::Oid;
@@ -106,6 +107,10 @@ pub struct Source {
     pub topics: Option<String>,
 }
 
+/// What a client opens: for itself, and for each broker (a pipe and a connection). Those that it learns of later are not counted.
+const DESCRIPTORS: u32 = 5;
+const DESCRIPTORS_OF_BROKER: u32 = 3;
+
 impl Source {
     /// The source of a server, read as `user`.
     pub fn of_server(server: &Server, user: Oid) -> Source {
@@ -157,7 +162,13 @@ impl Source {
 
     /// The same by what [`Access::config`] has given.
     pub fn connect_by(&self, config: &stream::Config) -> Client {
-        Client::new(config).unwrap_or_else(|error| error::source(&self.label(), &error).raise())
+        let brokers = self.bootstrap_servers.split(',').count();
+        let descriptors =
+            Descriptors::acquire(DESCRIPTORS + DESCRIPTORS_OF_BROKER * brokers as u32);
+        let client = Client::new(config)
+            .unwrap_or_else(|error| error::source(&self.label(), &error).raise());
+        client.keep(Box::new(descriptors));
+        client
     }
 
     /// Waits for an answer; raises what went wrong.

@@ -15,10 +15,9 @@ CREATE FUNCTION redshift.source_status(
     LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'source_status_wrapper';
 COMMENT ON FUNCTION redshift.source_status(text) IS 'Is data flowing: earliest offset, end and time (UTC) of the newest record of each partition of an external schema. Of a shard only the time, if its newest record is not older than ten seconds';
 
-CREATE FUNCTION redshift.sync_lock(server oid) RETURNS bigint LANGUAGE sql STABLE STRICT PARALLEL SAFE
-    SET search_path = pg_catalog, pg_temp
-    RETURN 'pg_foreign_server'::regclass::bigint << 32 | server::bigint;
-COMMENT ON FUNCTION redshift.sync_lock(oid) IS 'Key of the advisory lock under which relations are created for topics that have appeared';
+CREATE FUNCTION redshift.lock_external_schema(name text) RETURNS void
+    LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'redshift_lock_external_schema';
+COMMENT ON FUNCTION redshift.lock_external_schema(text) IS 'Takes the lock under which relations are created for topics that have appeared, as one who may create them';
 
 CREATE PROCEDURE redshift.sync_external_schema(schema_name text) LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp AS $$
@@ -34,7 +33,7 @@ BEGIN
             USING ERRCODE = 'undefined_object', HINT = 'CALL redshift.create_external_schema(..) creates one.';
     END IF;
     -- Not beside the worker, which does the same for option sync = auto (and does not wait for us).
-    PERFORM pg_advisory_xact_lock(redshift.sync_lock(server));
+    PERFORM redshift.lock_external_schema(schema_name);
     -- Whoever asks for it in a restored copy has adopted it.
     PERFORM redshift.bind_external_schema(schema_name)
     WHERE pg_has_role((SELECT s.srvowner FROM pg_foreign_server AS s WHERE s.oid = server), 'USAGE') OR NOT EXISTS (

@@ -345,6 +345,23 @@ fn topic_status(source: &Source, client: &Client, topic: &str) -> Vec<PartitionS
         .collect()
 }
 
+/// Waits until nobody else creates relations in the schema, and keeps others from it until the transaction ends. Only for those who may create some.
+pub fn lock(name: &str) {
+    let server =
+        foreign::find_server(name).unwrap_or_else(|| error::not_an_external_schema(name).raise());
+    relation::require_server_usage(server.oid, name);
+    let creates = pg::spi::look(
+        "SELECT pg_catalog.has_schema_privilege($1::pg_catalog.name, 'CREATE')
+         FROM pg_catalog.pg_namespace AS n WHERE n.nspname OPERATOR(pg_catalog.=) $1::pg_catalog.name",
+        &[name.into()],
+        |row| row.expect::<bool>(1),
+    );
+    if creates != Some(true) {
+        error::no_right_to_create(name).raise();
+    }
+    relation::lock_server(server.oid, true);
+}
+
 /// Ties the server of that name to the schema of that name, so that dropping the schema drops it too, and makes it this database's own.
 pub fn bind(name: &str) {
     let server =

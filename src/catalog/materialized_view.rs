@@ -197,7 +197,7 @@ pub fn under_auto_refresh() -> Vec<Followed> {
             "SELECT mv_id, mv::oid, external_schema_name, stream_name, batch_records, batch_size, commit_window_ms,
                  max_records_per_second, parallel, batch_timeout
              FROM redshift.materialized_view
-             WHERE auto_refresh AND NOT paused AND origin IS NOT DISTINCT FROM redshift.origin() ORDER BY mv_id",
+             WHERE mv_id IN (SELECT p.mv_id FROM redshift.present_view AS p) AND auto_refresh AND NOT paused AND origin IS NOT DISTINCT FROM redshift.origin() ORDER BY mv_id",
             &[],
             |row| Followed {
                 id: row.expect(1),

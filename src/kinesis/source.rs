@@ -1,6 +1,7 @@
 //! From a foreign server's options to a client of Kinesis, and its answers.
 
 use crate::access::Access;
+use crate::pg::descriptors::Descriptors;
 use crate::pg::foreign::Server;
 use crate::pg::relation::Oid;
 use crate::pg::wait;
@@ -10,6 +11,9 @@ use crate::{error, settings};
 use std::time::{Duration, Instant};
 use stream::aws::Identity;
 use stream::kinesis::{Client, Config, Deaggregate, Pending, StreamDescription};
+
+/// What a client opens: a pipe, and connections to the service and to who gives credentials.
+const DESCRIPTORS: u32 = 6;
 
 /// Raises an error for shards whose ids are no text that can be stored.
 pub fn check_shards(stream: &StreamDescription) {
@@ -101,7 +105,11 @@ impl Source {
             memory_bytes,
             keep_limits: settings::kinesis_limits(),
         };
-        Client::new(&config).unwrap_or_else(|error| error::service(&self.label(), &error).raise())
+        let descriptors = Descriptors::acquire(DESCRIPTORS);
+        let client = Client::new(&config)
+            .unwrap_or_else(|error| error::service(&self.label(), &error).raise());
+        client.keep(Box::new(descriptors));
+        client
     }
 
     /// Waits for an answer; raises what went wrong.

@@ -6,7 +6,7 @@ use super::kept_plan;
 use super::landing::{self, Obstacle};
 use super::multi_insert;
 use super::node::{copy, pointers};
-use super::relation::{Oid, c_text};
+use super::relation::{self, Oid, c_text};
 use super::report::{self, sqlstate};
 use super::row_fate;
 use super::search_path;
@@ -75,6 +75,8 @@ pub fn insert(sql: &str, definition: Oid, ready: impl FnOnce()) -> u64 {
         kept,
         obstacle,
     } = with_internal_query(&sql, || plan(&sql));
+    // SAFETY: a plan that was just made.
+    unsafe { refuse_inherited((*descriptor).plannedstmt) };
     ready();
     // SAFETY: the calls and their order are those of ProcessQuery (pquery.c).
     let inserted = unsafe {
@@ -247,6 +249,27 @@ fn has_rules() -> ! {
     .raise()
 }
 
+/// A stream is read alone: what inherits from its relation would come with each load, again and again. Of the plan, which is what will run.
+unsafe fn refuse_inherited(planned: *const pg_sys::PlannedStmt) {
+    // SAFETY: the range table of a plan; the planner sets inh where it has looked for children (subquery_planner).
+    unsafe {
+        for entry in pointers::<pg_sys::RangeTblEntry>((*planned).rtable) {
+            let entry = &*entry;
+            if entry.inh
+                && entry.rtekind == pg_sys::RTEKind::RTE_RELATION
+                && relation::is_stream(entry.relid)
+                && let Some(child) = relation::a_child(entry.relid)
+            {
+                crate::error::stream_has_children(
+                    &relation::qualified_name(entry.relid).unwrap_or_default(),
+                    &relation::qualified_name(child).unwrap_or_default(),
+                )
+                .raise();
+            }
+        }
+    }
+}
+
 /// Runs `work` on SQL text of our making: the cursor of a syntax error then points into that text, which the user is shown as the internal query.
 /// (SPI does the same: _SPI_error_callback of spi.c.)
 fn with_internal_query<T>(sql: &CStr, work: impl FnOnce() -> T) -> T {
@@ -280,13 +303,13 @@ fn parse(sql: &CStr) -> *mut pg_sys::RawStmt {
 
 /// Runs one DDL statement as a part of the user's: event triggers see it within the statement that the user typed. On a closed search path.
 pub fn subcommand(sql: &str) {
-    search_path::closed(|| subcommand_as_written(sql));
+    search_path::closed(|| definition_guard::changing(|| subcommand_as_written(sql)));
 }
 
 /// The same on the user's own search path, for a statement that has an expression of his.
 pub fn subcommand_as_written(sql: &str) {
     let sql = c_text(sql);
-    with_internal_query(&sql, || definition_guard::changing(|| run_subcommand(&sql)));
+    with_internal_query(&sql, || run_subcommand(&sql));
 }
 
 fn run_subcommand(sql: &CStr) {

@@ -137,6 +137,12 @@ function! {
 }
 
 function! {
+    /// `redshift.lock_external_schema(name text)`
+    redshift_lock_external_schema, pg_finfo_redshift_lock_external_schema,
+    |call| external_schema::lock(&call.expect::<String>(0, "name"))
+}
+
+function! {
     /// `redshift.check_preloaded()`
     check_preloaded_wrapper, pg_finfo_check_preloaded_wrapper,
     |_call| {

@@ -14,6 +14,7 @@ mod database_command;
 pub mod datetime;
 pub mod datum;
 mod definition_guard;
+pub mod descriptors;
 pub mod end_of_transaction;
 pub mod error_context;
 pub mod execute;

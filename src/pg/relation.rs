@@ -297,6 +297,35 @@ pub fn is_foreign_table(relation: Oid) -> bool {
 }
 
 /// Is this a view?
+/// A table that inherits from this one, if there is one now.
+pub fn a_child(parent: Oid) -> Option<Oid> {
+    super::spi::look(
+        "SELECT i.inhrelid FROM pg_catalog.pg_inherits AS i WHERE i.inhparent OPERATOR(pg_catalog.=) $1",
+        &[parent.into()],
+        |row| row.expect(1),
+    )
+}
+
+/// Takes, until the transaction ends, the lock under which the relations of a server are created. Of the server itself: users could take an advisory
+/// lock too. False if somebody has it and `wait` is not set.
+pub fn lock_server(server: Oid, wait: bool) -> bool {
+    // SAFETY: SET_LOCKTAG_OBJECT of lock.h; the mode conflicts with itself and with DROP.
+    unsafe {
+        let tag = pg_sys::LOCKTAG {
+            locktag_field1: pg_sys::MyDatabaseId.to_u32(),
+            locktag_field2: pg_sys::ForeignServerRelationId.to_u32(),
+            locktag_field3: server.to_u32(),
+            locktag_field4: 0,
+            locktag_type: pg_sys::LockTagType::LOCKTAG_OBJECT as u8,
+            locktag_lockmethodid: pg_sys::DEFAULT_LOCKMETHOD as u8,
+        };
+        let mode = pg_sys::ShareUpdateExclusiveLock as i32;
+        pg_sys::LockAcquire(&tag, mode, false, !wait)
+            != pg_sys::LockAcquireResult::LOCKACQUIRE_NOT_AVAIL
+    }
+}
+
+/// Is this a view?
 pub fn is_view(relation: Oid) -> bool {
     kind(relation) == pg_sys::RELKIND_VIEW
 }

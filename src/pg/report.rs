@@ -173,6 +173,7 @@ pub mod sqlstate {
     pub const WRONG_OBJECT_TYPE: [u8; 5] = *b"42809";
     pub const UNDEFINED_TABLE: [u8; 5] = *b"42P01";
     pub const DUPLICATE_TABLE: [u8; 5] = *b"42P07";
+    pub const INSUFFICIENT_RESOURCES: [u8; 5] = *b"53000";
     pub const OUT_OF_MEMORY: [u8; 5] = *b"53200";
     pub const PROGRAM_LIMIT_EXCEEDED: [u8; 5] = *b"54000";
     pub const OBJECT_NOT_IN_PREREQUISITE_STATE: [u8; 5] = *b"55000";

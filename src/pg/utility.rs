@@ -18,7 +18,8 @@ use super::stop_batch;
 use super::stream_shape::Watch;
 use super::utility_call::Call;
 use super::utility_family::{
-    alter_partition, look_at_attached, partition_statement, rename_column_above, rule_statement,
+    after_alter_table, alter_partition, look_at_attached, partition_statement, rename_column_above,
+    rule_statement,
 };
 use crate::settings;
 use crate::view::{alter, create, landing_table, options, owned, registered};
@@ -94,6 +95,7 @@ unsafe extern "C-unwind" fn process_utility(
         }
         if !may_concern_us((*statement).type_) || !entry(|| handle(call, planned)) {
             call.hand_to(NEXT, planned, read_only_tree);
+            entry(|| after_alter_table(statement));
             if concerns_settings((*statement).type_) {
                 entry(|| renew_workers(statement));
             }

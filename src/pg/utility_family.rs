@@ -1,8 +1,8 @@
 //! The utility hook's part for statements that reach a streaming materialized view by another way than its name: through its partitions, through tables
 //! that it inherits from, by a rule on it.
 
-use super::node::{self, copy, pointers};
-use super::relation::{Oid, text};
+use super::node::{self, copy, is_a, pointers};
+use super::relation::{self, Oid, text};
 use super::utility::{check_allowed, run, view_of, with_event_triggers};
 use super::utility_call::Call;
 use crate::view::{alter, landing_table};
@@ -30,6 +30,31 @@ pub(super) unsafe fn alter_partition(call: Call, planned: *mut pg_sys::PlannedSt
             alter::after(view);
         });
         true
+    }
+}
+
+/// After an ALTER TABLE of Postgres's own: while it waited for its lock the table may have become a partition of a streaming materialized view.
+pub(super) unsafe fn after_alter_table(statement: *mut pg_sys::Node) {
+    // SAFETY: by the tag.
+    unsafe {
+        if !is_a(statement, pg_sys::NodeTag::T_AlterTableStmt) {
+            return;
+        }
+        let stmt = &*statement.cast::<pg_sys::AlterTableStmt>();
+        let reshapes = |command: &*mut pg_sys::AlterTableCmd| {
+            is_set_unlogged(*command)
+                || (**command).subtype == pg_sys::AlterTableType::AT_AttachPartition
+        };
+        if !pointers::<pg_sys::AlterTableCmd>(stmt.cmds)
+            .iter()
+            .any(reshapes)
+            || !relation::extension_exists()
+        {
+            return;
+        }
+        if let Some(view) = node::relation_of(stmt.relation).and_then(landing_table::view_of) {
+            alter::after(view);
+        }
     }
 }
 
@@ -86,9 +111,12 @@ pub(super) unsafe fn look_at_attached(view: Oid, commands: *mut pg_sys::List) {
 pub(super) unsafe fn rule_statement(statement: *mut pg_sys::RuleStmt) -> bool {
     // SAFETY: by the tag.
     unsafe {
-        if (*statement).event == pg_sys::CmdType::CMD_INSERT
-            && let Some(view) = view_of((*statement).relation)
-        {
+        // A rule on SELECT would make the table a view.
+        let parts_rows = matches!(
+            (*statement).event,
+            pg_sys::CmdType::CMD_INSERT | pg_sys::CmdType::CMD_SELECT
+        );
+        if parts_rows && let Some(view) = view_of((*statement).relation) {
             landing_table::refuse_insert_rule(view);
         }
         false

@@ -35,8 +35,11 @@ pub fn views_below(parent: Oid) -> Vec<Oid> {
     })
 }
 
-/// Refuses a table, or a partition, that a crash would empty while the positions stay.
+/// Refuses what holds no rows, and a table or a partition that a crash would empty while the positions stay.
 pub fn check(view: &MaterializedView) {
+    if !relation::is_table(view.table) {
+        error::not_a_landing_table(&view.name()).raise();
+    }
     let unlogged = as_extension_owner(|| {
         spi::first(
             "SELECT c.oid

@@ -10,7 +10,7 @@ use crate::api::external_schema;
 use crate::api::topic_names::Pattern;
 use crate::pg::background::{self, Failure, transaction};
 use crate::pg::foreign::{self, Server};
-use crate::pg::relation::Oid;
+use crate::pg::relation::{self, Oid};
 use crate::pg::spi::{self, as_view_owner};
 use crate::pg::{extension, shared};
 use crate::source::Source;
@@ -135,8 +135,7 @@ fn servers() -> Vec<Server> {
 
 /// Unless redshift.sync_external_schema has it.
 fn takes_lock(server: &Server) -> bool {
-    let sql = "SELECT pg_catalog.pg_try_advisory_xact_lock(redshift.sync_lock($1))";
-    spi::first(sql, &[server.oid.into()], |row| row.expect(1)) == Some(true)
+    relation::lock_server(server.oid, false)
 }
 
 /// Are these names, none a pattern, all there?

@@ -7,6 +7,7 @@ use super::reader::{ReadOptions, Reader};
 use super::security::{Refusal, Sasl, verify_error_text};
 use super::token;
 use crate::{Error, signals};
+use std::any::Any;
 use std::cell::RefCell;
 use std::collections::HashSet;
 use std::ffi::{CStr, CString};
@@ -47,6 +48,8 @@ pub struct Shared {
     queue: QueueLimit,
     /// The client shows tokens, so what is not accepted is no password.
     uses_tokens: bool,
+    /// What the caller has given for as long as the client lives.
+    kept: RefCell<Vec<Box<dyn Any>>>,
 }
 
 /// The last complaint of librdkafka.
@@ -123,8 +126,14 @@ impl Client {
                 being_read,
                 queue: config.queue_limit(),
                 uses_tokens: matches!(config.security.sasl, Some(Sasl::Iam(_))),
+                kept: RefCell::default(),
             }),
         })
+    }
+
+    /// Keeps a value until the client, its requests and its readers are gone.
+    pub fn keep(&self, value: Box<dyn Any>) {
+        self.shared.kept.borrow_mut().push(value);
     }
 
     /// Becomes readable when an answer or a record may be waiting.

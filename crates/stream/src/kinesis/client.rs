@@ -8,6 +8,8 @@ use super::service::Service;
 use crate::Error;
 use crate::runtime::{self, Pending};
 use crate::wake::Wake;
+use std::any::Any;
+use std::cell::RefCell;
 use std::os::fd::RawFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -24,6 +26,8 @@ const LONGEST_NAME: usize = 128;
 pub struct Client {
     service: Arc<Service>,
     wake: Arc<Wake>,
+    /// What the caller has given for as long as the client lives.
+    kept: RefCell<Vec<Box<dyn Any>>>,
 }
 
 /// A stream as the service describes it.
@@ -62,7 +66,13 @@ impl Client {
         Ok(Client {
             service: Arc::new(Service::new(config.clone())),
             wake: Arc::new(wake),
+            kept: RefCell::default(),
         })
+    }
+
+    /// Keeps a value until the client is gone.
+    pub fn keep(&self, value: Box<dyn Any>) {
+        self.kept.borrow_mut().push(value);
     }
 
     /// Becomes readable when an answer or a record may be waiting.

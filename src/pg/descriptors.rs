@@ -1,0 +1,36 @@
+//! File descriptors of clients count as Postgres's own.
+//!
+//! Postgres keeps below the limit of open files by closing files that it can open again (fd.c), which works as long as it knows of all others. A session
+//! that used them up would leave none for the WAL, and that ends the server. So a client is counted before it starts, and there is an end of them.
+
+use crate::error;
+use pgrx::pg_sys;
+
+/// A number of descriptors, counted until it is dropped. On the main thread only.
+pub struct Descriptors(u32);
+
+impl Descriptors {
+    /// Counts so many; raises 53000 if this process would have more than Postgres allows for files that it cannot close by itself (a third of
+    /// `max_files_per_process`).
+    pub fn acquire(count: u32) -> Descriptors {
+        let mut acquired = Descriptors(0);
+        while acquired.0 < count {
+            // SAFETY: counts; false where there is no room.
+            if !unsafe { pg_sys::AcquireExternalFD() } {
+                drop(acquired);
+                error::too_many_clients().raise();
+            }
+            acquired.0 += 1;
+        }
+        acquired
+    }
+}
+
+impl Drop for Descriptors {
+    fn drop(&mut self) {
+        for _ in 0..self.0 {
+            // SAFETY: as often as acquired.
+            unsafe { pg_sys::ReleaseExternalFD() }
+        }
+    }
+}
