@@ -165,7 +165,8 @@ def test_one_view_by_two_workers(own):
         own.refresh()
         time.sleep(0.5)
     landed(own, load.expected | set(own.positions()) & {(p, o) for p in range(4) for o in range(10)})
-    assert status(own)[1] is None, "the workers were in each other's way"
+    # ALTER may have met a batch, which it stops.
+    assert status(own)[1] in (None, "the batch was cancelled by a statement of the view's owner"), "the workers were in each other's way"
 
 
 @pytest.mark.embedded_only("the broker does not matter")
