@@ -139,7 +139,10 @@ function! {
 function! {
     /// `redshift.lock_external_schema(name text)`
     redshift_lock_external_schema, pg_finfo_redshift_lock_external_schema,
-    |call| external_schema::lock(&call.expect::<String>(0, "name"))
+    |call| {
+        utility::check_allowed(c"redshift.sync_external_schema");
+        external_schema::lock(&call.expect::<String>(0, "name"))
+    }
 }
 
 function! {
