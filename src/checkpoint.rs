@@ -3,14 +3,18 @@
 //! (The stream's position, not a checkpoint of WAL.) Whatever cannot be read from where the last refresh stopped is an error that names what is lost,
 //! or, by `on_data_loss = 'continue'`, a logged loss: never silence.
 
-use crate::catalog::checkpoint::{self, Checkpoint};
+use crate::catalog::checkpoint;
 use crate::catalog::ledger::{Failure, Jump, Reason};
 use crate::catalog::materialized_view::MaterializedView;
+use crate::catalog::position::Offset;
 use crate::error;
 use crate::scan::bounds::Bounds;
 use crate::source::Watermarks;
 use crate::view::options::OnDataLoss;
 use stream::{PartitionRange, TopicDescription};
+
+/// Where a view stands in one partition.
+pub type Checkpoint = checkpoint::Checkpoint<Offset>;
 
 /// What a refresh is to read.
 pub struct Plan {
@@ -35,9 +39,40 @@ pub struct Planned {
     leader_epoch: Option<i32>,
 }
 
+/// A view that stands there in a partition.
+pub fn at(partition: i32, position: Option<i64>) -> Checkpoint {
+    Checkpoint {
+        part: partition,
+        position: Offset(position),
+        source_id: None,
+        caught_up_to: None,
+        is_drained: false,
+        is_excluded: false,
+    }
+}
+
+/// Marks partitions of which the definition reads nothing. One that is new gets a row: should the definition read it later, then from its first record.
+pub fn exclude(mv_id: i64, known: &[Checkpoint], topic_id: Option<&String>, excluded: &[i32]) {
+    for partition in excluded {
+        let stored = known.iter().find(|c| c.part == *partition);
+        if stored.is_some_and(|stored| stored.is_excluded) {
+            continue;
+        }
+        let new = || Checkpoint {
+            source_id: topic_id.cloned(),
+            ..at(*partition, Some(0))
+        };
+        let checkpoint = Checkpoint {
+            is_excluded: true,
+            ..stored.cloned().unwrap_or_else(new)
+        };
+        checkpoint::store(mv_id, &checkpoint, None);
+    }
+}
+
 /// The checkpoints of partitions that the definition reads. Of the others nothing is loaded, so nothing of them can be lost and their positions stay.
 pub fn read(checkpoints: &[Checkpoint], bounds: &Bounds) -> Vec<Checkpoint> {
-    let is_read = |c: &&Checkpoint| bounds.has_partition(c.partition);
+    let is_read = |c: &&Checkpoint| bounds.has_partition(c.part);
     checkpoints.iter().filter(is_read).cloned().collect()
 }
 
@@ -73,20 +108,18 @@ pub fn plan_some(
     if let Some(detail) = &recreated {
         accept_new_topic(view, topic, checkpoints, detail, &mut plan.lost);
     }
-    let in_topic = |checkpoint: &&Checkpoint| topic.partitions.contains(&checkpoint.partition);
+    let in_topic = |checkpoint: &&Checkpoint| topic.partitions.contains(&checkpoint.part);
     plan.gone = checkpoints
         .iter()
         .filter(|c| !in_topic(c))
-        .map(|checkpoint| checkpoint.partition)
+        .map(|checkpoint| checkpoint.part)
         .collect();
     for partition in watermarks {
-        let checkpoint = checkpoints
-            .iter()
-            .find(|c| c.partition == partition.partition);
+        let checkpoint = checkpoints.iter().find(|c| c.part == partition.partition);
         plan.has_new |= checkpoint.is_none();
         let resume = match checkpoint {
             _ if recreated.is_some() => None,
-            Some(checkpoint) => checkpoint.position,
+            Some(checkpoint) => checkpoint.position.0,
             // A partition that came later is read from its first record, which has offset 0.
             None => Some(0),
         };
@@ -107,22 +140,19 @@ pub fn plan_some(
 /// Why this is another topic than the one that the positions belong to, if it is. (Offsets alone would not tell: a new topic may well have more records
 /// than the old one.)
 fn difference(topic: &TopicDescription, checkpoints: &[Checkpoint]) -> Option<String> {
-    checkpoints
-        .iter()
-        .find_map(|checkpoint| match (&checkpoint.topic_id, &topic.topic_id) {
+    checkpoints.iter().find_map(
+        |checkpoint| match (&checkpoint.source_id, &topic.topic_id) {
             (Some(old), Some(new)) if old != new => {
                 Some(format!("Its id was {old}, now it is {new}."))
             }
-            _ if checkpoint.position.is_some()
-                && !topic.partitions.contains(&checkpoint.partition) =>
+            _ if checkpoint.position.0.is_some()
+                && !topic.partitions.contains(&checkpoint.part) =>
             {
-                Some(format!(
-                    "It has no partition {} any more.",
-                    checkpoint.partition
-                ))
+                Some(format!("It has no partition {} any more.", checkpoint.part))
             }
             _ => None,
-        })
+        },
+    )
 }
 
 /// Raises an error, or by `on_data_loss = 'continue'` logs what of the old topic may be lost.
@@ -138,8 +168,8 @@ fn accept_new_topic(
     }
     lost.extend(checkpoints.iter().filter_map(|checkpoint| {
         Some(loss(
-            checkpoint.partition,
-            checkpoint.position?,
+            checkpoint.part,
+            checkpoint.position.0?,
             Reason::Recreated,
         ))
     }));
@@ -204,7 +234,7 @@ impl Plan {
     /// The steps that accepted losses made: from where the view stood to where it goes on.
     pub fn jumps(&self) -> Vec<Jump> {
         let from = |planned: &Planned| match &planned.stored {
-            Some(checkpoint) => checkpoint.position,
+            Some(checkpoint) => checkpoint.position.0,
             // A new partition is read from its first record.
             None => Some(0),
         };
@@ -237,10 +267,8 @@ impl Plan {
             let partition = planned.range.partition;
             let position = reached(partition).unwrap_or(planned.range.end);
             let checkpoint = Checkpoint {
-                partition,
-                position: Some(position),
-                topic_id: self.topic_id.clone(),
-                is_excluded: false,
+                source_id: self.topic_id.clone(),
+                ..at(partition, Some(position))
             };
             if planned.stored.as_ref() != Some(&checkpoint) {
                 checkpoint::store(mv_id, &checkpoint, planned.leader_epoch);

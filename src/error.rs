@@ -16,6 +16,8 @@ const POSITION_PAST_END: [u8; 5] = *b"RS002";
 const TOPIC_RECREATED: [u8; 5] = *b"RS003";
 /// The view came from a backup or a copy and has not been adopted.
 const RESTORED: [u8; 5] = *b"RS004";
+/// Where the view stands cannot be read.
+const POSITION_UNREADABLE: [u8; 5] = *b"RS005";
 
 /// Somebody reads the hidden view of a materialized view.
 pub fn definition_is_not_read(view: &str, table: &str) -> Report {
@@ -363,6 +365,82 @@ pub fn topic_recreated(view: &str, topic: &str, detail: String) -> Report {
     Report::new(TOPIC_RECREATED, format!("materialized view \"{view}\": topic \"{topic}\" was re-created")).detail(detail).hint(format!(
         "To load the new topic from its start: CALL redshift.set_position('{view}', NULL, 'earliest'). The rows of the old one stay."
     ))
+}
+
+/// What of a row of redshift.checkpoint cannot be read.
+pub struct UnreadablePosition<'a> {
+    /// The view, as SQL names it.
+    pub view: &'a str,
+    /// Its name.
+    pub name: &'a str,
+    /// Its number.
+    pub mv_id: i64,
+    /// What its parts are called: partition or shard.
+    pub of: &'a str,
+    /// The part, as it stands there.
+    pub part: &'a str,
+    /// Can that be read?
+    pub has_part: bool,
+    /// What cannot be read.
+    pub what: &'a str,
+    /// What stands there.
+    pub text: &'a str,
+    /// Where the view stood by what was loaded last.
+    pub known: Option<String>,
+}
+
+/// A stored position, or what names its partition or shard, is none.
+pub fn position_unreadable(row: &UnreadablePosition) -> Report {
+    let UnreadablePosition {
+        view,
+        name,
+        mv_id,
+        of,
+        part,
+        what,
+        text,
+        ..
+    } = row;
+    let quoted = |text: &str| text.replace('\'', "''");
+    let to = row.known.as_deref().unwrap_or("..");
+    let (statement, hint) = match (row.has_part, &row.known) {
+        (true, Some(_)) => (
+            format!(
+                "CALL redshift.set_position('{}', '{}', '{to}')",
+                quoted(view),
+                quoted(part)
+            ),
+            format!(
+                "{to} is where what was loaded last ends, by redshift.scan_ledger or the counts beside the position."
+            ),
+        ),
+        (true, None) => (
+            format!(
+                "CALL redshift.set_position('{}', '{}', '{to}')",
+                quoted(view),
+                quoted(part)
+            ),
+            "Say where the view goes on: nothing tells what was loaded last.".to_owned(),
+        ),
+        (false, _) => (
+            format!(
+                "CALL redshift.set_position('{}', NULL, '{{\"..\": \"..\", ..}}')",
+                quoted(view)
+            ),
+            format!(
+                "Say of each {of} where the view goes on: SELECT partition_id, last_position FROM redshift.verify('{}') tells what was loaded; a partition goes on one after it.",
+                quoted(view)
+            ),
+        ),
+    };
+    let place = if row.has_part {
+        format!("{of} {part}: ")
+    } else {
+        String::new()
+    };
+    Report::new(POSITION_UNREADABLE, format!("materialized view \"{name}\": {place}the stored {} \"{text}\" cannot be read", what.replace('_', " ")))
+        .detail(format!("The row of redshift.checkpoint with mv_id {mv_id} and partition_id '{}' was damaged; nothing is loaded until it is mended: {statement}.", quoted(part)))
+        .hint(hint)
 }
 
 /// The view is a copy: of a backup, or of another database.

@@ -10,7 +10,7 @@
 use crate::catalog::ledger::{self, Entry, Failure, Jump, Reason};
 use crate::catalog::materialized_view::MaterializedView;
 use crate::catalog::{checkpoint, event, refresh_history};
-use crate::checkpoint::{Plan, plan};
+use crate::checkpoint::{Checkpoint, Plan, exclude, plan};
 use crate::pg::error_context::{with_context, with_hint};
 use crate::pg::progress::{Phase, Reporting};
 use crate::pg::query::Query;
@@ -118,7 +118,7 @@ fn load_new_records(table: Oid, max_records: u64, max_bytes: u64) {
 
 fn load_topic(run: &Run, locked: &Locked, source: &Source, topic: &str) -> Summary {
     let view = run.view;
-    let checkpoints = checkpoint::lock(view.id);
+    let checkpoints: Vec<Checkpoint> = checkpoint::lock(view.id);
 
     let client = Rc::new(source.connect(settings::memory_limit_bytes()));
     let description = describe(source, &client, topic);
@@ -150,7 +150,7 @@ fn load_topic(run: &Run, locked: &Locked, source: &Source, topic: &str) -> Summa
     check_still_same_topic(source, &client, view, &description);
 
     run.reporting.phase(Phase::Storing);
-    checkpoint::exclude(
+    exclude(
         view.id,
         &checkpoints,
         description.topic_id.as_ref(),

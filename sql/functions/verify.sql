@@ -39,6 +39,14 @@ CREATE FUNCTION redshift.offset_of("position" text) RETURNS numeric LANGUAGE sql
     RETURN CASE WHEN "position" OPERATOR(pg_catalog.~) '^[0-9]+$' THEN "position"::pg_catalog.numeric END;
 COMMENT ON FUNCTION redshift.offset_of(text) IS 'A position as a number; null for earliest and for times';
 
+CREATE FUNCTION redshift.is_position(partition_id text, "position" text) RETURNS boolean LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN CASE WHEN partition_id OPERATOR(pg_catalog.~) '^(0|[1-9][0-9]{0,9})$'
+                THEN "position" OPERATOR(pg_catalog.~) '^(earliest|0|[1-9][0-9]{0,18})$'
+                ELSE partition_id OPERATOR(pg_catalog.~) '^[A-Za-z0-9_.-]{0,19}[A-Za-z_.-][A-Za-z0-9_.-]{0,19}$'
+                     AND pg_catalog.length(partition_id) OPERATOR(pg_catalog.<=) 20
+                     AND "position" OPERATOR(pg_catalog.~) '^(earliest|0|[1-9][0-9]{0,128}|@(0|[1-9][0-9]{0,18}))$' END;
+COMMENT ON FUNCTION redshift.is_position(text, text) IS 'Can a view stand there in a partition (named by a number) or shard?';
+
 CREATE FUNCTION redshift.verify(
     mv regclass,
     OUT partition_id text, OUT first_position text, OUT last_position text,
@@ -96,12 +104,27 @@ CREATE FUNCTION redshift.verify(
                (sum(greatest(a.moved_by, 0)) + coalesce(sum(a.to_others) FILTER (WHERE NOT a.counts), 0))::bigint AS passed,
                (sum(greatest(-a.moved_by, 0)) + coalesce(sum(a.to_start) FILTER (WHERE NOT a.counts), 0))::bigint AS reread,
                coalesce(sum(a.lost_here), 0)::bigint AS lost
-        FROM asked AS a GROUP BY a.partition_id)
-    SELECT p.partition_id, p.first_position, p.last_position, p.scanned, p.loaded, p.filtered, p.skipped, p.dropped, p.gaps, p.read_twice, p.passed, p.reread,
-           p.lost, p.gaps = 0 AND p.read_twice = 0 AND p.scanned = p.loaded + p.filtered + p.skipped + p.dropped AND u.names IS NULL,
-           nullif(concat_ws('; ', 'unlogged, so empty after a crash of the server: ' || u.names || ' (ALTER TABLE .. SET LOGGED mends it)',
+        FROM asked AS a GROUP BY a.partition_id),
+    damaged AS (
+        -- What cannot be read is neither here nor there, so nothing of such a partition is sure.
+        SELECT d.partition_id, min(d.text) AS text FROM (
+            SELECT k.partition_id, format('RS005: the stored position %L of %L cannot be read; CALL redshift.set_position(%L, %s, ..) mends it, as REFRESH says',
+                                          k.position, k.partition_id, verify.mv,
+                                          CASE WHEN redshift.is_position(k.partition_id, 'earliest') THEN quote_literal(k.partition_id) ELSE 'NULL' END) AS text
+            FROM redshift.visible_checkpoint AS k
+            WHERE k.mv = verify.mv AND redshift.is_position(k.partition_id, coalesce(k.position, 'earliest')) IS NOT TRUE
+            UNION ALL
+            SELECT e.partition_id, format('RS005: the ledger''s positions %L to %L of %L (query_id %s) cannot be read', e.first_position, e.end_position,
+                                          e.partition_id, e.query_id)
+            FROM entries AS e
+            WHERE (redshift.is_position(e.partition_id, e.first_position) AND redshift.is_position(e.partition_id, e.end_position)) IS NOT TRUE) AS d
+        GROUP BY d.partition_id)
+    SELECT partition_id, p.first_position, p.last_position, p.scanned, p.loaded, p.filtered, p.skipped, p.dropped, p.gaps, p.read_twice, p.passed, p.reread,
+           p.lost, coalesce(p.gaps = 0 AND p.read_twice = 0 AND p.scanned = p.loaded + p.filtered + p.skipped + p.dropped, false) AND u.names IS NULL
+                       AND d.text IS NULL,
+           nullif(concat_ws('; ', d.text, 'unlogged, so empty after a crash of the server: ' || u.names || ' (ALTER TABLE .. SET LOGGED mends it)',
                             'foreign, so rows commit apart from positions: ' || u.foreign_names), '')
-    FROM parts AS p, (SELECT redshift.unlogged_tables(verify.mv) AS names, redshift.foreign_partitions(verify.mv) AS foreign_names) AS u
-    ORDER BY length(p.partition_id), p.partition_id
+    FROM parts AS p FULL JOIN damaged AS d USING (partition_id), (SELECT redshift.unlogged_tables(verify.mv) AS names, redshift.foreign_partitions(verify.mv) AS foreign_names) AS u
+    ORDER BY length(partition_id), partition_id
 $$;
 COMMENT ON FUNCTION redshift.verify(regclass) IS 'From the ledger: was every position from the first to the last read exactly once, but for what the owner asked for';

@@ -38,8 +38,9 @@ COMMENT ON FUNCTION redshift.lag_seconds(bigint, timestamp) IS 'The age of the l
 
 CREATE FUNCTION redshift.lag_records(high_watermark bigint, "position" text) RETURNS bigint
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN CASE WHEN high_watermark IS NOT NULL THEN high_watermark OPERATOR(pg_catalog.-) coalesce("position"::pg_catalog.int8, 0) END;
-COMMENT ON FUNCTION redshift.lag_records(bigint, text) IS 'How many offsets are left; null for a shard, which has none';
+    RETURN CASE WHEN "position" IS NULL THEN high_watermark
+                WHEN "position" OPERATOR(pg_catalog.~) '^[0-9]{1,18}$' THEN high_watermark OPERATOR(pg_catalog.-) "position"::pg_catalog.int8 END;
+COMMENT ON FUNCTION redshift.lag_records(bigint, text) IS 'How many offsets are left; null for a shard, which has none, and for what is no offset';
 
 -- All that are wanted are asked before the first answer is waited for: the numbers of the questions are sorted. A condition on schema_name or mv_name
 -- is applied before.

@@ -4,12 +4,14 @@
 //! what comes for the others. A view or a server that is broken is an answer of its own and spoils no other.
 
 use crate::access::Access;
+use crate::catalog::checkpoint::{self, Checkpoint};
 use crate::catalog::materialized_view;
+use crate::catalog::position::Offset;
 use crate::kinesis;
 use crate::pg::guard::attempt;
 use crate::pg::relation::{self, Oid};
 use crate::pg::wait::{Event, WakeSet};
-use crate::pg::{end_of_transaction, foreign, spi};
+use crate::pg::{end_of_transaction, foreign};
 use crate::source::{Source, Stream};
 use crate::view::definition;
 use crate::{error, settings};
@@ -90,15 +92,23 @@ fn begin(view: Oid) -> Result<Question, Trouble> {
     let stream = stream.unwrap_or_else(|| {
         error::definition_gone(&name, &found.external_schema_name, &found.stream_name).raise()
     });
+    let (server, options) = foreign::of_table(stream);
+    let is_of_kinesis = kinesis::source::Source::is_of(&server);
+    let positions = if is_of_kinesis {
+        let of_shards: Vec<Checkpoint<Position>> = checkpoint::read(found.id);
+        let open = of_shards.into_iter().filter(|row| !row.is_drained);
+        open.map(|row| (row.part, row.position)).collect()
+    } else {
+        checkpoint::read::<Offset>(found.id);
+        Vec::new()
+    };
     // As a view reads its tables: with the owner's credentials, whoever asks.
     let owner = relation::owner(view);
-    let (server, options) = foreign::of_table(stream);
     let name = Stream::name_in(&server, &options);
     // From here on the server is at fault.
     let asked = attempt(|| {
-        if kinesis::source::Source::is_of(&server) {
+        if is_of_kinesis {
             let source = kinesis::source::Source::of_server(&server, owner);
-            let positions = visible_positions(view);
             let reader = kinesis::status::LagReader::start(&source, &name, positions);
             Question::Stream(Box::new(reader))
         } else {
@@ -134,19 +144,6 @@ fn topic_of(source: &Source, name: String) -> Rc<RefCell<Topic>> {
             topic
         })
     })
-}
-
-/// Where a view resumes in the shards that are not drained.
-fn visible_positions(view: Oid) -> Vec<(String, Position)> {
-    spi::rows(
-        "SELECT partition_id, position FROM redshift.visible_checkpoint WHERE mv = $1 AND NOT drained ORDER BY 1",
-        &[view.into()],
-        |row| {
-            let position = row.get::<String>(2);
-            let position = position.and_then(|text| Position::parse(&text));
-            (row.expect(1), position.unwrap_or(Position::Horizon))
-        },
-    )
 }
 
 /// Waits for the answer to a question, and takes it: a row for each partition or shard, or one that says what is wrong.

@@ -2,34 +2,137 @@
 
 use crate::catalog::ledger::Entry;
 use crate::catalog::materialized_view::MaterializedView;
+use crate::catalog::position::{EARLIEST, Position};
 use crate::catalog::refresh_history;
+use crate::error;
 use crate::pg::spi::{self, as_extension_owner};
 use crate::pg::{relation, time};
 
-/// One partition of one view.
+/// One partition or shard of one view.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Checkpoint {
-    /// The partition.
-    pub partition: i32,
-    /// The next offset to load; `None` until the first refresh has looked where the partition begins.
-    pub position: Option<i64>,
-    /// The topic's id when the position was taken: a topic of the same name may be another one.
-    pub topic_id: Option<String>,
+pub struct Checkpoint<P: Position> {
+    /// The partition or shard.
+    pub part: P::Part,
+    /// Where to resume.
+    pub position: P,
+    /// What the position belongs to, if the source tells: a topic or stream of the same name may be another one. The topic's id; the stream's creation
+    /// time (milliseconds since 1970).
+    pub source_id: Option<String>,
+    /// Everything that arrived before this time, in milliseconds since 1970, is loaded, where a source tells that.
+    pub caught_up_to: Option<i64>,
+    /// The shard is closed and loaded to its end. The row stays as long as the service shows the shard.
+    pub is_drained: bool,
     /// The definition reads nothing of the partition: its position stays where it is, for a definition that does.
     pub is_excluded: bool,
 }
 
-/// A view's checkpoints, locked until the transaction ends, in the order of the partitions.
+/// A row that cannot be read.
+pub struct Damage {
+    /// The partition or shard, as it stands there.
+    pub part: String,
+    /// Which column, in words.
+    what: &'static str,
+    text: String,
+    /// Is `part` one?
+    has_part: bool,
+}
+
+impl Damage {
+    /// Is it the partition or shard that cannot be read?
+    pub fn is_of_part(&self) -> bool {
+        !self.has_part
+    }
+
+    /// Raises it.
+    pub fn raise<P: Position>(&self, mv_id: i64) -> ! {
+        let view = as_extension_owner(|| {
+            spi::first(
+                "SELECT v.mv::pg_catalog.text, c.relname::pg_catalog.text FROM redshift.materialized_view AS v
+                 JOIN pg_catalog.pg_class AS c ON c.oid OPERATOR(pg_catalog.=) v.mv WHERE v.mv_id OPERATOR(pg_catalog.=) $1",
+                &[mv_id.into()],
+                |row| (row.expect::<String>(1), row.expect::<String>(2)),
+            )
+        });
+        let (view, name) = view.unwrap_or_default();
+        let known = last_known::<P>(mv_id, &self.part).filter(|_| self.has_part);
+        error::position_unreadable(&error::UnreadablePosition {
+            view: &view,
+            name: &name,
+            mv_id,
+            of: P::PART,
+            part: &self.part,
+            what: self.what,
+            text: &self.text,
+            known: known.map(|known| known.to_string()),
+            has_part: self.has_part,
+        })
+        .raise()
+    }
+}
+
+/// A row as it is stored.
+struct Stored {
+    part: String,
+    position: Option<String>,
+    source_id: Option<String>,
+    caught_up_to: Option<i64>,
+    is_drained: bool,
+    is_excluded: bool,
+}
+
+impl Stored {
+    fn read<P: Position>(self) -> Result<Checkpoint<P>, Damage> {
+        let part = P::read_part(&self.part);
+        let damage = |what, text: &str| Damage {
+            part: self.part.clone(),
+            what,
+            text: text.to_owned(),
+            has_part: part.is_some(),
+        };
+        let Some(part) = part.clone() else {
+            return Err(damage(P::PART, &self.part));
+        };
+        let text = self.position.as_deref().unwrap_or(EARLIEST);
+        let Some(position) = P::read(text) else {
+            return Err(damage("position", text));
+        };
+        if let Some(id) = self.source_id.as_deref().filter(|id| !P::is_source_id(id)) {
+            return Err(damage("source_id", id));
+        }
+        Ok(Checkpoint {
+            part,
+            position,
+            source_id: self.source_id,
+            caught_up_to: self.caught_up_to,
+            is_drained: self.is_drained,
+            is_excluded: self.is_excluded,
+        })
+    }
+}
+
+/// A view's checkpoints, locked until the transaction ends, in the order of partitions or shards.
 ///
 /// Two steps: the lock is taken on the rows that there are, and then all are read again, for a refresh that we waited for may have added some.
 /// (It then changed the first one too, so that in REPEATABLE READ the lock itself fails.)
-pub fn lock(mv_id: i64) -> Vec<Checkpoint> {
+pub fn lock<P: Position>(mv_id: i64) -> Vec<Checkpoint<P>> {
     lock_rows(mv_id);
     read(mv_id)
 }
 
-/// The first step: the lock.
-pub fn lock_rows(mv_id: i64) {
+/// The same for who is going to mend what cannot be read.
+pub fn lock_readable<P: Position>(mv_id: i64) -> (Vec<Checkpoint<P>>, Vec<Damage>) {
+    lock_rows(mv_id);
+    let (mut checkpoints, mut damaged) = (Vec::new(), Vec::new());
+    for row in stored(mv_id) {
+        match row.read() {
+            Ok(checkpoint) => checkpoints.push(checkpoint),
+            Err(damage) => damaged.push(damage),
+        }
+    }
+    (checkpoints, damaged)
+}
+
+fn lock_rows(mv_id: i64) {
     as_extension_owner(|| {
         spi::execute(
             "SELECT 1 FROM redshift.checkpoint WHERE mv_id = $1 ORDER BY partition_id COLLATE \"C\" FOR UPDATE",
@@ -40,20 +143,14 @@ pub fn lock_rows(mv_id: i64) {
 
 /// Locks the positions of some partitions until the transaction ends, and gives them as they are then: in READ COMMITTED a row that was waited for is
 /// read again. Workers that share a view lock different partitions.
-pub fn lock_positions(mv_id: i64, partitions: &[i32]) -> Vec<(i32, Option<i64>)> {
-    as_extension_owner(|| {
-        spi::rows(
-            "SELECT partition_id, position FROM redshift.checkpoint
-             WHERE mv_id = $1 AND partition_id = ANY ($2) ORDER BY partition_id COLLATE \"C\" FOR UPDATE",
-            &[mv_id.into(), names(partitions).into()],
-            |row| {
-                let position = row
-                    .get::<String>(2)
-                    .and_then(|position| position.parse().ok());
-                (row.expect::<String>(1).parse().unwrap_or(-1), position)
-            },
-        )
-    })
+pub fn lock_positions<P: Position>(mv_id: i64, parts: &[P::Part]) -> Vec<Checkpoint<P>> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM redshift.checkpoint
+         WHERE mv_id = $1 AND partition_id = ANY ($2) ORDER BY partition_id COLLATE \"C\" FOR UPDATE"
+    );
+    let rows =
+        as_extension_owner(|| spi::rows(&sql, &[mv_id.into(), names(parts).into()], stored_row));
+    readable(rows).unwrap_or_else(|damage| damage.raise::<P>(mv_id))
 }
 
 /// Locks the positions of some partitions or shards until the transaction ends.
@@ -71,24 +168,75 @@ fn names<P: ToString>(partitions: &[P]) -> Vec<String> {
     partitions.iter().map(P::to_string).collect()
 }
 
-/// A view's checkpoints as they are, in the order of the partitions.
-pub fn read(mv_id: i64) -> Vec<Checkpoint> {
-    let mut checkpoints = as_extension_owner(|| {
-        spi::rows(
-            "SELECT partition_id, position, source_id, excluded FROM redshift.checkpoint WHERE mv_id = $1",
-            &[mv_id.into()],
-            |row| Checkpoint {
-                partition: row.expect::<String>(1).parse().unwrap_or(-1),
-                position: row
-                    .get::<String>(2)
-                    .and_then(|position| position.parse().ok()),
-                topic_id: row.get(3),
-                is_excluded: row.expect(4),
-            },
+/// A view's checkpoints as they are, in the order of partitions or shards; raises what cannot be read.
+pub fn read<P: Position>(mv_id: i64) -> Vec<Checkpoint<P>> {
+    try_read(mv_id).unwrap_or_else(|damage| damage.raise::<P>(mv_id))
+}
+
+/// The same, or what cannot be read.
+pub fn try_read<P: Position>(mv_id: i64) -> Result<Vec<Checkpoint<P>>, Damage> {
+    readable(stored(mv_id))
+}
+
+const COLUMNS: &str = "partition_id, position, source_id, (EXTRACT(epoch FROM caught_up_to) * 1000)::pg_catalog.int8, drained, excluded";
+
+fn stored(mv_id: i64) -> Vec<Stored> {
+    let sql = format!("SELECT {COLUMNS} FROM redshift.checkpoint WHERE mv_id = $1");
+    as_extension_owner(|| spi::rows(&sql, &[mv_id.into()], stored_row))
+}
+
+fn stored_row(row: spi::Row) -> Stored {
+    Stored {
+        part: row.expect(1),
+        position: row.get(2),
+        source_id: row.get(3),
+        caught_up_to: row.get(4),
+        is_drained: row.expect(5),
+        is_excluded: row.expect(6),
+    }
+}
+
+fn readable<P: Position>(rows: Vec<Stored>) -> Result<Vec<Checkpoint<P>>, Damage> {
+    let read: Result<Vec<Checkpoint<P>>, Damage> = rows.into_iter().map(Stored::read).collect();
+    let mut checkpoints = read?;
+    checkpoints.sort_by(|one, other| one.part.cmp(&other.part));
+    Ok(checkpoints)
+}
+
+/// Where a view stood by what was loaded last, or by the ledger: for a row whose position cannot be read.
+pub fn last_known<P: Position>(mv_id: i64, part: &str) -> Option<P> {
+    let known = as_extension_owner(|| {
+        spi::first(
+            "SELECT c.pending_latest, c.pending_first,
+                    (SELECT l.end_position FROM redshift.scan_ledger AS l
+                     WHERE l.mv_id OPERATOR(pg_catalog.=) $1 AND l.partition_id OPERATOR(pg_catalog.=) $2 ORDER BY l.query_id DESC LIMIT 1)
+             FROM (SELECT 1) AS one
+             LEFT JOIN redshift.checkpoint AS c ON c.mv_id OPERATOR(pg_catalog.=) $1 AND c.partition_id OPERATOR(pg_catalog.=) $2",
+            &[mv_id.into(), part.into()],
+            |row| (row.get::<String>(1), row.get::<String>(2), row.get::<String>(3)),
         )
     });
-    checkpoints.sort_by_key(|checkpoint| checkpoint.partition);
-    checkpoints
+    let (latest, first, end) = known?;
+    let latest = latest.and_then(|record| P::after(&record));
+    latest.or_else(|| first.or(end).and_then(|position| P::read(&position)))
+}
+
+/// Puts the last position that is known in the place of what cannot be read; a row of which that is partition or shard is removed.
+pub fn mend<P: Position>(mv_id: i64, damage: &Damage) -> Option<Checkpoint<P>> {
+    let Some(part) = P::read_part(&damage.part) else {
+        remove(mv_id, &damage.part);
+        return None;
+    };
+    let checkpoint = Checkpoint {
+        part,
+        position: last_known(mv_id, &damage.part).unwrap_or_else(P::earliest),
+        source_id: None,
+        caught_up_to: None,
+        is_drained: false,
+        is_excluded: false,
+    };
+    store(mv_id, &checkpoint, None);
+    Some(checkpoint)
 }
 
 /// Is a refresh of another session holding the view's checkpoints? If not, they are locked now.
@@ -100,46 +248,29 @@ pub fn is_locked_by_others(mv_id: i64) -> bool {
     })
 }
 
-/// Stores a partition's position, new or changed.
-pub fn store(mv_id: i64, checkpoint: &Checkpoint, leader_epoch: Option<i32>) {
+/// Stores a position, new or changed.
+pub fn store<P: Position>(mv_id: i64, checkpoint: &Checkpoint<P>, leader_epoch: Option<i32>) {
+    let position = Some(checkpoint.position.to_string()).filter(|text| text != EARLIEST);
     as_extension_owner(|| {
         spi::execute(
-            "INSERT INTO redshift.checkpoint AS c (mv_id, partition_id, position, leader_epoch, source_id, excluded)
-             VALUES ($1, $2, $3, $4, $5, $6)
+            "INSERT INTO redshift.checkpoint AS c (mv_id, partition_id, position, leader_epoch, source_id, caught_up_to, drained, excluded)
+             VALUES ($1, $2, $3, $4, $5, pg_catalog.to_timestamp($6 / 1000.0::pg_catalog.float8), $7, $8)
              ON CONFLICT (mv_id, partition_id) DO UPDATE
              SET position = excluded.position, leader_epoch = excluded.leader_epoch, source_id = excluded.source_id,
-                 excluded = excluded.excluded, updated_at = pg_catalog.clock_timestamp()",
+                 caught_up_to = excluded.caught_up_to, drained = excluded.drained, excluded = excluded.excluded,
+                 updated_at = pg_catalog.clock_timestamp()",
             &[
                 mv_id.into(),
-                checkpoint.partition.to_string().into(),
-                checkpoint.position.map(|position| position.to_string()).into(),
+                checkpoint.part.to_string().into(),
+                position.into(),
                 leader_epoch.into(),
-                checkpoint.topic_id.clone().into(),
+                checkpoint.source_id.clone().into(),
+                checkpoint.caught_up_to.map(|ms| ms as f64).into(),
+                checkpoint.is_drained.into(),
                 checkpoint.is_excluded.into(),
             ],
         )
     });
-}
-
-/// Marks partitions of which the definition reads nothing. One that is new gets a row: should the definition read it later, then from its first record.
-pub fn exclude(mv_id: i64, known: &[Checkpoint], topic_id: Option<&String>, excluded: &[i32]) {
-    for partition in excluded {
-        let stored = known.iter().find(|c| c.partition == *partition);
-        if stored.is_some_and(|stored| stored.is_excluded) {
-            continue;
-        }
-        let new = || Checkpoint {
-            partition: *partition,
-            position: Some(0),
-            topic_id: topic_id.cloned(),
-            is_excluded: true,
-        };
-        let checkpoint = Checkpoint {
-            is_excluded: true,
-            ..stored.cloned().unwrap_or_else(new)
-        };
-        store(mv_id, &checkpoint, None);
-    }
 }
 
 /// Touches the first row, so that whoever waits for the lock in REPEATABLE READ learns that there is something new.
@@ -284,23 +415,14 @@ pub fn flush<P: ToString>(view: &MaterializedView, partitions: Option<&[P]>) {
     refresh_history::insert(query_id, view, owner, since, &status, rows as u64, "Auto");
 }
 
-/// The positions of all views under auto refresh, by view and partition, but for partitions that the definition excludes.
-pub fn under_auto_refresh() -> Vec<(i64, i32, Option<i64>)> {
+/// The positions of all views under auto refresh, by view and partition, as they stand there, but for partitions that the definition excludes.
+pub fn under_auto_refresh() -> Vec<(i64, String, Option<String>)> {
     as_extension_owner(|| {
         spi::rows(
             "SELECT c.mv_id, c.partition_id, c.position FROM redshift.checkpoint AS c
              JOIN redshift.materialized_view AS v USING (mv_id) WHERE v.auto_refresh AND NOT v.paused AND NOT c.excluded",
             &[],
-            |row| {
-                let position = row
-                    .get::<String>(3)
-                    .and_then(|position| position.parse().ok());
-                (
-                    row.expect(1),
-                    row.expect::<String>(2).parse().unwrap_or(-1),
-                    position,
-                )
-            },
+            |row| (row.expect(1), row.expect(2), row.get(3)),
         )
     })
 }

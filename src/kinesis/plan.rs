@@ -7,12 +7,14 @@ use super::source::{check_shard, check_shards};
 use crate::catalog::checkpoint;
 use crate::catalog::ledger::{Failure, Jump, Reason};
 use crate::catalog::materialized_view::MaterializedView;
-use crate::catalog::shard_checkpoint::{self, ShardCheckpoint};
 use crate::error;
 use crate::pg::time;
 use crate::scan::column::to_timestamp;
 use crate::view::options::OnDataLoss;
 use stream::kinesis::{Position, ShardStart, ShardState, StreamDescription};
+
+/// Where a view stands in one shard.
+pub type Checkpoint = checkpoint::Checkpoint<Position>;
 
 /// What a refresh is to read.
 pub struct Plan {
@@ -25,7 +27,7 @@ pub struct Plan {
     /// The stream's creation time, as it is stored.
     created: String,
     /// What is stored.
-    stored: Vec<ShardCheckpoint>,
+    stored: Vec<Checkpoint>,
     /// Shards that the service does not show any more.
     gone: Vec<String>,
 }
@@ -34,7 +36,7 @@ pub struct Plan {
 pub fn plan(
     view: &MaterializedView,
     stream: &StreamDescription,
-    stored: Vec<ShardCheckpoint>,
+    stored: Vec<Checkpoint>,
     now_ms: i64,
 ) -> Plan {
     if stored.is_empty() {
@@ -52,9 +54,9 @@ pub fn plan(
     let is_other = plan.accept_new_stream(view, stream);
     let oldest = now_ms - stream.retention.as_millis() as i64;
     for row in &plan.stored {
-        let is_shown = stream.shards.iter().any(|shard| shard.id == row.shard);
+        let is_shown = stream.shards.iter().any(|shard| shard.id == row.part);
         if !is_shown {
-            plan.gone.push(row.shard.clone());
+            plan.gone.push(row.part.clone());
         }
         let Some(caught_up_to) = row.caught_up_to.filter(|_| !row.is_drained && !is_other) else {
             continue;
@@ -63,14 +65,14 @@ pub fn plan(
         if caught_up_to < oldest {
             let (from, until) = (utc(caught_up_to), utc(oldest));
             if view.options.on_data_loss == OnDataLoss::Fail {
-                error::shard_expired(&view.name(), &stream.name, &row.shard, &from, &until).raise();
+                error::shard_expired(&view.name(), &stream.name, &row.part, &from, &until).raise();
             }
             let reason = Reason::Expired { from, until };
             plan.lost.push(loss(row, reason));
         }
     }
     for shard in &stream.shards {
-        let row = plan.stored.iter().find(|row| row.shard == shard.id);
+        let row = plan.stored.iter().find(|row| row.part == shard.id);
         let from = match row {
             _ if is_other => Position::Horizon,
             Some(row) if row.is_drained => continue,
@@ -92,15 +94,15 @@ pub fn plan(
 impl Plan {
     /// Is this another stream than the one that the positions belong to? Then it is read from its start, if the view takes losses.
     fn accept_new_stream(&mut self, view: &MaterializedView, stream: &StreamDescription) -> bool {
-        let other = |row: &&ShardCheckpoint| {
-            let created = row.stream_created.as_ref();
+        let other = |row: &&Checkpoint| {
+            let created = row.source_id.as_ref();
             created.is_some_and(|created| *created != self.created)
         };
         let Some(old) = self.stored.iter().find(other) else {
             return false;
         };
         if view.options.on_data_loss == OnDataLoss::Fail {
-            let old = old.stream_created.as_ref().and_then(|ms| ms.parse().ok());
+            let old = old.source_id.as_ref().and_then(|ms| ms.parse().ok());
             let (old, new) = (utc(old.unwrap_or_default()), utc(stream.created_ms));
             error::stream_recreated(&view.name(), &stream.name, &old, &new).raise();
         }
@@ -111,17 +113,17 @@ impl Plan {
 
     /// The steps that accepted losses made: of a stream that was re-created to its start, of records that expired none in positions.
     pub fn jumps(&self) -> Vec<Jump> {
-        let begins = |row: &ShardCheckpoint| {
-            let shard = self.shards.iter().find(|shard| shard.id == row.shard)?;
+        let begins = |row: &Checkpoint| {
+            let shard = self.shards.iter().find(|shard| shard.id == row.part)?;
             Some(shard.from.to_string())
         };
-        let is_lost = |row: &ShardCheckpoint| self.lost.iter().any(|l| l.partition == row.shard);
+        let is_lost = |row: &Checkpoint| self.lost.iter().any(|l| l.partition == row.part);
         self.stored
             .iter()
             .filter_map(|row| {
                 let (from, to) = (row.position.to_string(), begins(row)?);
                 (from != to || is_lost(row)).then(|| Jump {
-                    partition: row.shard.clone(),
+                    partition: row.part.clone(),
                     from,
                     to,
                     lost: true,
@@ -142,11 +144,11 @@ impl Plan {
         let mut moved = Vec::with_capacity(reached.len());
         let mut has_new = false;
         for state in reached {
-            let row = self.stored.iter().find(|row| row.shard == state.id);
+            let row = self.stored.iter().find(|row| row.part == state.id);
             has_new |= row.is_none();
             let new = self.checkpoint(state, row);
             if row != Some(&new) {
-                shard_checkpoint::store(mv_id, &new);
+                checkpoint::store(mv_id, &new, None);
             }
             let before = self.shards.iter().find(|shard| shard.id == state.id);
             let before = before.map_or(Position::Horizon, |shard| shard.from.clone());
@@ -159,28 +161,25 @@ impl Plan {
     }
 
     /// What is stored of a shard.
-    pub fn checkpoint(
-        &self,
-        state: &ShardState,
-        before: Option<&ShardCheckpoint>,
-    ) -> ShardCheckpoint {
+    pub fn checkpoint(&self, state: &ShardState, before: Option<&Checkpoint>) -> Checkpoint {
         // A child may have come up while its parent was read.
         check_shard(&self.stream, &state.id);
-        let is_same = |row: &&ShardCheckpoint| row.stream_created.as_ref() == Some(&self.created);
+        let is_same = |row: &&Checkpoint| row.source_id.as_ref() == Some(&self.created);
         let known = before.filter(is_same).and_then(|row| row.caught_up_to);
-        ShardCheckpoint {
-            shard: state.id.clone(),
+        Checkpoint {
+            part: state.id.clone(),
             position: state.position.clone(),
-            stream_created: Some(self.created.clone()),
+            source_id: Some(self.created.clone()),
             caught_up_to: state.caught_up_to.max(known),
             is_drained: state.is_drained,
+            is_excluded: false,
         }
     }
 }
 
-fn loss(row: &ShardCheckpoint, reason: Reason) -> Failure {
+fn loss(row: &Checkpoint, reason: Reason) -> Failure {
     Failure {
-        partition: row.shard.clone(),
+        partition: row.part.clone(),
         position: row.position.to_string(),
         timestamp_type: "U",
         timestamp: None,

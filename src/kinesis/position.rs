@@ -1,7 +1,7 @@
 //! Where a view begins in each shard, and where it is moved to: earliest, latest, a time, or explicit positions.
 
+use super::plan::Checkpoint;
 use super::source::Source;
-use crate::catalog::shard_checkpoint::ShardCheckpoint;
 use crate::pg::spi;
 use crate::scan::column::to_milliseconds;
 use crate::view::start::{Members, is_earliest};
@@ -20,7 +20,7 @@ enum Start {
 }
 
 /// The checkpoints of a view that begins there, one for each shard that the stream shows now.
-pub fn checkpoints(source: &Source, stream: &str, start: Option<&str>) -> Vec<ShardCheckpoint> {
+pub fn checkpoints(source: &Source, stream: &str, start: Option<&str>) -> Vec<Checkpoint> {
     let client = source.connect(settings::memory_limit_bytes());
     let description = source.describe(&client, stream);
     let start = parse(start.unwrap_or("earliest"), &description)
@@ -35,7 +35,7 @@ pub fn checkpoint(
     stream: &str,
     shard: &str,
     position: &str,
-) -> Option<ShardCheckpoint> {
+) -> Option<Checkpoint> {
     let client = source.connect(settings::memory_limit_bytes());
     let description = source.describe(&client, stream);
     let shown = description.shards.iter().find(|shown| shown.id == shard)?;
@@ -71,7 +71,7 @@ fn parse<'a>(text: &'a str, stream: &StreamDescription) -> Result<Start, &'a str
     Ok(Start::Time(to_milliseconds(time).clamp(0, now_ms())))
 }
 
-fn at(start: &Start, shard: &Shard, stream: &StreamDescription) -> ShardCheckpoint {
+fn at(start: &Start, shard: &Shard, stream: &StreamDescription) -> Checkpoint {
     let now = now_ms();
     let position = match start {
         Start::Earliest => Position::Horizon,
@@ -81,15 +81,16 @@ fn at(start: &Start, shard: &Shard, stream: &StreamDescription) -> ShardCheckpoi
             .get(&shard.id)
             .map_or(Position::Horizon, |number| Position::After(number.clone())),
     };
-    ShardCheckpoint {
-        shard: shard.id.clone(),
+    Checkpoint {
+        part: shard.id.clone(),
         caught_up_to: match position {
             Position::Time(time) => Some(time),
             _ => None,
         },
         position,
-        stream_created: Some(stream.created_ms.to_string()),
+        source_id: Some(stream.created_ms.to_string()),
         // Nothing will ever come of a closed one.
         is_drained: matches!(start, Start::Latest) && shard.last.is_some(),
+        is_excluded: false,
     }
 }

@@ -3,7 +3,7 @@
 use super::plan::{Plan, plan, utc};
 use super::source::Source;
 use crate::catalog::ledger::{self, Entry};
-use crate::catalog::{checkpoint, refresh_history, shard_checkpoint};
+use crate::catalog::{checkpoint, refresh_history};
 use crate::pg::progress::Phase;
 use crate::refresh::{self, Locked, Run, Summary};
 use crate::scan::job::{Input, Job, Outcome};
@@ -14,7 +14,7 @@ use stream::kinesis::{Position, ReadOptions, ShardState, Until, now_ms};
 /// Loads what the stream has; the view and its source are locked.
 pub fn run(run: &Run, locked: &Locked, source: &Source, stream: &str) -> Summary {
     let view = run.view;
-    let stored = shard_checkpoint::lock(view.id);
+    let stored = checkpoint::lock(view.id);
     let client = Rc::new(source.connect(settings::memory_limit_bytes()));
     let description = source.describe(&client, stream);
     let began = now_ms();

@@ -1,17 +1,20 @@
 //! Moving a view's positions: to the earliest record, the latest, a time, or an explicit one. The move is written into the ledger.
 
 use super::{definition, owned_at_rest, start};
-use crate::catalog::checkpoint::{self, Checkpoint};
+use crate::catalog::checkpoint::{self, Damage};
 use crate::catalog::ledger::Jump;
 use crate::catalog::materialized_view::MaterializedView;
-use crate::catalog::shard_checkpoint::{self, ShardCheckpoint};
+use crate::catalog::position::{Offset, Position};
 use crate::catalog::{ledger, refresh_history};
+use crate::checkpoint::Checkpoint;
+use crate::kinesis::plan::Checkpoint as ShardCheckpoint;
 use crate::pg::relation::{self, Oid};
 use crate::pg::wait::Event;
 use crate::pg::{background, batch_table, shared};
 use crate::source::{Source, Stream};
 use crate::{error, kinesis};
 use std::time::{Duration, Instant};
+use stream::kinesis as kinesis_stream;
 
 /// How long a worker may take to roll back the batch that was stopped.
 const ROLLBACK: Duration = Duration::from_secs(5);
@@ -48,19 +51,63 @@ fn stop_batch(table: Oid) {
     }
 }
 
+/// What is known of a view's positions before they are moved.
+struct Known<P: Position> {
+    checkpoints: Vec<checkpoint::Checkpoint<P>>,
+    /// Every row names a partition or shard.
+    is_complete: bool,
+}
+
+/// Locks the positions. Of those that are moved, what cannot be read is mended by what is known otherwise, so that the ledger says from where they were
+/// moved.
+fn lock_and_mend<P: Position>(view: &MaterializedView, partition_id: Option<&str>) -> Known<P> {
+    let (mut checkpoints, damaged) = checkpoint::lock_readable(view.id);
+    let is_moved = |damage: &&Damage| partition_id.is_none_or(|id| damage.part == id);
+    for damage in damaged.iter().filter(is_moved) {
+        checkpoints.extend(checkpoint::mend(view.id, damage));
+    }
+    Known {
+        checkpoints,
+        is_complete: !damaged.iter().any(Damage::is_of_part),
+    }
+}
+
+/// Where the view stood by the ledger in a part of which it has no row.
+fn last_known<P: Position>(view: &MaterializedView, part: &P::Part) -> P {
+    checkpoint::last_known(view.id, &part.to_string()).unwrap_or_else(P::earliest)
+}
+
+/// Writes the ledger of what is moved: rows of others may be such that nothing can be written of them.
+fn flush(view: &MaterializedView, partition_id: Option<&str>) {
+    match partition_id {
+        Some(id) => checkpoint::flush(view, Some(&[id])),
+        None => checkpoint::flush_all(view),
+    }
+}
+
 fn set_in_topic(
     view: &MaterializedView,
     topic: Option<(&Source, &str)>,
     partition_id: Option<&str>,
     position: &str,
 ) {
-    let mut known = checkpoint::lock(view.id);
-    if let Some((source, topic)) = topic.filter(|_| known.is_empty()) {
-        known = start::checkpoints(source, topic, None);
+    let Known {
+        checkpoints: mut known,
+        is_complete,
+    } = lock_and_mend::<Offset>(view, partition_id);
+    if let Some((source, topic)) = topic.filter(|_| known.is_empty() || !is_complete) {
+        for new in start::checkpoints(source, topic, None) {
+            if !known.iter().any(|old| old.part == new.part) {
+                known.push(Checkpoint {
+                    position: last_known(view, &new.part),
+                    ..new
+                });
+            }
+        }
     }
     let chosen: Vec<Checkpoint> = known
         .into_iter()
-        .filter(|c| partition_id.is_none_or(|id| c.partition.to_string() == id))
+        .filter(|c| partition_id.is_none_or(|id| c.part.to_string() == id))
         .collect();
     if chosen.is_empty() {
         error::unknown_partition(&view.name(), partition_id.unwrap_or_default()).raise();
@@ -76,24 +123,21 @@ fn set_in_topic(
         }
         _ => error::invalid_position(position).raise(),
     };
-    checkpoint::flush_all(view);
+    flush(view, partition_id);
     let query_id = refresh_history::next_query_id();
     for old in chosen {
-        let new = target(old.partition);
-        let text = |position: Option<i64>| {
-            position.map_or_else(|| "earliest".to_owned(), |position| position.to_string())
-        };
+        let new = Offset(target(old.part));
         let jump = Jump {
-            partition: old.partition.to_string(),
-            from: text(old.position),
-            to: text(new),
+            partition: old.part.to_string(),
+            from: old.position.to_string(),
+            to: new.to_string(),
             lost: false,
         };
         ledger::insert_jump(query_id, view.id, &jump);
         // The topic's id is taken anew: this is how a re-created topic is accepted.
         let moved = Checkpoint {
             position: new,
-            topic_id: None,
+            source_id: None,
             ..old
         };
         checkpoint::store(view.id, &moved, None);
@@ -107,7 +151,7 @@ fn set_in_stream(
     partition_id: Option<&str>,
     position: &str,
 ) {
-    let known = shard_checkpoint::lock(view.id);
+    let known = lock_and_mend::<kinesis_stream::Position>(view, partition_id).checkpoints;
     let new: Vec<ShardCheckpoint> = match partition_id {
         None => kinesis::position::checkpoints(source, stream, Some(position)),
         Some(shard) => kinesis::position::checkpoint(source, stream, shard, position)
@@ -117,25 +161,25 @@ fn set_in_stream(
     if new.is_empty() {
         error::unknown_partition(&view.name(), partition_id.unwrap_or_default()).raise();
     }
-    checkpoint::flush_all(view);
+    flush(view, partition_id);
     let query_id = refresh_history::next_query_id();
     for new in &new {
-        let old = known.iter().find(|old| old.shard == new.shard);
-        let from = old.map_or_else(|| "earliest".to_owned(), |old| old.position.to_string());
+        let old = known.iter().find(|old| old.part == new.part);
+        let from = old.map_or_else(|| last_known(view, &new.part), |old| old.position.clone());
         let jump = Jump {
-            partition: new.shard.clone(),
-            from,
+            partition: new.part.clone(),
+            from: from.to_string(),
             to: new.position.to_string(),
             lost: false,
         };
         ledger::insert_jump(query_id, view.id, &jump);
-        shard_checkpoint::store(view.id, new);
+        checkpoint::store(view.id, new, None);
     }
     if partition_id.is_none() {
         // Shards that the stream does not show any more are given up.
-        let is_gone = |old: &&ShardCheckpoint| !new.iter().any(|new| new.shard == old.shard);
+        let is_gone = |old: &&ShardCheckpoint| !new.iter().any(|new| new.part == old.part);
         for gone in known.iter().filter(is_gone) {
-            checkpoint::remove(view.id, &gone.shard);
+            checkpoint::remove(view.id, &gone.part);
         }
     }
 }

@@ -1,7 +1,8 @@
 //! Where a new view begins: the option `start`.
 
-use crate::catalog::checkpoint::{self, Checkpoint};
-use crate::catalog::shard_checkpoint::{self, ShardCheckpoint};
+use crate::catalog::checkpoint;
+use crate::checkpoint::{Checkpoint, at};
+use crate::kinesis::plan::Checkpoint as ShardCheckpoint;
 use crate::pg::spi;
 use crate::scan::column::to_milliseconds;
 use crate::source::{Source, Stream, Watermarks};
@@ -40,7 +41,7 @@ impl Checkpoints {
             }
             Checkpoints::Kinesis(list) => {
                 for checkpoint in list {
-                    shard_checkpoint::store(mv_id, checkpoint);
+                    checkpoint::store(mv_id, checkpoint, None);
                 }
             }
         }
@@ -59,10 +60,8 @@ pub fn checkpoints(source: &Source, topic: &str, start: Option<&str>) -> Vec<Che
             .unwrap_or_else(|| error::option_value("start", start, ALLOWED).raise()),
     };
     let checkpoint = |partition| Checkpoint {
-        partition,
-        position: positions.get(&partition).copied(),
-        topic_id: description.topic_id.clone(),
-        is_excluded: false,
+        source_id: description.topic_id.clone(),
+        ..at(partition, positions.get(&partition).copied())
     };
     description
         .partitions

@@ -16,6 +16,7 @@ use super::streams::Streams;
 use super::sync::Sync;
 use super::trouble::Trouble;
 use super::view::View;
+use crate::catalog::position::{Offset, Position};
 use crate::catalog::{checkpoint, lag_alert, materialized_view, trouble};
 use crate::pg::background::{self, Failure, transaction};
 use crate::pg::relation::Oid;
@@ -350,13 +351,22 @@ impl Worker {
             }
         };
         for feed in &mut self.feeds {
+            // A row that cannot be read is nowhere: that is told when the view is opened anew.
+            let place = |(_, partition, position): &(i64, String, Option<String>)| {
+                let partition = Offset::read_part(partition)?;
+                Some((partition, Offset::read(position.as_deref()?)?.0?))
+            };
+            let takes =
+                |part: &str| Offset::read_part(part).is_none_or(|part| feed.slice.takes(part));
             let is_here = |id: &i64| {
                 let own = stored
                     .iter()
-                    .filter(|(view, partition, _)| view == id && feed.slice.takes(*partition));
+                    .filter(|(view, part, _)| view == id && takes(part));
                 own.clone().count() == feed.positions.len()
-                    && own.clone().all(|(_, partition, position)| {
-                        *position == feed.positions.get(partition).copied()
+                    && own.clone().all(|row| {
+                        place(row).is_some_and(|(partition, position)| {
+                            feed.positions.get(&partition) == Some(&position)
+                        })
                     })
             };
             feed.members.retain(is_here);

@@ -9,7 +9,7 @@ use super::opening::Answer;
 use super::share::Slice;
 use super::tempo::{self, Tempo};
 use crate::access::Access;
-use crate::catalog::checkpoint::Checkpoint;
+use crate::checkpoint::Checkpoint;
 use crate::error;
 use crate::pg::background::{Failure, transaction};
 use crate::pg::progress;
@@ -52,7 +52,7 @@ impl Plan {
 
     /// The same of their checkpoints.
     pub(super) fn own_checkpoints(&self, mut checkpoints: Vec<Checkpoint>) -> Vec<Checkpoint> {
-        checkpoints.retain(|checkpoint| self.slice.takes(checkpoint.partition));
+        checkpoints.retain(|checkpoint| self.slice.takes(checkpoint.part));
         checkpoints
     }
 }

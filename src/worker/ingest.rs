@@ -4,6 +4,7 @@ use super::feed::Batch;
 use crate::catalog::checkpoint;
 use crate::catalog::ledger::Entry;
 use crate::catalog::materialized_view::{self, MaterializedView};
+use crate::checkpoint::Checkpoint;
 use crate::pg::background::{Failure, transaction};
 use crate::pg::batch::{self, Stop};
 use crate::pg::relation::{self, LockMode, Oid};
@@ -83,8 +84,8 @@ pub fn load(order: &Order, known: &mut Option<Known>) -> Result<Outcome, Stop> {
         };
         let partitions: Vec<i32> = batch.ranges.iter().map(|range| range.partition).collect();
         let stored = checkpoint::lock_positions(view.id, &partitions);
-        let is_here = |(partition, position): &(i32, Option<i64>)| {
-            position.is_some() && *position == positions.get(partition).copied()
+        let is_here = |row: &Checkpoint| {
+            row.position.0.is_some() && row.position.0 == positions.get(&row.part).copied()
         };
         if stored.len() != partitions.len() || !stored.iter().all(is_here) {
             return Outcome::Moved;

@@ -7,9 +7,9 @@ use super::sources::Origin;
 use super::tempo::Tempo;
 use crate::access::Access;
 use crate::aws::Question;
-use crate::catalog::checkpoint::Checkpoint;
+use crate::catalog::position::Offset;
 use crate::catalog::{checkpoint as checkpoints, materialized_view};
-use crate::checkpoint;
+use crate::checkpoint::{self, Checkpoint};
 use crate::pg::background::{Failure, transaction};
 use crate::pg::batch::{self, Stop};
 use crate::pg::relation;
@@ -240,19 +240,19 @@ impl Opening {
             relation::lock(self.plan.table, relation::LockMode::RowExclusive);
             let view = materialized_view::find(self.plan.table)
                 .unwrap_or_else(|| error::not_a_streaming_view(&self.topic).raise());
-            let stored = checkpoints::read(view.id);
+            let stored: Vec<Checkpoint> = checkpoints::read(view.id);
             if stored.is_empty() {
                 error::no_checkpoint(&view.name()).raise();
             }
             // Other workers may be busy with the other partitions.
-            let own: Vec<i32> = stored.iter().map(|c| c.partition).collect();
-            checkpoints::lock_positions(view.id, &self.plan.own(&own));
+            let own: Vec<i32> = stored.iter().map(|c| c.part).collect();
+            checkpoints::lock_positions::<Offset>(view.id, &self.plan.own(&own));
             let stored = self.plan.own_checkpoints(checkpoints::read(view.id));
             if stored != self.stored {
                 return Err(stored);
             }
             // What the worker before could not write.
-            let own: Vec<i32> = stored.iter().map(|c| c.partition).collect();
+            let own: Vec<i32> = stored.iter().map(|c| c.part).collect();
             checkpoints::flush(&view, Some(&own));
             if stored.is_empty() && watermarks.is_empty() {
                 // More workers than partitions.
@@ -269,7 +269,7 @@ impl Opening {
                 .iter()
                 .partition(|w| bounds.has_partition(w.partition));
             let excluded: Vec<i32> = excluded.iter().map(|w| w.partition).collect();
-            checkpoints::exclude(view.id, &stored, topic.topic_id.as_ref(), &excluded);
+            checkpoint::exclude(view.id, &stored, topic.topic_id.as_ref(), &excluded);
             let read = checkpoint::read(&stored, &bounds);
             let plan = checkpoint::plan_some(&view, topic, &read, &watermarks);
             let positions: BTreeMap<i32, i64> = plan

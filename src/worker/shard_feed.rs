@@ -6,10 +6,9 @@ use super::backlog::Backlog;
 use super::feed::Plan;
 use super::ingest::{self, Known, Outcome};
 use super::tempo::Tempo;
-use crate::catalog::shard_checkpoint::{self, ShardCheckpoint};
 use crate::catalog::{checkpoint, materialized_view};
 use crate::kinesis;
-use crate::kinesis::plan::Plan as ShardPlan;
+use crate::kinesis::plan::{Checkpoint, Plan as ShardPlan};
 use crate::kinesis::source::Source;
 use crate::pg::background::{Failure, transaction};
 use crate::pg::batch::{self, Stop};
@@ -94,7 +93,7 @@ impl ShardOpening {
             relation::lock(table, relation::LockMode::RowExclusive);
             let view = materialized_view::find(table)
                 .unwrap_or_else(|| error::not_a_streaming_view(&self.stream).raise());
-            let stored = shard_checkpoint::lock(view.id);
+            let stored = checkpoint::lock(view.id);
             // What the worker before could not write.
             checkpoint::flush_all(&view);
             let plan = kinesis::plan::plan(&view, stream, stored, now_ms());
@@ -278,7 +277,7 @@ impl ShardFeed {
                 return Outcome::Gone;
             };
             let view = &known.view;
-            let stored = shard_checkpoint::lock(view.id);
+            let stored = checkpoint::lock(view.id);
             if !self.is_at(&stored) {
                 return Outcome::Moved;
             }
@@ -325,12 +324,12 @@ impl ShardFeed {
     }
 
     /// Is the view where this feed left it?
-    pub fn is_at(&self, stored: &[ShardCheckpoint]) -> bool {
+    pub fn is_at(&self, stored: &[Checkpoint]) -> bool {
         let undrained = stored.iter().filter(|row| !row.is_drained);
-        let is_here = |row: &ShardCheckpoint| {
+        let is_here = |row: &Checkpoint| {
             let mut states = self.stored.iter();
             states.any(|state| {
-                state.id == row.shard && state.position == row.position && !state.is_drained
+                state.id == row.part && state.position == row.position && !state.is_drained
             })
         };
         let open = self.stored.iter().filter(|state| !state.is_drained).count();
@@ -358,7 +357,7 @@ impl ShardFeed {
                 position: stream::kinesis::Position::Horizon,
                 ..state.clone()
             };
-            shard_checkpoint::store(mv_id, &self.unchanging.checkpoint(&start, None));
+            checkpoint::store(mv_id, &self.unchanging.checkpoint(&start, None), None);
         }
         let entry = |(place, state): (usize, &ShardState)| {
             let before = self.stored.get(place).map(|state| state.position.clone());
@@ -375,7 +374,7 @@ impl ShardFeed {
             checkpoint::advance(mv_id, &entries, rows);
         }
         for state in self.news(&outcome.shards) {
-            shard_checkpoint::store(mv_id, &self.unchanging.checkpoint(state, None));
+            checkpoint::store(mv_id, &self.unchanging.checkpoint(state, None), None);
         }
     }
 

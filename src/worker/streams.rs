@@ -6,7 +6,7 @@ use super::ingest::Outcome;
 use super::shard_feed::{ShardBatch, ShardFeed, ShardOpening, Stream};
 use super::state::State;
 use super::view::View;
-use crate::catalog::shard_checkpoint;
+use crate::catalog::checkpoint;
 use crate::kinesis::source::Source;
 use crate::pg::background::{self, Failure, transaction};
 use crate::pg::extension;
@@ -110,7 +110,9 @@ impl Worker {
                 return Vec::new();
             }
             let is_at = |feed: &ShardFeed| {
-                feed.is_at(&shard_checkpoint::read(feed.mv_id)) && feed.is_as_wanted()
+                // What cannot be read is told when the view is opened anew.
+                let stored = checkpoint::try_read(feed.mv_id);
+                stored.is_ok_and(|stored| feed.is_at(&stored)) && feed.is_as_wanted()
             };
             feeds
                 .iter()

@@ -57,7 +57,14 @@ impl Position {
     /// The reverse of its text.
     pub fn parse(text: &str) -> Option<Position> {
         match text.strip_prefix('@') {
-            Some(time) => time.parse().ok().map(Position::Time),
+            Some(time) => {
+                let time = time
+                    .parse()
+                    .ok()
+                    .filter(|ms: &i64| *ms >= 0)
+                    .map(Position::Time);
+                time.filter(|time| time.to_string() == text)
+            }
             None if text == "earliest" => Some(Position::Horizon),
             None => SequenceNumber::parse(text).map(Position::After),
         }
@@ -102,7 +109,10 @@ mod tests {
         ] {
             assert_eq!(Position::parse(&position.to_string()), Some(position));
         }
-        assert_eq!(Position::parse("@x"), None);
-        assert_eq!(Position::parse("latest"), None);
+        for text in [
+            "@x", "@", "@-1", "@+1", "@01", "latest", "", "1.0", "Earliest",
+        ] {
+            assert_eq!(Position::parse(text), None, "{text:?}");
+        }
     }
 }
