@@ -39,6 +39,10 @@ CREATE FUNCTION redshift.offset_of("position" text) RETURNS numeric LANGUAGE sql
     RETURN CASE WHEN "position" OPERATOR(pg_catalog.~) '^[0-9]+$' THEN "position"::pg_catalog.numeric END;
 COMMENT ON FUNCTION redshift.offset_of(text) IS 'A position as a number; null for earliest and for times';
 
+CREATE FUNCTION redshift.damaged_positions(mv regclass, OUT partition_id text, OUT error text) RETURNS SETOF record
+    LANGUAGE c STABLE STRICT AS 'MODULE_PATHNAME', 'damaged_positions_wrapper';
+COMMENT ON FUNCTION redshift.damaged_positions(regclass) IS 'Rows of redshift.checkpoint that no refresh of the materialized view can read, which the caller may read, and what mends them';
+
 CREATE FUNCTION redshift.is_position(partition_id text, "position" text) RETURNS boolean LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN CASE WHEN partition_id OPERATOR(pg_catalog.~) '^(0|[1-9][0-9]{0,9})$'
                 THEN "position" OPERATOR(pg_catalog.~) '^(earliest|0|[1-9][0-9]{0,18})$'
@@ -108,11 +112,7 @@ CREATE FUNCTION redshift.verify(
     damaged AS (
         -- What cannot be read is neither here nor there, so nothing of such a partition is sure.
         SELECT d.partition_id, min(d.text) AS text FROM (
-            SELECT k.partition_id, format('RS005: the stored position %L of %L cannot be read; CALL redshift.set_position(%L, %s, ..) mends it, as REFRESH says',
-                                          k.position, k.partition_id, verify.mv,
-                                          CASE WHEN redshift.is_position(k.partition_id, 'earliest') THEN quote_literal(k.partition_id) ELSE 'NULL' END) AS text
-            FROM redshift.visible_checkpoint AS k
-            WHERE k.mv = verify.mv AND redshift.is_position(k.partition_id, coalesce(k.position, 'earliest')) IS NOT TRUE
+            SELECT c.partition_id, 'RS005: ' || c.error AS text FROM redshift.damaged_positions(verify.mv) AS c
             UNION ALL
             SELECT e.partition_id, format('RS005: the ledger''s positions %L to %L of %L (query_id %s) cannot be read', e.first_position, e.end_position,
                                           e.partition_id, e.query_id)

@@ -1,8 +1,10 @@
 //! Procedures on a streaming materialized view: bounded refreshes, positions, adoption.
 
-use crate::catalog::{ledger, materialized_view};
+use crate::catalog::position::Offset;
+use crate::catalog::{checkpoint, ledger, materialized_view};
 use crate::pg::relation::{self, Oid};
 use crate::pg::{batch_table, foreign, shared};
+use crate::source::Stream;
 use crate::view::{definition, owned_at_rest, partition, position};
 use crate::{error, refresh};
 
@@ -39,6 +41,22 @@ pub fn adopt(table: Oid) {
         }
     }
     shared::nudge_at_commit();
+}
+
+/// `redshift.damaged_positions`: what of the stored positions no refresh can read, and what mends it.
+pub fn damaged_positions(table: Oid) -> Vec<(String, String)> {
+    relation::require_select(table);
+    let Some(view) = materialized_view::find(table) else {
+        return Vec::new();
+    };
+    match view.definition.and_then(definition::stream_of) {
+        Some(stream) if Stream::is_of_shards(stream) => {
+            checkpoint::damaged::<stream::kinesis::Position>(view.id)
+        }
+        Some(_) => checkpoint::damaged::<Offset>(view.id),
+        // Nobody reads them.
+        None => Vec::new(),
+    }
 }
 
 /// `redshift.pause` and `redshift.resume`: the worker leaves the view alone for a while, at once, and its options stay.

@@ -5,6 +5,7 @@ use crate::catalog::materialized_view::MaterializedView;
 use crate::catalog::position::{EARLIEST, Position};
 use crate::catalog::refresh_history;
 use crate::error;
+use crate::pg::report::Report;
 use crate::pg::spi::{self, as_extension_owner};
 use crate::pg::{relation, time};
 
@@ -45,6 +46,10 @@ impl Damage {
 
     /// Raises it.
     pub fn raise<P: Position>(&self, mv_id: i64) -> ! {
+        self.report::<P>(mv_id).raise()
+    }
+
+    fn report<P: Position>(&self, mv_id: i64) -> Report {
         let view = as_extension_owner(|| {
             spi::first(
                 "SELECT v.mv::pg_catalog.text, c.relname::pg_catalog.text FROM redshift.materialized_view AS v
@@ -66,7 +71,6 @@ impl Damage {
             known: known.map(|known| known.to_string()),
             has_part: self.has_part,
         })
-        .raise()
     }
 }
 
@@ -130,6 +134,21 @@ pub fn lock_readable<P: Position>(mv_id: i64) -> (Vec<Checkpoint<P>>, Vec<Damage
         }
     }
     (checkpoints, damaged)
+}
+
+/// What cannot be read: partition or shard as it stands there, and the error in words.
+pub fn damaged<P: Position>(mv_id: i64) -> Vec<(String, String)> {
+    let damaged = stored(mv_id)
+        .into_iter()
+        .filter_map(|row| row.read::<P>().err());
+    let told = damaged.map(|damage| {
+        let Report {
+            message, detail, ..
+        } = damage.report::<P>(mv_id);
+        let text = format!("{message}. {}", detail.unwrap_or_default());
+        (damage.part, text)
+    });
+    told.collect()
 }
 
 fn lock_rows(mv_id: i64) {

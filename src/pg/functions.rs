@@ -253,6 +253,14 @@ fn lag_answer(
     TableIterator::new(lag::answer(question).into_iter().map(row))
 }
 
+/// `redshift.damaged_positions(mv regclass)`
+#[pg_extern]
+fn damaged_positions(
+    mv: Oid,
+) -> TableIterator<'static, (name!(partition_id, String), name!(error, String))> {
+    TableIterator::new(materialized_view::damaged_positions(mv))
+}
+
 /// `redshift.worker_obstacle()`
 #[pg_extern]
 fn worker_obstacle() -> Option<String> {

@@ -30,6 +30,7 @@ INTERNAL = {
     "lock_external_schema",
     "look_at_lag",
     "metric_labels",
+    "is_position",
     "offset_of",
     "origin",
     "outside_dependents",
