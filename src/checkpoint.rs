@@ -8,9 +8,9 @@ use crate::catalog::ledger::{Failure, Jump, Reason};
 use crate::catalog::materialized_view::MaterializedView;
 use crate::catalog::position::Offset;
 use crate::error;
-use crate::scan::bounds::Bounds;
 use crate::source::Watermarks;
 use crate::view::options::OnDataLoss;
+use plan::bounds::Bounds;
 use stream::{PartitionRange, TopicDescription};
 
 /// Where a view stands in one partition.

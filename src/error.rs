@@ -3,10 +3,10 @@
 //! Class RS is ours: states that only a streaming materialized view can be in. Messages name the view, topic, partition and position,
 //! never an option's value that may be a secret.
 
-use crate::api::topic_names::Clash;
 use crate::pg::report::{Report, sqlstate};
 use crate::pg::shared::Obstacle;
 use crate::pg::stream_shape::Misfit;
+use plan::names::Clash;
 
 /// The position is older than the earliest record: records are gone.
 const POSITION_PASSED: [u8; 5] = *b"RS001";

@@ -25,7 +25,6 @@ pub mod error;
 pub mod kinesis;
 #[allow(unsafe_code)]
 pub mod pg;
-pub mod redact;
 pub mod refresh;
 pub mod scan;
 pub mod settings;

@@ -17,7 +17,6 @@ use crate::pg::query::Query;
 use crate::pg::relation::{self, LockMode, Oid};
 use crate::pg::report::sqlstate;
 use crate::pg::{background, execute, guard, report, shared, spi, stream_shape, time};
-use crate::scan::bounds::Bounds;
 use crate::scan::column::{timestamp_type_letter, to_timestamp};
 use crate::scan::job::{self, Input, Job, Limits, Outcome, Progress, Running, SkipReason};
 use crate::scan::stream_scan::StreamScan;
@@ -25,6 +24,7 @@ use crate::source::{Source, Stream};
 use crate::view::{check, definition, landing_table, owned};
 use crate::{error, kinesis, scan, settings};
 use pgrx::spi::quote_identifier;
+use plan::bounds::Bounds;
 use std::rc::Rc;
 use stream::{Client, TopicDescription};
 

@@ -1,11 +1,11 @@
 //! Redshift's date and time functions. The rules are in [`calendar`]; timestamps and dates are passed as the numbers that Postgres stores.
 
 use pgrx::prelude::*;
+use plan::calendar::{self, DateError, Part};
+use plan::date_format;
 
 use crate::pg::datum::{Bytes, Varlena};
 use crate::pg::report::{Report, sqlstate};
-use crate::types::calendar::{self, DateError, Part};
-use crate::types::date_format;
 
 fn part(name: Bytes<'_>) -> Part {
     word(name).and_then(Part::named).unwrap_or_else(|| {

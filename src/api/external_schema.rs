@@ -1,6 +1,5 @@
 //! External schemas: their options, topics as foreign tables, and whether data is flowing.
 
-use crate::api::topic_names::{Pattern, named};
 use crate::pg::foreign::{self, Server};
 use crate::pg::relation;
 use crate::pg::report::{Report, sqlstate};
@@ -8,6 +7,7 @@ use crate::scan::column::{COLUMNS, Column, ColumnType, KINESIS_COLUMNS};
 use crate::source::Source;
 use crate::{catalog, error, kinesis, pg, settings};
 use pgrx::spi::{quote_identifier, quote_literal};
+use plan::names::{Pattern, named};
 use stream::kinesis::Deaggregate;
 use stream::{Client, TopicSummary};
 

@@ -3,10 +3,10 @@
 //! Values of a user mapping are secrets: no message repeats them.
 
 use crate::access::{Authentication, switch};
-use crate::api::topic_names::Pattern;
 use crate::pg::node::Definition;
 use crate::pg::{extension, relation, server_guard};
 use crate::{error, settings};
+use plan::names::Pattern;
 use stream::aws::{Arn, Identity, is_region};
 
 /// The catalogue that the validator is asked about.

@@ -12,4 +12,3 @@ pub mod navigate;
 pub mod object_transform;
 pub mod string;
 pub mod super_functions;
-pub mod topic_names;

@@ -9,10 +9,10 @@ use super::relation::{Oid, text};
 use super::stream_shape::{self, Shape};
 use super::tuple::RowWriter;
 use crate::scan;
-use crate::scan::bounds::{Bound, BoundColumn, Bounds, Comparison};
 use crate::scan::column::Column;
 use crate::scan::stream_scan::{self, StreamScan};
 use pgrx::{FromDatum, pg_sys};
+use plan::bounds::{self, Bound, BoundColumn, Bounds, Comparison};
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 
 /// Rows that the planner expects of a topic: asking the broker while planning would cost more than a better guess gains.
@@ -279,7 +279,7 @@ unsafe fn column_of(
         }
         // System columns have numbers below 1.
         let attribute = usize::try_from(var.varattno).ok()?.checked_sub(1)?;
-        BoundColumn::of((*shape.get(attribute)?)?)
+        (*shape.get(attribute)?)?.bound()
     }
 }
 
@@ -540,7 +540,7 @@ unsafe extern "C-unwind" fn explain(
                     bounds.push((bound, operand.unwrap_or_default()));
                 }
             }
-            for (label, value) in scan::bounds::explain(&bounds, parts) {
+            for (label, value) in bounds::explain(&bounds, parts) {
                 property(label, &value, output);
             }
             let limit = (*pg_sys::list_nth((*plan).fdw_private, PRIVATE_LIMIT)

@@ -6,8 +6,9 @@
 use super::guard::entry;
 use super::statement_ring::{self, Statement};
 use super::{background, shared, statement_clock, time};
-use crate::{redact, settings};
+use crate::settings;
 use pgrx::pg_sys;
+use plan::redact;
 use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::ffi::{CStr, c_char};

@@ -6,6 +6,7 @@
 use super::headers::Headers;
 use super::job::SkipReason;
 use crate::pg::tuple::RowWriter;
+use plan::bounds::BoundColumn;
 use std::borrow::Cow;
 use stream::{Record, TimestampType, kinesis};
 
@@ -40,6 +41,19 @@ pub enum Column {
     SubSequenceNumber,
     /// `refresh_time timestamp`, UTC: when the refresh (or the query) began
     RefreshTime,
+}
+
+impl Column {
+    /// The same column as a bound, if it can be one.
+    pub fn bound(self) -> Option<BoundColumn> {
+        match self {
+            Column::Partition => Some(BoundColumn::Partition),
+            Column::Offset => Some(BoundColumn::Offset),
+            Column::Timestamp | Column::ArrivalTimestamp => Some(BoundColumn::Timestamp),
+            Column::ShardId => Some(BoundColumn::Shard),
+            _ => None,
+        }
+    }
 }
 
 /// The type of a column. Every value that a scan gives is one of its column's type: [`crate::pg::stream_shape`] compares a relation with this list before the

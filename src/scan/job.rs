@@ -3,9 +3,9 @@
 //! The definition's plan runs inside Postgres's executor, which knows nothing of refreshes. So the refresh lays a job down just before the executor
 //! starts, the scan of that stream takes it when it begins and lays it back when it ends.
 
-use super::bounds::Bounds;
 use super::column::to_timestamp;
 use crate::pg::relation::Oid;
+use plan::bounds::Bounds;
 use std::cell::Cell;
 use std::rc::Rc;
 use stream::kinesis::{self, ShardState};

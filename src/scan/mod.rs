@@ -2,7 +2,6 @@
 //!
 //! A peek is bounded by the watermarks when it starts, so it ends under constant load, and moves no position.
 
-pub mod bounds;
 pub mod column;
 pub mod headers;
 pub mod job;
@@ -16,9 +15,9 @@ use crate::pg::wait::Event;
 use crate::pg::{progress, time, wait};
 use crate::source::{Source, Watermarks};
 use crate::{error, settings};
-use bounds::Bounds;
 use column::{Column, RowFiller, to_milliseconds};
 use job::{Input, Job, Progress, SkipReason, SkippedRecord};
+use plan::bounds::Bounds;
 use std::cell::Cell;
 use std::ffi::CStr;
 use std::rc::Rc;

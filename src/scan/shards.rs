@@ -3,7 +3,6 @@
 //! A peek reads every shard from its oldest record (or the time that the query asks for) and moves no position.
 
 use super::CurrentRecord;
-use super::bounds::Bounds;
 use super::column::{Column, RowFiller, is_sequence_number, is_shard_id, to_milliseconds};
 use super::job::{self, Input, Job, Progress, SkipReason, SkippedRecord};
 use super::tally::Tally;
@@ -13,6 +12,7 @@ use crate::pg::tuple::RowWriter;
 use crate::pg::{time, wait};
 use crate::source::Stream;
 use crate::{error, settings};
+use plan::bounds::Bounds;
 use std::cell::RefCell;
 use std::ffi::CStr;
 use std::fmt::Write;

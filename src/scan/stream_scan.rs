@@ -1,12 +1,12 @@
 //! The scan of a foreign table, whichever kind of stream it stands for.
 
-use super::bounds::{BoundColumn, Bounds};
 use super::column::{Column, ColumnSet};
 use super::shards::ShardScan;
 use super::{Scan, job};
 use crate::pg::relation::{self, Oid};
 use crate::pg::tuple::RowWriter;
 use crate::source::Stream;
+use plan::bounds::{BoundColumn, Bounds};
 use std::ffi::CStr;
 
 /// A scan.

@@ -1,8 +1,8 @@
 //! What a refresh counts while its scan reads, of a topic and of a stream alike.
 
-use super::bounds::Bounds;
 use super::job::{self, Limits, MAX_LISTED_SKIPS, Outcome, Progress, SkipReason, SkippedRecord};
 use crate::pg::{progress, time};
+use plan::bounds::Bounds;
 use std::cell::Cell;
 use stream::kinesis::ShardState;
 

@@ -1,8 +1,6 @@
 //! The types of Redshift that Postgres lacks: text and binary form, casts, comparisons.
 
-pub mod calendar;
 pub mod compose;
-pub mod date_format;
 pub mod json_text;
 pub mod super_compare;
 pub mod super_guard;

@@ -4,6 +4,7 @@ use crate::error;
 use crate::pg::node::Definition;
 use crate::pg::setting_value::{self, Unit};
 use crate::settings;
+use plan::tempo::Limits;
 use std::time::Duration;
 
 /// Workers that a view can be divided among.
@@ -121,29 +122,27 @@ impl Pace {
         }
     }
 
-    /// At most so many records and bytes are loaded in one transaction.
-    pub fn batch_limits(&self) -> (usize, u64) {
+    /// What is asked of its batches: the options, or the settings in their place.
+    pub fn limits(&self) -> Limits {
         let (records, bytes) = settings::batch_limits();
-        (
-            self.batch_records
+        Limits {
+            records: self
+                .batch_records
                 .map_or(records, |records| usize::try_from(records).unwrap_or(1)),
-            self.batch_kb
+            bytes: self
+                .batch_kb
                 .map_or(bytes, |kb| u64::try_from(kb).unwrap_or(1) * 1024),
-        )
+            window: self
+                .commit_window_ms
+                .map_or_else(settings::commit_window, settings::milliseconds),
+            per_second: self.max_records_per_second.map(f64::from),
+        }
     }
 
     /// The longest time of a batch; None: any. The view's owner can make it shorter than the setting, not longer.
     pub fn batch_timeout(&self) -> Option<Duration> {
         let own = self.batch_timeout_ms.map(settings::milliseconds);
         [own, settings::batch_timeout()].into_iter().flatten().min()
-    }
-
-    /// There is at most one commit in this time.
-    pub fn commit_window(&self) -> Duration {
-        self.commit_window_ms
-            .map_or_else(settings::commit_window, |ms| {
-                Duration::from_millis(u64::try_from(ms).unwrap_or(0))
-            })
     }
 }
 

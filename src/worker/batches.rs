@@ -4,45 +4,16 @@ use super::database::Worker;
 use super::feed::{Batch, Feed};
 use super::ingest::{self, Order, Outcome};
 use super::state::State;
-use super::tempo::{self, LONG_BATCH};
 use crate::pg::batch::Stop;
 use crate::pg::progress;
 use crate::settings;
+use plan::pause;
+use plan::room::Waiting;
+use plan::tempo::{self, LONG_BATCH};
 use std::time::{Duration, Instant};
 
-/// A view whose batch was cancelled since it took too long is left alone this many times as long: the others of the worker have the rest of the time.
-const SHARE: u32 = 10;
-const LONGEST_PUT_OFF: Duration = Duration::from_secs(3_600);
-/// How soon a view is tried again that its owner has stopped: at once if the workers are told that the statement has ended.
-const SOON: (Duration, Duration) = (Duration::from_millis(50), Duration::from_millis(500));
 /// What is shown of a view whose batch its owner's statement has stopped.
 const STOPPED: &str = "the batch was cancelled by a statement of the view's owner";
-
-/// Where the memory for records that wait for a window is.
-#[derive(PartialEq, Eq)]
-enum Memory {
-    /// Some is free.
-    Free,
-    /// Used up, by this feed for one.
-    Own,
-    /// Used up by others.
-    Others,
-}
-
-impl Memory {
-    /// A quarter of the limit is for records that wait for a window. When it is used up, who has most of it loads at once. All feeds have gathered so
-    /// much, this one so much of it.
-    fn of(gathered: usize, own: usize, feeds: usize) -> Memory {
-        let most = settings::memory_limit_bytes() / 4;
-        if gathered < most {
-            Memory::Free
-        } else if own >= most / feeds {
-            Memory::Own
-        } else {
-            Memory::Others
-        }
-    }
-}
 
 impl Worker {
     /// Loads what has arrived, a batch a feed; true if there may be more.
@@ -54,13 +25,17 @@ impl Worker {
             let feeds = self.feeds.len();
             let feed = &mut self.feeds[index];
             let own = feed.gathered_memory();
-            let memory = Memory::of(gathered, own, feeds);
-            if !feed.tempo.may_gather(memory != Memory::Others) {
+            let memory = Waiting::of(settings::memory_limit_bytes(), gathered, own, feeds);
+            feed.tempo.limits = feed.pace.limits();
+            if !feed
+                .tempo
+                .may_gather(memory != Waiting::Others, Instant::now())
+            {
                 index += 1;
                 continue;
             }
             gathered -= own;
-            match feed.gather(memory == Memory::Own) {
+            match feed.gather(memory == Waiting::Own) {
                 Ok(false) => {
                     gathered += feed.gathered_memory();
                     index += 1;
@@ -179,7 +154,7 @@ impl Worker {
             Stop::TimedOut(failure) => {
                 self.remember_smaller(id, records, took);
                 self.failed(id, &failure);
-                self.put_off(id, (took * SHARE).min(LONGEST_PUT_OFF));
+                self.put_off(id, pause::after_timeout(took));
             }
             Stop::Outlaw(failure, time) => {
                 self.failed(id, &failure);
@@ -187,7 +162,7 @@ impl Worker {
             }
             Stop::ByOwner(time) => {
                 self.show(id, State::Blocked, Some(STOPPED));
-                self.put_off(id, time.clamp(SOON.0, SOON.1));
+                self.put_off(id, pause::after_statement(time));
             }
         }
     }

@@ -12,6 +12,7 @@ use crate::pg::background::{Failure, transaction};
 use crate::pg::wait::WakeSet;
 use crate::settings;
 use crate::source::Source;
+use plan::room;
 use stream::{Client, Config, PartitionRange, ReadOptions, Reader};
 
 /// The memory is divided among so many readers at least.
@@ -85,7 +86,7 @@ impl Clients {
     fn add(&mut self, source: &Source, has_room: bool, wake: &WakeSet) -> usize {
         let memory = settings::memory_limit_bytes();
         let (readers, memory_bytes) = if has_room {
-            (1, memory / 2)
+            (1, room::of_turn(memory))
         } else {
             (self.readers, memory)
         };

@@ -10,7 +10,6 @@ use super::ingest;
 use super::journal::Journal;
 use super::lookup::Lookups;
 use super::opening::{Opening, Prepared};
-use super::share::{self, Share};
 use super::state::{self, LOCK_NOT_AVAILABLE, State};
 use super::streams::Streams;
 use super::sync::Sync;
@@ -24,6 +23,8 @@ use crate::pg::shared;
 use crate::pg::wait::WakeSet;
 use crate::pg::{extension, invalidation, kept_plan};
 use crate::settings;
+use plan::pause;
+use plan::share::{self, Share};
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
@@ -486,7 +487,7 @@ impl Worker {
         let opens = self.feeds.iter().filter_map(|feed| feed.tempo.opens_at());
         let opens = opens.chain(self.streams.opens_at());
         let retries = self.views.values().map(|view| view.retry_at);
-        let looks = self.feeds.iter().map(|feed| feed.looked + feed::LOOK_PAUSE);
+        let looks = self.feeds.iter().map(|feed| feed.looked + pause::LOOK);
         let patience = self
             .openings
             .iter()

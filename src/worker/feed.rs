@@ -6,8 +6,6 @@
 use super::backlog::Backlog;
 use super::clients::Clients;
 use super::opening::Answer;
-use super::share::Slice;
-use super::tempo::{self, Tempo};
 use crate::access::Access;
 use crate::checkpoint::Checkpoint;
 use crate::error;
@@ -17,17 +15,14 @@ use crate::pg::relation::Oid;
 use crate::pg::wait::WakeSet;
 use crate::source::Source;
 use crate::view::pace::Pace;
+use plan::pause;
+use plan::share::Slice;
+use plan::tempo::{self, Tempo};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 use stream::{ListedOffset, OffsetSpec, PartitionRange, Reader, Records, TopicDescription};
 
-/// How often a topic is looked at: for new partitions, whether it is still the same one, and whether the leaders of its partitions answer.
-pub const LOOK_PAUSE: Duration = Duration::from_secs(1);
-/// The same where there are many topics: so much for each, up to the longest, but not for the one of each server which tells whether that answers, nor
-/// for those whose brokers are in trouble.
-const LOOK_PAUSE_EACH: Duration = Duration::from_millis(300);
-const LONGEST_LOOK_PAUSE: Duration = Duration::from_secs(10);
-/// How long the brokers may take for that before the views are shown as waiting for them. With the pause it bounds how long trouble stays unseen.
+/// How long the brokers may take to answer a look at a topic before the views are shown as waiting for them. With the pause it bounds how long trouble stays unseen.
 pub const PATIENCE: Duration = Duration::from_secs(3);
 
 /// What of a view a worker follows, and how.
@@ -75,6 +70,8 @@ pub struct Feed {
     pub topic: String,
     /// The partitions that are this worker's.
     pub slice: Slice,
+    /// Options of the views.
+    pub pace: Pace,
     /// How fast it goes.
     pub tempo: Tempo,
     pub(super) source: Source,
@@ -146,15 +143,18 @@ impl Feed {
 
     /// Gathers what has arrived, within the batch limits; true if it shall be loaded now. `is_short`: there is no memory for more.
     pub fn gather(&mut self, is_short: bool) -> Result<bool, Failure> {
-        let (max_records, max_bytes) = self.tempo.limits();
+        let (max_records, max_bytes) = self.tempo.batch();
         match self.reader.gather(max_records, max_bytes) {
-            Ok(mut gathered) => {
+            Ok(gathered) => {
                 let records = self.reader.gathered().len() as u64;
                 if gathered.is_full && self.backlog.is_none() && self.waiting() > records {
                     self.backlog = Some(Backlog::begin());
                 }
-                gathered.is_full |= is_short;
-                Ok(self.tempo.is_due(gathered) && !self.reader.gathered().is_empty())
+                let is_full = gathered.is_full || is_short;
+                let is_due = self
+                    .tempo
+                    .is_due(is_full, gathered.has_more, Instant::now());
+                Ok(is_due && !self.reader.gathered().is_empty())
             }
             Err(error) => {
                 let what = format!("topic \"{}\"", self.topic);
@@ -210,7 +210,8 @@ impl Feed {
     /// The members have the batch, which took them so long; the worker has no other views, or has.
     pub fn advance(&mut self, batch: &Batch, took: Duration, is_alone: bool) {
         self.positions = self.positions_after(batch);
-        self.tempo.loaded(batch.records.len(), took, is_alone);
+        let records = batch.records.len();
+        self.tempo.loaded(records, took, is_alone, Instant::now());
         if self.waiting() == 0 {
             self.backlog = None;
         }
@@ -260,7 +261,7 @@ impl Feed {
         self.topic == other.topic
             && self.access() == other.access()
             && self.topic_id == other.topic_id
-            && self.tempo.pace == other.tempo.pace
+            && self.pace == other.pace
             && self.slice == other.slice
             && self.excluded == other.excluded
             && self.positions == other.positions
@@ -283,14 +284,8 @@ impl Feed {
                 || clients
                     .get(self.reader_client)
                     .has_trouble_since(self.looked);
-            let soon = is_probe || self.is_silent || has_trouble;
-            let many = LOOK_PAUSE_EACH * u32::try_from(of).unwrap_or(u32::MAX);
-            let pause = if soon {
-                LOOK_PAUSE
-            } else {
-                many.clamp(LOOK_PAUSE, LONGEST_LOOK_PAUSE)
-            };
-            if self.looked.elapsed() < pause {
+            let is_often = is_probe || self.is_silent || has_trouble;
+            if self.looked.elapsed() < pause::between_looks(of, is_often) {
                 return Topic::Same;
             }
             self.looked = Instant::now();

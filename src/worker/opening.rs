@@ -4,7 +4,6 @@ use super::clients::Clients;
 use super::feed::{Feed, PATIENCE, Plan, ranges_from};
 use super::ingest::bound_lock_waits;
 use super::sources::Origin;
-use super::tempo::Tempo;
 use crate::access::Access;
 use crate::aws::Question;
 use crate::catalog::position::Offset;
@@ -17,6 +16,7 @@ use crate::pg::wait::WakeSet;
 use crate::refresh::{self, Locked};
 use crate::source::{Source, Stream, Watermarks};
 use crate::{error, kinesis};
+use plan::tempo::Tempo;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 use stream::{ListedOffset, OffsetSpec, Pending, TopicDescription};
@@ -301,7 +301,8 @@ impl Opening {
         Ok(Feed {
             members: vec![self.plan.mv_id],
             slice: self.plan.slice,
-            tempo: Tempo::new(self.plan.pace, self.plan.slice.of()),
+            pace: self.plan.pace,
+            tempo: Tempo::new(self.plan.pace.limits(), self.plan.slice.of()),
             topic: self.topic,
             client: self.client,
             source: self.source,

@@ -1,43 +1,23 @@
-//! Who has the client with room to fetch ahead for a backlog: one feed at a time, in turn.
+//! The client with room to fetch ahead for a backlog goes from feed to feed.
 
 use super::database::Worker;
 use super::feed::Feed;
-use std::time::{Duration, Instant};
-
-/// A feed that has been behind for so long gets room.
-const PATIENCE: Duration = Duration::from_millis(100);
-/// So long it has it while others wait.
-const TURN: Duration = Duration::from_secs(2);
-/// And so long while nobody does.
-const LONG_TURN: Duration = Duration::from_secs(10);
-
-fn is_waiting(feed: &Feed) -> bool {
-    feed.has_room_since.is_none() && feed.tempo.is_behind(PATIENCE)
-}
+use plan::room::{self, Place};
+use std::time::Instant;
 
 impl Worker {
     /// Ends a turn that is over, and begins the next one.
     pub(super) fn give_room(&mut self) {
-        let waiting = self.feeds.iter().enumerate();
-        let next = waiting
-            .filter(|(_, feed)| is_waiting(feed))
-            .min_by_key(|(_, feed)| feed.tempo.behind_since)
-            .map(|(index, _)| index);
-        let held = |feed: &Feed| feed.has_room_since.map(|since| since.elapsed());
-        let mut feeds = self.feeds.iter().enumerate();
-        let holder = feeds.find_map(|(index, feed)| Some((index, held(feed)?)));
-        if let Some((holder, held)) = holder {
-            let is_behind = self.feeds[holder].tempo.is_behind(Duration::ZERO);
-            let is_over = match next {
-                Some(_) => !is_behind || held > TURN,
-                None => !is_behind && held > LONG_TURN,
-            };
-            if !is_over {
-                return;
-            }
+        let place = |feed: &Feed| Place {
+            behind_since: feed.tempo.behind_since(),
+            room_since: feed.has_room_since,
+        };
+        let line: Vec<Place> = self.feeds.iter().map(place).collect();
+        let change = room::turn(&line, Instant::now());
+        if let Some(holder) = change.ends {
             self.change_room(holder, false);
         }
-        if let Some(next) = next {
+        if let Some(next) = change.begins {
             self.change_room(next, true);
         }
     }
@@ -49,9 +29,8 @@ impl Worker {
             for id in std::mem::take(&mut feed.members) {
                 self.failed(id, &failure);
             }
-        } else if !has_room && feed.tempo.behind_since.is_some() {
-            // To the end of the line.
-            feed.tempo.behind_since = Some(Instant::now());
+        } else if !has_room {
+            feed.tempo.wait_anew(Instant::now());
         }
         self.clients.keep(&self.openings, &self.feeds);
     }

@@ -5,7 +5,6 @@
 use super::backlog::Backlog;
 use super::feed::Plan;
 use super::ingest::{self, Known, Outcome};
-use super::tempo::Tempo;
 use crate::catalog::{checkpoint, materialized_view};
 use crate::kinesis;
 use crate::kinesis::plan::{Checkpoint, Plan as ShardPlan};
@@ -16,7 +15,9 @@ use crate::pg::wait::WakeSet;
 use crate::pg::{progress, relation, time};
 use crate::refresh;
 use crate::scan::job::{Input, Job, Limits};
+use crate::view::pace::Pace;
 use crate::{error, settings};
+use plan::tempo::Tempo;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 use stream::kinesis::{
@@ -125,7 +126,8 @@ impl ShardOpening {
         };
         Ok(ShardFeed {
             mv_id: self.plan.mv_id,
-            tempo: Tempo::new(self.plan.pace, 1),
+            pace: self.plan.pace,
+            tempo: Tempo::new(self.plan.pace.limits(), 1),
             backlog: None,
             stored: reader.shards(),
             unchanging: plan,
@@ -149,6 +151,8 @@ impl ShardOpening {
 pub struct ShardFeed {
     /// The view.
     pub mv_id: i64,
+    /// Its options.
+    pub pace: Pace,
     /// How fast it goes.
     pub tempo: Tempo,
     /// What waited when a batch was full, until one is not.
@@ -227,7 +231,7 @@ impl ShardFeed {
 
     /// Gathers what has arrived, within the batch limits; what there is to store now, if there is. (The reader's memory bounds what is gathered.)
     pub fn gather(&mut self) -> Result<Option<ShardBatch>, Failure> {
-        let (max_records, max_bytes) = self.tempo.limits();
+        let (max_records, max_bytes) = self.tempo.batch();
         let gathered = match self.reader.gather(max_records, max_bytes) {
             Ok(gathered) => gathered,
             Err(error) => {
@@ -235,7 +239,8 @@ impl ShardFeed {
                 return transaction(|| error::service(&what, &error).raise());
             }
         };
-        if !self.tempo.is_due(gathered) {
+        let (is_full, has_more) = (gathered.is_full, gathered.has_more);
+        if !self.tempo.is_due(is_full, has_more, Instant::now()) {
             return Ok(None);
         }
         match (&self.backlog, gathered.is_full) {
@@ -271,7 +276,7 @@ impl ShardFeed {
             None => progress::end(),
         }
         let mut found = self.known.take();
-        let outcome = batch::run(self.table, self.tempo.pace.batch_timeout(), || {
+        let outcome = batch::run(self.table, self.pace.batch_timeout(), || {
             ingest::bound_lock_waits();
             let Some(known) = ingest::locked(self.table, &mut found) else {
                 return Outcome::Gone;

@@ -160,7 +160,8 @@ impl Worker {
         let mut index = 0;
         while index < self.streams.feeds.len() {
             let feed = &mut self.streams.feeds[index];
-            if !feed.tempo.may_gather(true) {
+            feed.tempo.limits = feed.pace.limits();
+            if !feed.tempo.may_gather(true, Instant::now()) {
                 index += 1;
                 continue;
             }
@@ -197,7 +198,8 @@ impl Worker {
         match feed.load(batch, flush) {
             Ok(Outcome::Loaded) => {
                 let took = began.elapsed();
-                feed.tempo.loaded(batch.record_count(), took, is_alone);
+                let records = batch.record_count();
+                feed.tempo.loaded(records, took, is_alone, Instant::now());
                 let (most, names) = (feed.tempo.most_records, feed.shard_names());
                 self.remember_batch(id, most);
                 self.loaded(id, flush, names);

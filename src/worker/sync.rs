@@ -7,7 +7,6 @@ use super::ingest::bound_lock_waits;
 use super::lookup::Lookups;
 use super::state::LOCK_NOT_AVAILABLE;
 use crate::api::external_schema;
-use crate::api::topic_names::Pattern;
 use crate::pg::background::{self, Failure, transaction};
 use crate::pg::foreign::{self, Server};
 use crate::pg::relation::{self, Oid};
@@ -15,6 +14,7 @@ use crate::pg::spi::{self, as_view_owner};
 use crate::pg::{extension, shared};
 use crate::source::Source;
 use crate::{aws, error, kinesis, settings};
+use plan::names::Pattern;
 use std::collections::HashMap;
 use stream::{Client, Pending, TopicSummary};
 

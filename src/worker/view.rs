@@ -4,15 +4,14 @@ use super::feed::Plan;
 use super::ingest::Known;
 use super::sources::Origin;
 use super::state::State;
-use super::tempo::FIRST_BATCH;
 use super::trouble::Trouble;
 use crate::access::Access;
+use plan::pause;
+use plan::tempo::FIRST_BATCH;
 use std::time::{Duration, Instant};
 
 /// The ledger has at most one row in this time, partition and view.
 const LEDGER_PAUSE: Duration = Duration::from_secs(1);
-/// The first and the longest pause after an error.
-const RETRY_PAUSES: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
 
 /// A view under auto refresh.
 pub struct View {
@@ -69,13 +68,8 @@ impl View {
 
     /// One more error: the view waits a little longer each time.
     pub fn put_off(&mut self) {
-        let (first, longest) = RETRY_PAUSES;
-        let pause = first.saturating_mul(1 << self.errors.min(10)).min(longest);
+        self.retry_at = Instant::now() + pause::after_error(self.errors, self.plan.mv_id);
         self.errors += 1;
-        // Up to a quarter more, different for each view: they shall not all come back in the same moment.
-        let number = self.plan.mv_id.unsigned_abs();
-        let spread = (number * 7919 + u64::from(self.errors) * 104_729) % 1000;
-        self.retry_at = Instant::now() + pause + pause.mul_f64(spread as f64 / 4000.0);
         self.known = None;
     }
 }

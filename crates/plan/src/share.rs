@@ -4,6 +4,9 @@
 //! is cut into n slices of its partitions, which go to as many workers, beginning at its topic's. If two workers see different lists for a moment
 //! nothing is loaded twice: each batch compares the positions under their lock.
 
+#[cfg(test)]
+mod tests;
+
 /// One worker's place among those of its database.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Share {

@@ -3,6 +3,8 @@
 //! A statement may fail before anybody knows what it is, so this goes by its words. Too much rather than too little: of a statement that may hold a secret
 //! only the command is kept, since a secret need not stand where a literal does (a misspelled statement, a bare word behind SET).
 
+#[cfg(test)]
+mod tests;
 mod tokens;
 mod words;
 
@@ -58,7 +60,14 @@ pub fn statement(text: &str, standard_strings: bool, is_readable: bool) -> Strin
     let least = if is_readable { Kept::All } else { Kept::Words };
     match judge(text, standard_strings).max(least) {
         Kept::All => text.to_owned(),
-        Kept::Words => without_literals(start(text), standard_strings),
+        Kept::Words => {
+            let words = without_literals(start(text), standard_strings);
+            // They may tell now that other ones stand beside each other.
+            match judge(&words, standard_strings) {
+                Kept::Command => command(start(text), standard_strings),
+                _ => words,
+            }
+        }
         Kept::Command => command(start(text), standard_strings),
     }
 }
@@ -293,7 +302,13 @@ fn without_literals(text: &str, standard_strings: bool) -> String {
     let mut safe = String::with_capacity(text.len());
     for (token, own) in Tokens::of(text, standard_strings) {
         match token {
-            Token::Literal(_) => safe.push_str("'***'"),
+            Token::Literal(_) => {
+                // Behind these it would be read as a part of another literal.
+                if safe.ends_with(['\'', '&']) {
+                    safe.push(' ');
+                }
+                safe.push_str("'***'");
+            }
             Token::Comment(_) => safe.push(' '),
             _ => safe.push_str(own),
         }

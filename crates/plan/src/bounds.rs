@@ -2,8 +2,10 @@
 //!
 //! Bounds only narrow what is read; the conditions themselves are evaluated on every record all the same.
 
-use super::column::Column;
 use std::ffi::CStr;
+
+#[cfg(test)]
+mod tests;
 
 /// A column that can be bounded.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -16,19 +18,6 @@ pub enum BoundColumn {
     Timestamp,
     /// `shard_id`
     Shard,
-}
-
-impl BoundColumn {
-    /// The same column as a bound, if it can be one.
-    pub fn of(column: Column) -> Option<BoundColumn> {
-        match column {
-            Column::Partition => Some(BoundColumn::Partition),
-            Column::Offset => Some(BoundColumn::Offset),
-            Column::Timestamp | Column::ArrivalTimestamp => Some(BoundColumn::Timestamp),
-            Column::ShardId => Some(BoundColumn::Shard),
-            _ => None,
-        }
-    }
 }
 
 /// How the column is compared, the column on the left.

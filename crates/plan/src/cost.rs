@@ -3,6 +3,9 @@
 
 use std::time::{Duration, Instant};
 
+#[cfg(test)]
+mod tests;
+
 /// Batches of one size class, from a power of two to the next one.
 #[derive(Clone, Copy)]
 struct Seen {
@@ -31,12 +34,12 @@ fn class(records: usize) -> usize {
 }
 
 impl Cost {
-    /// A batch of so many records took so long.
-    pub fn add(&mut self, records: usize, took: Duration) {
+    /// A batch of so many records, which ended now, took so long.
+    pub fn add(&mut self, records: usize, took: Duration, now: Instant) {
         let new = Seen {
             records: records.max(1) as f64,
             seconds: took.as_secs_f64(),
-            when: Instant::now(),
+            when: now,
         };
         let (times, longer) = OTHER_TIMES;
         let is_other = |old: Seen| new.seconds > old.seconds * times + longer;
@@ -55,11 +58,11 @@ impl Cost {
 
     /// The seconds that a record adds to a batch of about this size: by comparison with the batches whose size is the farthest from it. None if all were of
     /// about one size.
-    pub fn of_record(&self, records: usize) -> Option<f64> {
+    pub fn of_record(&self, records: usize, now: Instant) -> Option<f64> {
         let own = self.seen[class(records)]?;
         let ratio = |other: &Seen| (other.records / own.records).log2().abs();
         let seen = self.seen.iter().flatten();
-        let others = seen.filter(|other| other.when.elapsed() < BELIEVED);
+        let others = seen.filter(|other| now.saturating_duration_since(other.when) < BELIEVED);
         let other = others.max_by(|a, b| ratio(a).total_cmp(&ratio(b)))?;
         // Less than twice as many would say little.
         if ratio(other) < 1.0 {

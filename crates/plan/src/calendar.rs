@@ -1,6 +1,9 @@
 //! Dates and times by Redshift's rules ("Date and time functions" in its Developer Guide), as plain numbers: a date is days since 2000-01-01, a
 //! timestamp microseconds since 2000-01-01 00:00, which is how Postgres passes them.
 
+#[cfg(test)]
+mod tests;
+
 /// Microseconds.
 pub const SECOND: i64 = 1_000_000;
 const MINUTE: i64 = 60 * SECOND;

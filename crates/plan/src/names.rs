@@ -128,6 +128,55 @@ pub fn named(mut topics: Vec<String>) -> (Vec<(String, String)>, Vec<Clash>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    /// Character by character, where a star takes none or one more.
+    fn matches(glob: &[u8], text: &[u8]) -> bool {
+        match (glob, text) {
+            ([], []) => true,
+            ([b'*', glob @ ..], text) if matches(glob, text) => true,
+            ([b'*', ..], [_, text @ ..]) => matches(glob, text),
+            ([one, glob @ ..], [other, text @ ..]) => one == other && matches(glob, text),
+            _ => false,
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_star_stands_for_any_characters(glob in "[ab*]{0,6}", text in "[ab]{0,8}") {
+            prop_assert_eq!(matches_glob(&glob, &text), matches(glob.as_bytes(), text.as_bytes()));
+        }
+
+        #[test]
+        fn a_name_belongs_if_wanted_and_not_unwanted(wanted in prop::collection::vec("[ab*]{1,3}", 0..3), unwanted in prop::collection::vec("[ab*]{1,3}", 0..3),
+                                                     name in "[ab]{1,4}", is_default: bool) {
+            let parts = wanted.iter().cloned().chain(unwanted.iter().map(|glob| format!("! {glob}")));
+            let text = parts.collect::<Vec<_>>().join(" , ");
+            let pattern = Pattern::parse(&text);
+            let any = |globs: &[String]| globs.iter().any(|glob| matches(glob.as_bytes(), name.as_bytes()));
+            let is_wanted = if wanted.is_empty() { is_default } else { any(&wanted) };
+            prop_assert_eq!(pattern.takes(&name, is_default), is_wanted && !any(&unwanted));
+            prop_assert!(Pattern::is_valid(&text) || text.is_empty());
+            // Where there are only names, they are all that it takes.
+            if let Some(names) = pattern.plain_names() {
+                prop_assert_eq!(names.contains(&name.as_str()), pattern.takes(&name, is_default));
+            }
+        }
+
+        #[test]
+        fn each_topic_has_a_relation_of_its_own_or_a_clash(topics in prop::collection::hash_set("(a{50}[ab]{0,20}|\u{1F600}{10,20}|[ab]{1,2})", 0..12)) {
+            let topics: Vec<String> = topics.into_iter().collect();
+            let (names, clashes) = named(topics.clone());
+            prop_assert_eq!(names.len() + clashes.len(), topics.len());
+            let distinct: std::collections::HashSet<&String> = names.iter().map(|(_, name)| name).collect();
+            prop_assert_eq!(distinct.len(), names.len());
+            for (topic, name) in &names {
+                // Whatever others there are.
+                prop_assert_eq!(&relation_name(topic), name);
+                prop_assert!(name.len() <= MAX_NAME_BYTES);
+            }
+        }
+    }
 
     fn texts(names: &[&str]) -> Vec<String> {
         names.iter().map(|name| (*name).to_owned()).collect()

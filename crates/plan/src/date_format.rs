@@ -1,8 +1,10 @@
 //! Texts that are read by a format of TO_DATE and TO_TIMESTAMP ("Datetime format strings" in Redshift's Developer Guide).
 
+use crate::calendar::{Date, SECOND, join};
 use super_value::pace::{self, Pace};
 
-use super::calendar::{Date, SECOND, join};
+#[cfg(test)]
+mod tests;
 
 /// Reads `text` by a format of TO_DATE and TO_TIMESTAMP: a timestamp, or what is wrong. Without `strict` a day beyond the month's last and a time
 /// beyond the day roll over.
