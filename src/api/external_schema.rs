@@ -98,7 +98,7 @@ fn readable(server: &Server) -> Vec<String> {
              AND pg_catalog.has_schema_privilege(c.relnamespace, 'USAGE') AND pg_catalog.has_table_privilege(c.oid, 'SELECT')
          ORDER BY o.option_value",
         &[server.oid.into()],
-        |row| row.expect::<String>(1),
+        pg::spi::only::<String>,
     )
 }
 
@@ -108,7 +108,7 @@ pub fn mapped(server: &Server) -> Vec<String> {
         "SELECT o.option_value FROM pg_catalog.pg_foreign_table AS t, pg_catalog.pg_options_to_table(t.ftoptions) AS o
          WHERE t.ftserver = $1 AND o.option_name IN ('topic', 'stream') ORDER BY o.option_value",
         &[server.oid.into()],
-        |row| row.expect::<String>(1),
+        pg::spi::only::<String>,
     )
 }
 
@@ -128,7 +128,7 @@ pub fn topics(server: &Server) -> Vec<(String, String)> {
 /// The topics or streams that have a relation in the server's schema, and its name.
 fn mapped_names(server: &Server) -> Vec<(String, String)> {
     pg::spi::rows(
-        "SELECT o.option_value, min(c.relname::pg_catalog.text)
+        "SELECT o.option_value AS topic, min(c.relname::pg_catalog.text) AS name
          FROM pg_catalog.pg_foreign_table AS t
          JOIN pg_catalog.pg_class AS c ON c.oid OPERATOR(pg_catalog.=) t.ftrelid
          JOIN pg_catalog.pg_namespace AS n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace,
@@ -137,7 +137,7 @@ fn mapped_names(server: &Server) -> Vec<(String, String)> {
              AND o.option_name OPERATOR(pg_catalog.=) ANY (ARRAY['topic', 'stream'])
          GROUP BY o.option_value",
         &[server.oid.into(), server.name.as_str().into()],
-        |row| (row.expect(1), row.expect(2)),
+        |row| (row.expect("topic"), row.expect("name")),
     )
 }
 
@@ -354,7 +354,7 @@ pub fn lock(name: &str) {
         "SELECT pg_catalog.has_schema_privilege($1::pg_catalog.name, 'CREATE')
          FROM pg_catalog.pg_namespace AS n WHERE n.nspname OPERATOR(pg_catalog.=) $1::pg_catalog.name",
         &[name.into()],
-        |row| row.expect::<bool>(1),
+        pg::spi::only::<bool>,
     );
     if creates != Some(true) {
         error::no_right_to_create(name).raise();

@@ -245,9 +245,9 @@ pub fn insert_restored(mv_id: i64) {
              WHERE c.mv_id OPERATOR(pg_catalog.=) $1 AND l.end_position OPERATOR(pg_catalog.<>) p.position",
             &[mv_id.into()],
             |row| Jump {
-                partition: row.expect(1),
-                from: row.expect(2),
-                to: row.expect(3),
+                partition: row.expect("partition_id"),
+                from: row.expect("end_position"),
+                to: row.expect("position"),
                 lost: false,
             },
         )

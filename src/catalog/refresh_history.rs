@@ -11,7 +11,7 @@ pub fn next_query_id() -> i64 {
     as_extension_owner(|| {
         let (id, last) = number(
             "WITH next AS MATERIALIZED (SELECT pg_catalog.nextval('redshift.query_id_seq') AS id)
-             SELECT n.id, greatest((SELECT max(l.query_id) FROM redshift.scan_ledger AS l), (SELECT max(h.query_id) FROM redshift.refresh_history AS h))
+             SELECT n.id, greatest((SELECT max(l.query_id) FROM redshift.scan_ledger AS l), (SELECT max(h.query_id) FROM redshift.refresh_history AS h)) AS last
              FROM next AS n",
             &[],
         );
@@ -19,7 +19,7 @@ pub fn next_query_id() -> i64 {
             // A restore beside what was there puts the sequence back: on to where nothing is. Number by number, since setval would race with other sessions.
             Some(last) if last >= id => {
                 number(
-                    "SELECT max(pg_catalog.nextval('redshift.query_id_seq')), NULL::pg_catalog.int8 FROM pg_catalog.generate_series($1, $2)",
+                    "SELECT max(pg_catalog.nextval('redshift.query_id_seq')) AS id, NULL::pg_catalog.int8 AS last FROM pg_catalog.generate_series($1, $2)",
                     &[id.into(), last.into()],
                 )
                 .0
@@ -30,7 +30,7 @@ pub fn next_query_id() -> i64 {
 }
 
 fn number(sql: &str, args: &[spi::Arg]) -> (i64, Option<i64>) {
-    spi::first(sql, args, |row| (row.expect(1), row.get(2)))
+    spi::first(sql, args, |row| (row.expect("id"), row.get("last")))
         .unwrap_or_else(|| panic!("nextval gave no row"))
 }
 

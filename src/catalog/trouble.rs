@@ -38,7 +38,7 @@ fn others_fail(mv_id: i64, worker: usize) -> bool {
     let told = spi::rows(
         "SELECT worker, told FROM redshift.auto_refresh_state WHERE mv_id = $1 ORDER BY worker FOR UPDATE",
         &[mv_id.into()],
-        |row| (row.expect::<i32>(1), row.expect::<bool>(2)),
+        |row| (row.expect::<i32>("worker"), row.expect::<bool>("told")),
     );
     told.iter()
         .any(|(other, told)| *told && *other != worker as i32)
@@ -50,7 +50,7 @@ pub fn inherited(worker: usize) -> Vec<i64> {
         spi::rows(
             "SELECT mv_id FROM redshift.auto_refresh_state WHERE worker = $1 AND told",
             &[(worker as i32).into()],
-            |row| row.expect(1),
+            spi::only,
         )
     })
 }

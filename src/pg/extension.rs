@@ -7,7 +7,7 @@ use pgrx::pg_sys;
 pub fn schema() -> String {
     let sql = "SELECT n.nspname::pg_catalog.text FROM pg_catalog.pg_extension AS e
         JOIN pg_catalog.pg_namespace AS n ON n.oid = e.extnamespace WHERE e.extname = 'redshift_streaming'";
-    super::spi::first(sql, &[], |row| row.expect(1)).unwrap_or_default()
+    super::spi::first(sql, &[], super::spi::only).unwrap_or_default()
 }
 
 /// The version of the extension's objects in this database; `None` if it is not created.
@@ -16,7 +16,7 @@ pub fn version() -> Option<String> {
         return None;
     }
     let sql = "SELECT e.extversion FROM pg_catalog.pg_extension AS e WHERE e.extname = 'redshift_streaming'";
-    super::spi::first(sql, &[], |row| row.expect(1))
+    super::spi::first(sql, &[], super::spi::only)
 }
 
 /// Can this library work with the objects of that version? It can if both are of one release, `x.y`: what the third number counts changes

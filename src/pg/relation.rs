@@ -266,9 +266,9 @@ pub fn is_partition(relation: Oid) -> bool {
 pub fn partition_root(relation: Oid) -> Option<Oid> {
     super::spi::as_extension_owner(|| {
         super::spi::first(
-            "SELECT pg_catalog.pg_partition_root($1::pg_catalog.regclass)::pg_catalog.oid",
+            "SELECT pg_catalog.pg_partition_root($1::pg_catalog.regclass)::pg_catalog.oid AS root",
             &[relation.into()],
-            |row| row.get::<Oid>(1),
+            |row| row.get::<Oid>("root"),
         )
     })
     .flatten()
@@ -302,7 +302,7 @@ pub fn a_child(parent: Oid) -> Option<Oid> {
     super::spi::look(
         "SELECT i.inhrelid FROM pg_catalog.pg_inherits AS i WHERE i.inhparent OPERATOR(pg_catalog.=) $1",
         &[parent.into()],
-        |row| row.expect(1),
+        super::spi::only,
     )
 }
 

@@ -10,35 +10,106 @@ use super::{relation, search_path};
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 use pgrx::spi::{OwnedPreparedStatement, SpiClient, SpiHeapTupleData, SpiTupleTable};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
+use std::fmt::Display;
 use std::panic::AssertUnwindSafe;
 
 /// An argument of a statement.
 pub type Arg<'a> = pgrx::datum::DatumWithOid<'a>;
 
 /// One row of a result.
-pub struct Row<'a>(SpiHeapTupleData<'a>);
+pub struct Row<'a> {
+    tuple: SpiHeapTupleData<'a>,
+    table: &'a SpiTupleTable<'a>,
+    columns: &'a Columns,
+}
+
+/// The columns of a result that were asked for, with their numbers. A name is looked up once a result: the next row is asked for the same columns in the
+/// same order.
+#[derive(Default)]
+struct Columns {
+    known: RefCell<Vec<(&'static str, usize)>>,
+    next: Cell<usize>,
+}
+
+impl Columns {
+    fn number(&self, table: &SpiTupleTable, name: &'static str) -> usize {
+        let mut known = self.known.borrow_mut();
+        let next = self.next.get();
+        let place = match known.get(next) {
+            Some((expected, _)) if std::ptr::eq(*expected, name) => next,
+            _ => known
+                .iter()
+                .position(|(column, _)| *column == name)
+                .unwrap_or_else(|| {
+                    let number = table
+                        .column_ordinal(name)
+                        .unwrap_or_else(|_| panic!("our own query has no column {name}"));
+                    known.push((name, number));
+                    known.len() - 1
+                }),
+        };
+        self.next.set(place + 1);
+        known[place].1
+    }
+}
+
+/// A column: by its name, or by its number from 1.
+pub trait Column: Copy + Display {
+    /// Its number.
+    fn number(self, row: &Row) -> usize;
+}
+
+impl Column for &'static str {
+    fn number(self, row: &Row) -> usize {
+        row.columns.number(row.table, self)
+    }
+}
+
+impl Column for usize {
+    fn number(self, _: &Row) -> usize {
+        self
+    }
+}
 
 impl Row<'_> {
-    /// Column `number` (from 1); `None` for SQL NULL.
-    pub fn get<T: IntoDatum + FromDatum>(&self, number: usize) -> Option<T> {
-        self.0
-            .get(number)
-            .unwrap_or_else(|error| panic!("column {number} of our own query: {error}"))
+    /// A column; `None` for SQL NULL.
+    pub fn get<T: IntoDatum + FromDatum>(&self, column: impl Column) -> Option<T> {
+        self.tuple
+            .get(column.number(self))
+            .unwrap_or_else(|error| panic!("column {column} of our own query: {error}"))
     }
 
-    /// Column `number` (from 1), which the query never leaves NULL.
-    pub fn expect<T: IntoDatum + FromDatum>(&self, number: usize) -> T {
-        self.get(number)
-            .unwrap_or_else(|| panic!("column {number} of our own query is NULL"))
+    /// A column that the query never leaves NULL.
+    pub fn expect<T: IntoDatum + FromDatum>(&self, column: impl Column) -> T {
+        self.get(column)
+            .unwrap_or_else(|| panic!("column {column} of our own query is NULL"))
     }
+}
+
+/// The only column of a query that never leaves it NULL.
+pub fn only<T: IntoDatum + FromDatum>(row: Row) -> T {
+    row.expect(1)
 }
 
 /// Runs `sql` and makes a value of each row.
 pub fn rows<T>(sql: &str, args: &[Arg], make: impl FnMut(Row) -> T) -> Vec<T> {
-    let mut make = make;
-    connected(|client| run(client, sql, args).map(|row| make(Row(row))).collect())
+    connected(|client| read(run(client, sql, args), make))
+}
+
+fn read<T>(mut table: SpiTupleTable, mut make: impl FnMut(Row) -> T) -> Vec<T> {
+    let columns = Columns::default();
+    let mut made = Vec::with_capacity(table.len());
+    while let Some(tuple) = table.next() {
+        columns.next.set(0);
+        made.push(make(Row {
+            tuple,
+            table: &table,
+            columns: &columns,
+        }));
+    }
+    made
 }
 
 /// Runs `sql` and makes a value of its first row, if it has one.
@@ -48,11 +119,11 @@ pub fn first<T>(sql: &str, args: &[Arg], make: impl FnMut(Row) -> T) -> Option<T
 
 /// As [`first`], without writing anything, a transaction id included: for a look in the middle of somebody's statement, which may be of a parallel or
 /// read-only kind. It sees what that statement sees.
-pub fn look<T>(sql: &str, args: &[Arg], make: impl FnOnce(Row) -> T) -> Option<T> {
+pub fn look<T>(sql: &str, args: &[Arg], make: impl FnMut(Row) -> T) -> Option<T> {
     connected(|client| {
         let found = client.select(sql, Some(1), args);
-        let mut found = found.unwrap_or_else(|error| panic!("{sql}: {error}"));
-        found.next().map(|row| make(Row(row)))
+        let found = found.unwrap_or_else(|error| panic!("{sql}: {error}"));
+        read(found, make).pop()
     })
 }
 

@@ -122,7 +122,7 @@ fn refuse_deferrable(view: &MaterializedView) {
          WHERE t.tgrelid IN (SELECT $1 UNION SELECT p.relid::pg_catalog.oid FROM pg_catalog.pg_partition_tree($1::pg_catalog.regclass) AS p)
              AND t.tgdeferrable AND (t.tgtype::pg_catalog.int4 & {TRIGGER_TYPE_INSERT}) <> 0 LIMIT 1"
     );
-    if let Some(name) = spi::first(&sql, &[view.table.into()], |row| row.expect::<String>(1)) {
+    if let Some(name) = spi::first(&sql, &[view.table.into()], spi::only::<String>) {
         error::deferrable(&view.name(), &name).raise();
     }
 }

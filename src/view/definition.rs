@@ -36,7 +36,7 @@ pub fn stream_of(definition: Oid) -> Option<Oid> {
              AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass
          WHERE r.ev_class = $1 AND d.refobjid <> $1",
         &[definition.into()],
-        |row| row.expect::<Oid>(1),
+        spi::only::<Oid>,
     )
     .into_iter()
     .find(|relation| relation::is_stream(*relation))

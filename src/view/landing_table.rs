@@ -30,7 +30,7 @@ pub fn views_below(parent: Oid) -> Vec<Oid> {
                  SELECT i.inhrelid FROM pg_catalog.pg_inherits AS i JOIN below AS b ON i.inhparent OPERATOR(pg_catalog.=) b.inhrelid)
              SELECT v.mv::pg_catalog.oid FROM redshift.materialized_view AS v JOIN below AS b ON v.mv::pg_catalog.oid OPERATOR(pg_catalog.=) b.inhrelid",
             &[parent.into()],
-            |row| row.expect(1),
+            spi::only,
         )
     })
 }
@@ -47,7 +47,7 @@ pub fn check(view: &MaterializedView) {
              JOIN pg_catalog.pg_class AS c ON c.oid OPERATOR(pg_catalog.=) m.oid
              WHERE c.relpersistence OPERATOR(pg_catalog.=) 'u'::\"char\" ORDER BY 1 LIMIT 1",
             &[view.table.into()],
-            |row| row.expect::<Oid>(1),
+            spi::only::<Oid>,
         )
     });
     if let Some(table) = unlogged {

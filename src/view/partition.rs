@@ -115,15 +115,15 @@ impl Range {
 fn parent(table: Oid, view: &str) -> Parent {
     let found = as_extension_owner(|| {
         spi::first(
-            "SELECT p.partstrat::pg_catalog.text, p.partnatts::pg_catalog.int4, p.partdefid,
-                    coalesce(pg_catalog.pg_get_expr(p.partexprs, p.partrelid), pg_catalog.quote_ident(a.attname::pg_catalog.text))
+            "SELECT p.partstrat::pg_catalog.text AS strategy, p.partnatts::pg_catalog.int4 AS keys, p.partdefid,
+                    coalesce(pg_catalog.pg_get_expr(p.partexprs, p.partrelid), pg_catalog.quote_ident(a.attname::pg_catalog.text)) AS key
              FROM pg_catalog.pg_partitioned_table AS p
              LEFT JOIN pg_catalog.pg_attribute AS a ON a.attrelid OPERATOR(pg_catalog.=) p.partrelid AND a.attnum OPERATOR(pg_catalog.=) p.partattrs[0]
              WHERE p.partrelid OPERATOR(pg_catalog.=) $1",
             &[table.into()],
             |row| {
-                let (strategy, keys): (String, i32) = (row.expect(1), row.expect(2));
-                (strategy == "r" && keys == 1, row.expect::<Oid>(3), row.expect::<String>(4))
+                let (strategy, keys): (String, i32) = (row.expect("strategy"), row.expect("keys"));
+                (strategy == "r" && keys == 1, row.expect::<Oid>("partdefid"), row.expect::<String>("key"))
             },
         )
     });
@@ -136,7 +136,7 @@ fn parent(table: Oid, view: &str) -> Parent {
              WHERE a.attrelid OPERATOR(pg_catalog.=) $1 AND a.attnum OPERATOR(pg_catalog.>) 0::pg_catalog.int2 AND NOT a.attisdropped
                  AND a.attgenerated OPERATOR(pg_catalog.=) ''::\"char\" ORDER BY a.attnum",
             &[table.into()],
-            |row| quote_identifier(row.expect::<String>(1)),
+            |row| quote_identifier(spi::only::<String>(row)),
         )
     });
     Parent {
@@ -159,7 +159,7 @@ fn trigger_on_delete(default: Oid) -> Option<String> {
                  AND (t.tgtype::pg_catalog.int4 OPERATOR(pg_catalog.&) $2) OPERATOR(pg_catalog.<>) 0 AND t.tgenabled OPERATOR(pg_catalog.<>) 'D'::\"char\"
              ORDER BY 1 LIMIT 1",
             &[default.into(), TRIGGER_TYPE_DELETE.into()],
-            |row| row.expect(1),
+            spi::only,
         )
     })
 }

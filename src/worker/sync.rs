@@ -125,7 +125,7 @@ fn servers() -> Vec<Server> {
            AND EXISTS (SELECT FROM redshift.external_schema AS e WHERE e.server = s.oid AND e.origin = redshift.origin())
          ORDER BY s.srvname",
         &[],
-        |row| row.expect::<String>(1),
+        spi::only::<String>,
     );
     names
         .iter()
