@@ -10,9 +10,11 @@ use crate::pg::relation::Oid;
 use crate::pg::wait::{self, Event};
 use crate::scan::column::ColumnSet;
 use crate::{error, kinesis, settings};
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 use stream::kinesis::Deaggregate;
-use stream::{Client, ListedOffset, Next, OffsetSpec, PartitionRange, Pending, ReadOptions};
+use stream::{Client, ListedOffset, Next, OffsetSpec, PartitionRange, Pending, ReadOptions, Room};
 
 /// What a foreign table stands for.
 pub enum Stream {
@@ -107,9 +109,56 @@ pub struct Source {
     pub topics: Option<String>,
 }
 
-/// What a client opens: for itself, and for each broker (a pipe and a connection). Those that it learns of later are not counted.
+/// What a client opens: for itself, and for each broker (a pipe and a connection).
 const DESCRIPTORS: u32 = 5;
 const DESCRIPTORS_OF_BROKER: u32 = 3;
+/// So many brokers are counted beside the bootstrap servers before the cluster has told how many it has.
+const BROKERS_EXPECTED: usize = 3;
+
+thread_local! {
+    /// How many brokers there has been room for, by bootstrap servers with more than was expected: the next client need not ask twice.
+    static BROKERS_SEEN: RefCell<HashMap<String, usize>> = RefCell::default();
+}
+
+/// Counts the files of a client's brokers, as many as its cluster has.
+struct Brokers {
+    bootstrap_servers: String,
+    count: usize,
+    descriptors: Descriptors,
+}
+
+impl Brokers {
+    fn of(bootstrap_servers: &str) -> Brokers {
+        let least = bootstrap_servers.split(',').count() + BROKERS_EXPECTED;
+        let mut brokers = Brokers {
+            bootstrap_servers: bootstrap_servers.to_owned(),
+            count: least,
+            descriptors: Descriptors::acquire(DESCRIPTORS + DESCRIPTORS_OF_BROKER * least as u32),
+        };
+        let seen = BROKERS_SEEN.with_borrow(|seen| seen.get(bootstrap_servers).copied());
+        brokers.more(seen.map_or(0, |seen| seen.saturating_sub(least)));
+        brokers
+    }
+}
+
+impl Room for Brokers {
+    fn more(&mut self, brokers: usize) -> bool {
+        let most = (Descriptors::most() / DESCRIPTORS_OF_BROKER) as usize;
+        if self.count.saturating_add(brokers) > most
+            || !self
+                .descriptors
+                .more(DESCRIPTORS_OF_BROKER * brokers as u32)
+        {
+            return false;
+        }
+        self.count += brokers;
+        if brokers > 0 {
+            let server = self.bootstrap_servers.clone();
+            BROKERS_SEEN.with_borrow_mut(|seen| seen.insert(server, self.count));
+        }
+        true
+    }
+}
 
 impl Source {
     /// The source of a server, read as `user`.
@@ -162,12 +211,13 @@ impl Source {
 
     /// The same by what [`Access::config`] has given.
     pub fn connect_by(&self, config: &stream::Config) -> Client {
-        let brokers = self.bootstrap_servers.split(',').count();
-        let descriptors =
-            Descriptors::acquire(DESCRIPTORS + DESCRIPTORS_OF_BROKER * brokers as u32);
-        let client = Client::new(config)
-            .unwrap_or_else(|error| error::source(&self.label(), &error).raise());
-        client.keep(Box::new(descriptors));
+        let brokers = Brokers::of(&self.bootstrap_servers);
+        let client = Client::new(&stream::Config {
+            brokers: brokers.count,
+            ..config.clone()
+        })
+        .unwrap_or_else(|error| error::source(&self.label(), &error).raise());
+        client.hold_room(Box::new(brokers));
         client
     }
 

@@ -14,15 +14,33 @@ impl Descriptors {
     /// `max_files_per_process`).
     pub fn acquire(count: u32) -> Descriptors {
         let mut acquired = Descriptors(0);
-        while acquired.0 < count {
-            // SAFETY: counts; false where there is no room.
-            if !unsafe { pg_sys::AcquireExternalFD() } {
-                drop(acquired);
-                error::too_many_clients().raise();
-            }
-            acquired.0 += 1;
+        if !acquired.more(count) {
+            error::too_many_clients().raise();
         }
         acquired
+    }
+
+    /// Counts so many more, or none and is false.
+    pub fn more(&mut self, count: u32) -> bool {
+        let mut more = Descriptors(0);
+        while more.0 < count {
+            // SAFETY: counts; false where there is no room.
+            if !unsafe { pg_sys::AcquireExternalFD() } {
+                return false;
+            }
+            more.0 += 1;
+        }
+        self.0 += more.0;
+        std::mem::forget(more);
+        true
+    }
+
+    /// As many as one holder may count: others want some too.
+    pub fn most() -> u32 {
+        // SAFETY: a setting.
+        let files = unsafe { pg_sys::max_files_per_process };
+        // A third is what Postgres lets be counted at all (fd.c).
+        u32::try_from(files).unwrap_or(0) / 3 / 2
     }
 }
 

@@ -16,10 +16,18 @@ use super_value::limits::MAX_DOCUMENT_BYTES;
 pub const PART: &str = "headers";
 
 /// Bytes of all names and values of a record's headers.
-#[inline]
-pub fn size(record: &Record) -> u64 {
+fn size(record: &Record) -> u64 {
     let header = |(name, value): (&[u8], Option<&[u8]>)| name.len() + value.map_or(0, <[u8]>::len);
     record.headers().map(|parts| header(parts) as u64).sum()
+}
+
+/// The same if it may be more than `limit`, else 0: headers are parsed when they are looked at, so not in each record.
+#[inline]
+pub fn size_beyond(record: &Record, limit: u64) -> u64 {
+    if record.headers_size() as u64 <= limit {
+        return 0;
+    }
+    size(record)
 }
 
 /// Makes SUPER values of headers.

@@ -378,7 +378,10 @@ impl Refresh {
         let reason = tally
             .too_large("value", value)
             .or_else(|| tally.too_large("key", key))
-            .or_else(|| tally.too_large(headers::PART, headers::size(record)));
+            .or_else(|| {
+                let limit = tally.limits.max_record_bytes;
+                tally.too_large(headers::PART, headers::size_beyond(record, limit))
+            });
         let Some(reason) = reason else {
             return true;
         };

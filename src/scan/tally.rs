@@ -51,7 +51,7 @@ pub fn rows_were_late() {
 
 /// The counts of one refresh.
 pub struct Tally {
-    limits: Limits,
+    pub limits: Limits,
     /// One a partition or shard.
     pub progress: Vec<Progress>,
     /// Where the current record is counted.

@@ -17,7 +17,7 @@ use records::Codec;
 use std::process::ExitCode;
 
 const USAGE: &str = "usage: hostile-kafka fuzz ROUNDS [SEED] | rounds SEED COUNT | serve SCENARIO READY_FILE
-SCENARIO: honest, silent, null-versions, lies[:SEED[:REQUEST]], bomb:CODEC:BYTES:BATCHES, endless:BYTES";
+SCENARIO: honest, many:BROKERS, silent, null-versions, lies[:SEED[:REQUEST]], bomb:CODEC:BYTES:BATCHES, endless:BYTES";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -31,9 +31,12 @@ fn main() -> ExitCode {
         ["rounds", seed, count] => number(seed)
             .zip(number(count))
             .map(|(seed, count)| fuzz::rounds(seed, count)),
-        ["serve", scenario, ready] => {
-            parse(scenario).map(|(scenario, seed)| serve(scenario, seed, ready))
-        }
+        ["serve", scenario, ready] => match scenario.strip_prefix("many:").map(str::parse) {
+            Some(brokers) => brokers
+                .ok()
+                .map(|brokers| serve(Scenario::Honest, brokers, 1, ready)),
+            None => parse(scenario).map(|(scenario, seed)| serve(scenario, 1, seed, ready)),
+        },
         _ => None,
     };
     match ok {
@@ -69,7 +72,7 @@ fn parse(text: &str) -> Option<(Scenario, u64)> {
 }
 
 /// Until the process is ended.
-fn serve(scenario: Scenario, seed: u64, ready: &str) -> bool {
+fn serve(scenario: Scenario, brokers: i32, seed: u64, ready: &str) -> bool {
     let is_plain = matches!(scenario, Scenario::Bomb(..));
     let versions = if is_plain {
         broker::bomb_versions()
@@ -78,7 +81,7 @@ fn serve(scenario: Scenario, seed: u64, ready: &str) -> bool {
     };
     let cluster = Cluster {
         port: 0,
-        brokers: 1,
+        brokers,
         partitions: 2,
         records: 100,
         versions,

@@ -64,7 +64,7 @@ mod wake;
 
 pub use error::Error;
 pub use kafka::client::{
-    Client, ListedOffset, OffsetSpec, Pending, TopicDescription, TopicSummary,
+    Client, ListedOffset, OffsetSpec, Pending, Room, TopicDescription, TopicSummary,
 };
 pub use kafka::config::Config;
 pub use kafka::partitions::PartitionRange;

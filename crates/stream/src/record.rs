@@ -38,6 +38,12 @@ impl<'a> Record<'a> {
         self.0.value()
     }
 
+    /// Bytes of the headers as they were sent: their names and values together are not longer. Known without parsing them.
+    #[inline]
+    pub fn headers_size(&self) -> usize {
+        self.0.headers_size()
+    }
+
     /// Names and values in their order; a name may come more than once, a value may be null. Parsed at the first call.
     pub fn headers(&self) -> impl Iterator<Item = (&'a [u8], Option<&'a [u8]>)> + use<'a> {
         self.0.headers()

@@ -90,6 +90,52 @@ def test_rounds_of_the_fuzz_target():
     assert done.stdout.splitlines()[-1] == f"rounds={rounds} crashes=0", done.stdout[-2000:] + done.stderr[-2000:]
 
 
+# --- brokers
+
+
+def test_a_cluster_that_lists_thousands_of_brokers(db, born, foreign):
+    """Each costs a thread and three files, and a session that has none left for the WAL ends the server."""
+    foreign("many:9000")
+    with db.connect() as session:
+        session.execute("SET redshift.connect_timeout_ms = 3000; SET redshift.fetch_timeout_ms = 3000")
+        session.execute("BEGIN")
+        session.execute("DECLARE reading CURSOR FOR SELECT kafka_offset FROM hostile.t")
+        assert len(session.execute("FETCH 100 FROM reading").fetchall()) == 100
+        threads, descriptors = threads_and_descriptors(session.info.backend_pid)
+        assert threads < 40 and descriptors < 100, (threads, descriptors)
+        session.execute("COMMIT")
+        # Records are told only of brokers that there is room for, or the error says what is missing.
+        for _ in range(3):
+            try:
+                assert session.execute("SELECT count(*) FROM hostile.t").fetchone()[0] >= 100
+            except psycopg.OperationalError as error:
+                assert "brokers more than there is room for" in str(error), error
+        threads, descriptors = threads_and_descriptors(session.info.backend_pid)
+        assert threads < 40 and descriptors < 100, (threads, descriptors)
+
+
+def test_a_cluster_of_more_brokers_than_were_expected(db, born, tmp_path):
+    """There is room for them as soon as the cluster has told of them."""
+    ready = tmp_path / "twelve.ready"
+    program = PROGRAM.with_name("mock-kafka")
+    broker = subprocess.Popen([program, "serve", "--brokers", "12", "--topic", "wide:24", "--ready-file", ready])
+    try:
+        wait_until(ready.exists, 30, "the brokers")
+        uri = ready.read_text().strip().split(",")[0]
+        subprocess.run(
+            [program, "produce", "--bootstrap-servers", uri, "--topic", "wide", "--records", "2400", "--partitions", "24"],
+            check=True, capture_output=True, timeout=60,
+        )
+        db.run("CALL redshift.create_external_schema('hostile', source => 'kafka', uri => %s, authentication => 'none', topics => 'wide')", uri)
+        with db.connect() as session:
+            for _ in range(3):
+                assert session.execute("SELECT count(*), count(DISTINCT kafka_partition) FROM hostile.wide").fetchone() == (2400, 24)
+    finally:
+        broker.kill()
+        broker.wait()
+        db.run("SET client_min_messages = error; DROP SCHEMA IF EXISTS hostile CASCADE")
+
+
 # --- memory
 
 

@@ -7,7 +7,6 @@ use super::reader::{ReadOptions, Reader};
 use super::security::{Refusal, Sasl, verify_error_text};
 use super::token;
 use crate::{Error, signals};
-use std::any::Any;
 use std::cell::RefCell;
 use std::collections::HashSet;
 use std::ffi::{CStr, CString};
@@ -48,8 +47,21 @@ pub struct Shared {
     queue: QueueLimit,
     /// The client shows tokens, so what is not accepted is no password.
     uses_tokens: bool,
-    /// What the caller has given for as long as the client lives.
-    kept: RefCell<Vec<Box<dyn Any>>>,
+    brokers: RefCell<Brokers>,
+}
+
+/// Who counts what brokers cost; kept as long as the client lives.
+pub trait Room {
+    /// Takes room for so many more brokers; false if there is none.
+    fn more(&mut self, brokers: usize) -> bool;
+}
+
+/// How many brokers there is room for.
+struct Brokers {
+    most: usize,
+    room: Option<Box<dyn Room>>,
+    /// So many could not be had room for, which has been told.
+    without_room: usize,
 }
 
 /// The last complaint of librdkafka.
@@ -126,14 +138,18 @@ impl Client {
                 being_read,
                 queue: config.queue_limit(),
                 uses_tokens: matches!(config.security.sasl, Some(Sasl::Iam(_))),
-                kept: RefCell::default(),
+                brokers: RefCell::new(Brokers {
+                    most: config.brokers,
+                    room: None,
+                    without_room: 0,
+                }),
             }),
         })
     }
 
-    /// Keeps a value until the client, its requests and its readers are gone.
-    pub fn keep(&self, value: Box<dyn Any>) {
-        self.shared.kept.borrow_mut().push(value);
+    /// Asks for room for the brokers of a cluster that has more than [`Config::brokers`], until the client, its requests and its readers are gone.
+    pub fn hold_room(&self, room: Box<dyn Room>) {
+        self.shared.brokers.borrow_mut().room = Some(room);
     }
 
     /// Becomes readable when an answer or a record may be waiting.
@@ -406,6 +422,7 @@ impl Shared {
     /// Takes what the brokers complained about from the main queue, and drops the log lines but those that say why a
     /// connection ended: a broker that wants TLS just hangs up, which librdkafka takes for no error.
     pub fn listen(&self) {
+        self.make_room();
         while let Some(event) = self.main_queue.as_ref().and_then(Queue::poll) {
             if let Some(failure) = event.failure().filter(|_| event.is_error()) {
                 self.remember(failure);
@@ -417,6 +434,28 @@ impl Shared {
                     message,
                 });
             }
+        }
+    }
+
+    /// More brokers than there was room for: those that lead partitions are missing.
+    fn make_room(&self) {
+        let refused = self.handle().brokers_refused();
+        if refused == 0 {
+            return;
+        }
+        let mut brokers = self.brokers.borrow_mut();
+        if brokers.room.as_mut().is_some_and(|room| room.more(refused)) {
+            brokers.most += refused;
+            self.handle().set_most_brokers(brokers.most);
+        } else if brokers.without_room != refused {
+            brokers.without_room = refused;
+            self.remember(Failure {
+                code: Code::FAIL,
+                message: format!(
+                    "the cluster lists {refused} brokers more than there is room for ({})",
+                    brokers.most
+                ),
+            });
         }
     }
 

@@ -26,6 +26,9 @@ pub struct Config {
     pub batch_bytes: usize,
     /// How many readers share the memory. Of several each has its part of an eighth for waiting records.
     pub readers: usize,
+    /// How many brokers there is room for at first, bootstrap servers among them (0: for all). Each costs a thread, a pipe and a connection, and how many
+    /// there are is for the cluster to say: [`super::Client::hold_room`].
+    pub brokers: usize,
     /// How long the broker holds back an answer when there is nothing to fetch, in milliseconds. Records never wait.
     pub fetch_wait_ms: u32,
 }
@@ -39,16 +42,18 @@ impl Default for Config {
             memory_bytes: 64 * MIB,
             batch_bytes: 32 * MIB,
             readers: 1,
+            brokers: 0,
             fetch_wait_ms: 50,
         }
     }
 }
 
 /// Properties with which a reader would lose or repeat records, or never end.
-const RESERVED: [&str; 22] = [
+const RESERVED: [&str; 23] = [
     "allow.auto.create.topics",
     "auto.offset.reset",
     "bootstrap.servers",
+    "brokers.max",
     "enable.auto.commit",
     "enable.auto.offset.store",
     "enable.partition.eof",
@@ -79,6 +84,8 @@ impl Config {
         let mut properties = fixed();
         properties.push(("bootstrap.servers", self.bootstrap_servers.clone()));
         properties.push(("fetch.wait.max.ms", self.fetch_wait_ms.to_string()));
+        // Of patches/librdkafka.
+        properties.push(("brokers.max", self.brokers.to_string()));
         properties.extend(self.memory());
         properties.extend(self.security.to_properties());
         for (name, value) in &self.properties {

@@ -231,6 +231,19 @@ impl Handle {
             .clone()
     }
 
+    /// How many brokers of the cluster have been left out, for want of room.
+    pub fn brokers_refused(&self) -> usize {
+        // SAFETY: the client is alive; reads a number.
+        usize::try_from(unsafe { raw::rd_kafka_brokers_refused(self.raw()) }).unwrap_or(0)
+    }
+
+    /// From now on there is room for so many; what was left out comes with the next answer about topics.
+    pub fn set_most_brokers(&self, brokers: usize) {
+        let most = c_int::try_from(brokers).unwrap_or(c_int::MAX);
+        // SAFETY: the client is alive; writes a number.
+        unsafe { raw::rd_kafka_brokers_max_set(self.raw(), most) }
+    }
+
     /// The names and partition counts of all topics. Blocks for about as long as `wait` says.
     pub fn all_topics(&self, wait: &Wait) -> Result<Vec<(String, i32)>, Failure> {
         let metadata = Metadata::of(self, None, wait)?;

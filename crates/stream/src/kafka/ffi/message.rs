@@ -254,6 +254,12 @@ impl<'a> Message<'a> {
         Some(unsafe { rd::rd_kafka_message_leader_epoch(self.message) }).filter(|&epoch| epoch >= 0)
     }
 
+    /// Bytes of the headers as they were sent, without parsing them: their names and values together are not longer.
+    pub fn headers_size(self) -> usize {
+        // SAFETY: the message is alive; reads a length.
+        unsafe { raw::rd_kafka_message_headers_size(self.message) }
+    }
+
     /// The headers in their order. They are parsed at the first call.
     pub fn headers(self) -> Headers<'a> {
         let mut headers = ptr::null_mut();
