@@ -169,7 +169,11 @@ for suite in "${suites[@]}"; do
   began=$(date +%s)
   step "$suite .."
   status=0
-  ("suite_$suite") >"$log" 2>&1 || status=$?
+  # Not behind ||, where a failed command of the suite would not end it.
+  set +e
+  (set -e; "suite_$suite") >"$log" 2>&1
+  status=$?
+  set -e
   if has "count_$suite"; then read -r p f s < <("count_$suite" "$log")
   elif [ "$status" = 0 ]; then p=1 f=0 s=0
   else p=0 f=1 s=0

@@ -3,9 +3,9 @@
 //! Class RS is ours: states that only a streaming materialized view can be in. Messages name the view, topic, partition and position,
 //! never an option's value that may be a secret.
 
+pub use crate::pg::error::out_of_memory;
 use crate::pg::report::{Report, sqlstate};
 use crate::pg::shared::Obstacle;
-use crate::pg::stream_shape::Misfit;
 use plan::names::Clash;
 
 /// The position is older than the earliest record: records are gone.
@@ -508,26 +508,6 @@ pub fn changes_itself(view: &str) -> Report {
     .hint("A trigger or function that runs while a view is loaded cannot move, pause, adopt or alter that view.")
 }
 
-/// A batch of auto refresh took too long.
-pub fn batch_timed_out(limit: std::time::Duration) -> Report {
-    Report::new(
-        sqlstate::QUERY_CANCELED,
-        format!("the batch was cancelled: it took longer than {} ms", limit.as_millis()),
-    )
-    .detail("redshift.batch_timeout, or the view's option batch_timeout, is the longest time of a batch. The next one is smaller.")
-}
-
-/// Batches of a view took no notice of a cancel, so their workers ended.
-pub fn batch_outlasted(times: u32) -> Report {
-    Report::new(
-        sqlstate::QUERY_CANCELED,
-        "the batch took no notice of its cancel, and its worker ended",
-    )
-    .detail(format!(
-        "That has happened {times} times. What the definition or a trigger calls catches query_canceled."
-    ))
-}
-
 /// A position is to be moved while a refresh holds it.
 pub fn refreshing(view: &str) -> Report {
     Report::new(
@@ -569,16 +549,6 @@ pub fn no_workers() -> Report {
     Report::new(
         sqlstate::WARNING,
         "auto_refresh has no effect yet: there are no background workers",
-    )
-    .detail("The library is not in shared_preload_libraries.")
-    .hint("ALTER SYSTEM SET shared_preload_libraries = 'redshift_streaming'; and restart.")
-}
-
-/// redshift.query_history = 'all' without shared_preload_libraries.
-pub fn no_monitor() -> Report {
-    Report::new(
-        sqlstate::WARNING,
-        "redshift.query_history = 'all' has no effect yet: there is no background worker that writes statements down",
     )
     .detail("The library is not in shared_preload_libraries.")
     .hint("ALTER SYSTEM SET shared_preload_libraries = 'redshift_streaming'; and restart.")
@@ -802,6 +772,16 @@ pub fn no_topics(server: &str) -> Report {
     .hint("Internal topics and those whose names begin with __ are left out unless a pattern names them; others may be hidden from these credentials.")
 }
 
+/// Why a relation cannot be read.
+pub enum Misfit {
+    /// The service has no such column.
+    Unknown(String),
+    /// It has one of another type: the column, its type, what it should be.
+    Type(String, String, String),
+    /// The column would not show what the stream has: it is generated.
+    Generated(String),
+}
+
 /// A relation with a column that its stream does not have, or not in this form.
 pub fn stream_shape(table: &str, misfit: &Misfit, names: &[&str]) -> Report {
     match misfit {
@@ -924,30 +904,6 @@ pub fn not_a_landing_table(view: &str) -> Report {
     )
 }
 
-/// Tables inherit from the relation of a stream.
-pub fn stream_has_children(stream: &str, child: &str) -> Report {
-    Report::new(
-        sqlstate::OBJECT_NOT_IN_PREREQUISITE_STATE,
-        format!("{stream} cannot be loaded from: other tables inherit from it"),
-    )
-    .detail(format!(
-        "Rows of {child} are none of the stream's, and each load would insert them again."
-    ))
-    .hint(format!(
-        "ALTER TABLE {child} NO INHERIT {stream}; the owner of the external schema may drop it too."
-    ))
-}
-
-/// More clients in one process than there is room for.
-pub fn too_many_clients() -> Report {
-    Report::new(
-        sqlstate::INSUFFICIENT_RESOURCES,
-        "too many clients of brokers are open in this session",
-    )
-    .detail("Each scan of a topic that has begun has one, with files that count against max_files_per_process.")
-    .hint("Close cursors, read fewer topics in one statement, or raise max_files_per_process.")
-}
-
 /// The landing table lost columns of the definition, or has none of them.
 pub fn column_missing(view: &str, column: &str) -> Report {
     Report::new(sqlstate::OBJECT_NOT_IN_PREREQUISITE_STATE, format!("materialized view \"{view}\" has no column \"{column}\" any more"))
@@ -1046,12 +1002,6 @@ pub fn not_kinesis(stream: &str, what: &str, text: &str) -> Report {
         format!("stream \"{stream}\": the service gives a {what} that cannot be one: \"{shown}\""),
     )
     .hint("Check endpoint_url of the external schema, and redshift.aws_endpoint_url.")
-}
-
-/// No memory for what a record holds.
-pub fn out_of_memory(bytes: usize) -> Report {
-    Report::new(sqlstate::OUT_OF_MEMORY, "out of memory")
-        .detail(format!("Failed on request of size {bytes}."))
 }
 
 /// More was skipped than is logged one by one.

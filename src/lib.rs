@@ -21,6 +21,8 @@ pub mod api;
 pub mod aws;
 pub mod catalog;
 pub mod checkpoint;
+#[allow(unsafe_code)]
+mod entry;
 pub mod error;
 pub mod kinesis;
 #[allow(unsafe_code)]

@@ -16,13 +16,14 @@ use crate::pg::progress::{Phase, Reporting};
 use crate::pg::query::Query;
 use crate::pg::relation::{self, LockMode, Oid};
 use crate::pg::report::sqlstate;
-use crate::pg::{background, execute, guard, report, shared, spi, stream_shape, time};
+use crate::pg::{background, current_record, execute, guard, report, shared, spi, time};
 use crate::scan::column::{timestamp_type_letter, to_timestamp};
 use crate::scan::job::{self, Input, Job, Limits, Outcome, Progress, Running, SkipReason};
+use crate::scan::shape;
 use crate::scan::stream_scan::StreamScan;
 use crate::source::{Source, Stream};
 use crate::view::{check, definition, landing_table, owned};
-use crate::{error, kinesis, scan, settings};
+use crate::{error, kinesis, settings};
 use pgrx::spi::quote_identifier;
 use plan::bounds::Bounds;
 use std::rc::Rc;
@@ -208,7 +209,7 @@ pub fn lock_source(view: &MaterializedView) -> Locked {
     if !relation::is_stream(stream) || !relation::is_view(definition) {
         gone();
     }
-    stream_shape::check(stream);
+    shape::check(stream);
     // The view may have been replaced since it was checked at creation.
     check::incremental(&Query::of_view(definition).shape());
     definition::follow(view.table, definition);
@@ -237,7 +238,7 @@ pub fn load(view: &MaterializedView, definition: Oid, job: Job) -> (u64, Option<
     let running = Running::begin(view.table);
     let (owner, stream, of_shards) = (relation::owner(view.table), job.table, job.is_of_shards());
     let rows = spi::as_view_owner(owner, || {
-        with_context(scan::describe_current_record, || {
+        with_context(current_record::describe, || {
             let rows = with_hint(&NAMES, NAMES_HINT, || {
                 execute::insert(&sql, definition, || job::offer(job))
             });

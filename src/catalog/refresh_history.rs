@@ -1,9 +1,9 @@
 //! redshift.refresh_history: one row per refresh that committed. (redshift.refresh_total counts them, for all time.)
 
 use crate::catalog::materialized_view::MaterializedView;
+use crate::pg::noted_refresh;
 use crate::pg::relation::{self, Oid};
 use crate::pg::spi::{self, as_extension_owner};
-use crate::pg::statement_history;
 use crate::pg::time::{now_utc, timestamp};
 
 /// A number for a refresh, in ascending order: `query_id` of the SYS_ views.
@@ -46,7 +46,7 @@ pub fn insert(
 ) {
     let schema = relation::schema_name(view.table).unwrap_or_default();
     if refresh_type == "Manual" {
-        statement_history::note_refresh(query_id);
+        noted_refresh::note(query_id);
     }
     as_extension_owner(|| {
         spi::execute(

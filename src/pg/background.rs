@@ -1,8 +1,7 @@
-//! Background workers: how they are registered, started and connected, and how one transaction of theirs runs.
+//! Background workers: how they are registered, started and connected, and how one transaction of theirs runs. Their mains are in `src/entry`.
 
-use super::guard::{self, entry};
+use super::guard;
 use super::relation::Oid;
-use super::shared::{self, Place};
 use super::wait::Event;
 use super::worker_session;
 use pgrx::pg_sys;
@@ -48,7 +47,7 @@ impl Handle {
 
 /// Registers the launcher; called while shared_preload_libraries are loaded. Postgres starts it when recovery is over: at once on a primary,
 /// at promotion on a standby.
-pub(super) fn register_launcher() {
+pub fn register_launcher() {
     let mut worker = worker(
         c"redshift_streaming launcher",
         c"redshift_streaming launcher",
@@ -117,72 +116,20 @@ fn put(field: &mut [c_char], text: &CStr) {
     }
 }
 
-/// The launcher's main function.
-#[unsafe(no_mangle)]
-unsafe extern "C-unwind" fn redshift_launcher_main(_argument: pg_sys::Datum) {
-    // SAFETY: Postgres calls it in a fresh process.
-    unsafe {
-        entry(|| {
-            handle_signals();
-            // Without a database only the shared catalogues can be read: the launcher stands in no database's way.
-            pg_sys::BackgroundWorkerInitializeConnection(std::ptr::null(), std::ptr::null(), 0);
-            worker_session::begin();
-            crate::worker::launcher::run()
-        })
-    }
+/// Database and number of a worker, which the argument of its main function holds.
+pub fn identity(argument: pg_sys::Datum) -> (Oid, usize) {
+    let database = pg_sys::Oid::from(argument.value() as u32);
+    (database, argument.value() >> 32)
 }
 
-/// A worker's main function.
-#[unsafe(no_mangle)]
-unsafe extern "C-unwind" fn redshift_worker_main(argument: pg_sys::Datum) {
-    // SAFETY: Postgres calls it in a fresh process; the argument is the database's OID and the worker's number.
-    unsafe {
-        entry(|| {
-            handle_signals();
-            let (database, number) = (database_of(argument), argument.value() >> 32);
-            // Before it connects: whoever wants the database for himself has to find it.
-            let place = shared::set_worker(database, number);
-            if place == Place::NotWanted {
-                return;
-            }
-            let settings = shared::crew(database).settings_changes;
-            connect(database);
-            introduce(database, number);
-            if place == Place::NoRoom {
-                return crate::worker::database::tell_that_there_is_no_room();
-            }
-            super::spi::keep_plans();
-            super::batch::prepare(database, number);
-            crate::worker::database::run(database, number, settings)
-        })
-    }
-}
-
-/// A monitor's main function.
-#[unsafe(no_mangle)]
-unsafe extern "C-unwind" fn redshift_monitor_main(argument: pg_sys::Datum) {
-    // SAFETY: Postgres calls it in a fresh process.
-    unsafe {
-        entry(|| {
-            handle_signals();
-            let database = database_of(argument);
-            if shared::set_monitor(database) {
-                let settings = shared::crew(database).settings_changes;
-                connect(database);
-                crate::worker::monitor::run(database, settings)
-            }
-        })
-    }
-}
-
-/// A worker's database: its OID is in the argument of the main function.
-fn database_of(argument: pg_sys::Datum) -> Oid {
-    pg_sys::Oid::from(argument.value() as u32)
-}
-
-/// Connects a worker to its database, and makes it independent of settings that were meant for sessions.
-unsafe fn connect(database: Oid) {
-    // SAFETY: called once.
+/// Connects a process to a database, or to none: then only the shared catalogues can be read, and it stands in no database's way. Makes it independent of
+/// settings that were meant for sessions.
+///
+/// # Safety
+/// Called once, in a background worker.
+pub unsafe fn connect(database: Option<Oid>) {
+    let database = database.unwrap_or(pg_sys::InvalidOid);
+    // SAFETY: the caller's promise.
     unsafe {
         pg_sys::BackgroundWorkerInitializeConnectionByOid(database, pg_sys::InvalidOid, 0);
     }
@@ -190,7 +137,7 @@ unsafe fn connect(database: Oid) {
 }
 
 /// Names the process in pg_stat_activity.
-fn introduce(database: Oid, number: usize) {
+pub fn introduce(database: Oid, number: usize) {
     // SAFETY: the name is a copy, or null if the database has just been dropped.
     let named =
         transaction(|| super::relation::text(unsafe { pg_sys::get_database_name(database) }));
@@ -204,7 +151,10 @@ fn introduce(database: Oid, number: usize) {
 }
 
 /// SIGTERM ends the process at the next interruptible point, SIGHUP asks for the settings to be read again.
-unsafe fn handle_signals() {
+///
+/// # Safety
+/// Called first, in a background worker.
+pub unsafe fn handle_signals() {
     // SAFETY: handlers of Postgres's own (interrupt.c, postgres.c).
     unsafe {
         pg_sys::pqsignal(pg_sys::SIGTERM as i32, Some(unguarded::die));
@@ -334,7 +284,7 @@ pub fn wake(pid: i32) {
 }
 
 /// Asks a process of the server to cancel what it runs.
-pub(super) fn cancel(pid: i32) {
+pub fn cancel(pid: i32) {
     if pid > 0 {
         // SAFETY: see `wake`.
         unsafe { libc::kill(pid, libc::SIGINT) };

@@ -6,9 +6,9 @@
 
 use super::background::{Failure, transaction};
 use super::batch_table::{self, Held};
+use super::error;
 use super::relation::Oid;
 use super::wait;
-use crate::error;
 use pgrx::pg_sys;
 use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -59,7 +59,7 @@ pub enum Stop {
 }
 
 /// Prepares a worker; called once, after it is connected.
-pub(super) fn prepare(database: Oid, number: usize) {
+pub fn prepare(database: Oid, number: usize) {
     // SAFETY: the handlers below; timeouts are initialized in every process that is connected to a database.
     unsafe {
         pg_sys::pqsignal(pg_sys::SIGINT as i32, Some(on_cancel));

@@ -195,7 +195,7 @@ fn this_database() -> u32 {
 }
 
 /// The tables that workers of this database are loading.
-pub(super) fn loaded() -> Vec<Oid> {
+pub fn loaded() -> Vec<Oid> {
     let database = this_database();
     if !super::shared::is_ready() {
         return Vec::new();
@@ -303,23 +303,4 @@ pub fn loader(number: i32, table: Oid) -> Option<Loader> {
         pid: place.pid,
         busy_since: is_other.then_some(place.since),
     })
-}
-
-/// `redshift.loader(worker, mv)`: the worker of that number, and since when it has been loading another view than this one (which is not named).
-#[pg_extern(name = "loader")]
-fn loader_of_view(
-    worker: i32,
-    mv: Oid,
-) -> TableIterator<
-    'static,
-    (
-        name!(pid, i32),
-        name!(busy_since, Option<TimestampWithTimeZone>),
-    ),
-> {
-    let row = |Loader { pid, busy_since }: Loader| {
-        let since = busy_since.and_then(|since| TimestampWithTimeZone::try_from(since).ok());
-        (pid, since)
-    };
-    TableIterator::new(loader(worker, mv).into_iter().map(row))
 }

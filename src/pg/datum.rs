@@ -55,7 +55,7 @@ impl<'a> Bytes<'a> {
     /// # Safety
     /// `datum` is a varlena that is not null and lives as long as `'a`: as function arguments do, for the call. It may raise a Postgres error if
     /// the value is toasted, guarded by pgrx.
-    pub(super) unsafe fn from_raw(datum: pg_sys::Datum) -> Self {
+    pub unsafe fn from_raw(datum: pg_sys::Datum) -> Self {
         let mut varlena: *mut pg_sys::varlena = datum.cast_mut_ptr();
         // SAFETY: a varlena, as the caller promises; a detoasted copy is in the current memory context, which outlives the call.
         unsafe {
@@ -145,7 +145,7 @@ impl<'a> Super<'a> {
     ///
     /// # Safety
     /// As [`Bytes::from_raw`].
-    pub(super) unsafe fn from_raw(datum: pg_sys::Datum) -> Self {
+    pub unsafe fn from_raw(datum: pg_sys::Datum) -> Self {
         // SAFETY: the caller's promise.
         Self::from_body(unsafe { Bytes::from_raw(datum) })
     }
@@ -154,7 +154,7 @@ impl<'a> Super<'a> {
     ///
     /// # Safety
     /// As [`Bytes::from_raw`].
-    pub(super) unsafe fn prefetched(datum: pg_sys::Datum) -> Self {
+    pub unsafe fn prefetched(datum: pg_sys::Datum) -> Self {
         // SAFETY: the caller's promise.
         let body = unsafe { Bytes::from_raw(datum) };
         super_value::prefetch(body.as_slice());

@@ -3,7 +3,7 @@
 //! Postgres keeps below the limit of open files by closing files that it can open again (fd.c), which works as long as it knows of all others. A session
 //! that used them up would leave none for the WAL, and that ends the server. So a client is counted before it starts, and there is an end of them.
 
-use crate::error;
+use super::error;
 use pgrx::pg_sys;
 
 /// A number of descriptors, counted until it is dropped. On the main thread only.

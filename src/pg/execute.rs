@@ -1,6 +1,6 @@
 //! Running statements through Postgres's own planner and executor, with errors kept whole.
 
-use super::definition_guard;
+use super::definition_mark;
 use super::guard::preserving;
 use super::kept_plan;
 use super::landing::{self, Obstacle};
@@ -80,7 +80,7 @@ pub fn insert(sql: &str, definition: Oid, ready: impl FnOnce()) -> u64 {
     ready();
     // SAFETY: the calls and their order are those of ProcessQuery (pquery.c).
     let inserted = unsafe {
-        definition_guard::reading(definition, || {
+        definition_mark::reading(definition, || {
             preserving(|| unguarded::ExecutorStart(descriptor, 0))
         });
         let obstacle = obstacle.or_else(|| landing::obstacle_in_plan(descriptor));
@@ -131,7 +131,7 @@ pub fn select(sql: &str, definition: Oid, ready: impl FnOnce()) {
         });
         let descriptor = describe(planned, &sql);
         ready();
-        definition_guard::reading(definition, || {
+        definition_mark::reading(definition, || {
             preserving(|| unguarded::ExecutorStart(descriptor, 0))
         });
         preserving(|| {
@@ -260,7 +260,7 @@ unsafe fn refuse_inherited(planned: *const pg_sys::PlannedStmt) {
                 && relation::is_stream(entry.relid)
                 && let Some(child) = relation::a_child(entry.relid)
             {
-                crate::error::stream_has_children(
+                super::error::stream_has_children(
                     &relation::qualified_name(entry.relid).unwrap_or_default(),
                     &relation::qualified_name(child).unwrap_or_default(),
                 )
@@ -303,7 +303,7 @@ fn parse(sql: &CStr) -> *mut pg_sys::RawStmt {
 
 /// Runs one DDL statement as a part of the user's: event triggers see it within the statement that the user typed. On a closed search path.
 pub fn subcommand(sql: &str) {
-    search_path::closed(|| definition_guard::changing(|| subcommand_as_written(sql)));
+    search_path::closed(|| definition_mark::changing(|| subcommand_as_written(sql)));
 }
 
 /// The same on the user's own search path, for a statement that has an expression of his.

@@ -74,7 +74,7 @@ pub fn leave_failure(failed: &Failed) {
     if !shared::is_ready() {
         return;
     }
-    super::statement_history::note_refresh(0);
+    super::noted_refresh::note(0);
     let mut end = failed.error.len().min(TEXT_BYTES);
     while !failed.error.is_char_boundary(end) {
         end -= 1;

@@ -56,7 +56,7 @@ pub fn find_server(name: &str) -> Option<Server> {
 }
 
 /// May the current user make servers with our foreign-data wrapper?
-pub(super) fn may_use_wrapper() -> bool {
+pub fn may_use_wrapper() -> bool {
     // SAFETY: raises if there is no such wrapper, else a check without side effects.
     unsafe {
         let wrapper =
@@ -67,7 +67,7 @@ pub(super) fn may_use_wrapper() -> bool {
 }
 
 /// Is there a server of that name of our foreign-data wrapper?
-pub(super) fn is_server_of_ours(name: &std::ffi::CStr) -> bool {
+pub fn is_server_of_ours(name: &std::ffi::CStr) -> bool {
     // SAFETY: null for a name that does not exist; a server has a wrapper.
     unsafe {
         let server = pg_sys::GetForeignServerByName(name.as_ptr(), true);

@@ -42,7 +42,7 @@ unsafe impl Send for PostgresError {}
 ///
 /// # Safety
 /// `call` holds no value with a destructor and makes calls of unguarded C functions only: an error jumps over its frame.
-pub(super) unsafe fn preserving<T>(call: impl FnOnce() -> T) -> T {
+pub unsafe fn preserving<T>(call: impl FnOnce() -> T) -> T {
     let mut result = std::mem::MaybeUninit::<T>::uninit();
     // SAFETY: the jump buffer is installed and removed exactly as PG_TRY and PG_END_TRY do (elog.h); an error leaves through
     // the buffer, never through a Rust frame that has something to drop.
@@ -80,7 +80,7 @@ pub(super) unsafe fn preserving<T>(call: impl FnOnce() -> T) -> T {
 ///
 /// # Safety
 /// To be called as the whole body of an `extern "C-unwind"` function, so that no frame above has anything to drop.
-pub(super) unsafe fn entry<T>(body: impl FnOnce() -> T) -> T {
+pub unsafe fn entry<T>(body: impl FnOnce() -> T) -> T {
     match catch_unwind(AssertUnwindSafe(body)) {
         Ok(value) => value,
         Err(payload) => raise_payload(payload),

@@ -92,7 +92,7 @@ unsafe impl GlobalAlloc for Remembering {
 }
 
 /// Takes care of the processes that are forked from this one, and of this one; to be called once, from `_PG_init`.
-pub(super) fn install() {
+pub fn install() {
     MAIN.store(this_thread(), Relaxed);
     // SAFETY: a handler of the right type; the reserve has the layout that it is given back by.
     unsafe {

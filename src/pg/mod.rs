@@ -1,4 +1,4 @@
-//! Postgres, behind safe types: the only place of `unsafe` and `pg_sys`.
+//! Postgres, behind safe types: what we call. Imports nothing from other rooms; what Postgres calls is in `src/entry`.
 //!
 //! Rules that hold for all of it:
 //! - Postgres is called on the main thread only; librdkafka's threads and ours never come here.
@@ -7,32 +7,31 @@
 //! - What differs between the majors is in [`polyfill`].
 
 pub mod analyze;
+pub mod attribute;
 pub mod background;
 pub mod batch;
 pub mod batch_table;
-mod database_command;
+pub mod current_record;
 pub mod datetime;
 pub mod datum;
-mod definition_guard;
+pub mod definition_mark;
 pub mod descriptors;
 pub mod end_of_transaction;
+pub mod error;
 pub mod error_context;
 pub mod execute;
 pub mod extension;
 mod failed_refresh;
-mod fdw;
 pub mod foreign;
-mod functions;
 pub mod guard;
-mod hints;
-mod init;
 pub mod invalidation;
 pub mod kept_plan;
 mod landing;
-mod memory;
+pub mod memory;
 mod multi_insert;
 pub mod node;
-mod polyfill;
+pub mod noted_refresh;
+pub mod polyfill;
 pub mod progress;
 pub mod query;
 pub mod query_history;
@@ -46,18 +45,11 @@ pub mod setting_value;
 pub mod shared;
 mod shared_memory;
 pub mod spi;
-pub mod statement_clock;
-pub mod statement_history;
 pub mod statement_ring;
-mod step_aside;
-mod stop_batch;
-pub mod stream_shape;
-pub mod subscript;
+pub mod step_aside;
 pub mod time;
 pub mod tuple;
-mod utility;
-mod utility_call;
-mod utility_family;
+pub mod utility_call;
 pub mod varlena;
 pub mod wait;
 mod worker_session;

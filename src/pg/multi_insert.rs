@@ -6,8 +6,8 @@
 //!
 //! C code raises errors straight through the frames of this file: nothing in them has a destructor, nothing is borrowed, nothing panics.
 
+use super::current_record::{self, CurrentRecord};
 use super::polyfill;
-use crate::scan;
 use pgrx::pg_sys;
 
 mod unguarded {
@@ -105,7 +105,7 @@ struct Batch {
     /// The first `used` hold rows, those behind are empty or not made yet.
     slots: [*mut pg_sys::TupleTableSlot; MAX_ROWS],
     /// The record that each row comes from.
-    records: [Option<scan::CurrentRecord>; MAX_ROWS],
+    records: [Option<CurrentRecord>; MAX_ROWS],
     used: usize,
     bytes: usize,
 }
@@ -153,7 +153,7 @@ unsafe extern "C-unwind" fn run(state: *mut pg_sys::PlanState) -> *mut pg_sys::T
         batch.flush();
         batch.drop_slots();
         unguarded::FreeBulkInsertState(batch.bulk);
-        scan::work_on(None);
+        current_record::work_on(None);
         unguarded::ExecASInsertTriggers(estate, target, (*node).mt_transition_capture);
         (*node).mt_done = true;
         std::ptr::null_mut()
@@ -165,7 +165,7 @@ impl Batch {
     unsafe fn add(&mut self, row: *mut pg_sys::TupleTableSlot) {
         // SAFETY: `used` is less than MAX_ROWS between calls; the slots are the target's own.
         unsafe {
-            scan::row_given();
+            current_record::row_given();
             let row = self.route(row);
             let (target, estate) = (self.target, self.estate);
             let relation = (*target).ri_RelationDesc;
@@ -176,7 +176,7 @@ impl Batch {
             let triggers = (*target).ri_TrigDesc;
             let singly = !triggers.is_null() && (*triggers).trig_insert_before_row;
             if singly && !unguarded::ExecBRInsertTriggers(estate, target, slot) {
-                scan::row_dropped();
+                current_record::row_dropped();
                 clear(slot);
                 return;
             }
@@ -197,7 +197,7 @@ impl Batch {
             if (*(*relation).rd_rel).relispartition && (singly || !routed) {
                 unguarded::ExecPartitionCheck(target, slot, estate, true);
             }
-            *self.records.as_mut_ptr().add(self.used) = scan::current_record();
+            *self.records.as_mut_ptr().add(self.used) = current_record::get();
             let length = length_of(slot);
             if length > LONG_ROW && self.used > 0 {
                 self.flush_before_last();
@@ -222,9 +222,9 @@ impl Batch {
             let root = (*node).resultRelInfo;
             let target = unguarded::ExecFindPartition(node, root, routing, row, estate);
             if target != self.target {
-                let record = scan::current_record();
+                let record = current_record::get();
                 self.flush();
-                scan::work_on(record);
+                current_record::work_on(record);
                 self.drop_slots();
                 unguarded::ReleaseBulkInsertStatePin(self.bulk);
                 self.target = target;
@@ -283,7 +283,7 @@ impl Batch {
                 let nothing = std::ptr::null_mut();
                 unguarded::ExecARInsertTriggers(estate, target, inserted, nothing, self.capture());
             } else {
-                scan::row_dropped();
+                current_record::row_dropped();
             }
             clear(slot);
         }
@@ -302,7 +302,7 @@ impl Batch {
             self.flush();
             std::ptr::swap(self.slots.as_mut_ptr(), self.slots.as_mut_ptr().add(last));
             *self.records.as_mut_ptr() = *self.records.as_ptr().add(last);
-            scan::work_on(*self.records.as_ptr());
+            current_record::work_on(*self.records.as_ptr());
         }
     }
 
@@ -332,7 +332,7 @@ impl Batch {
                 let slot = *self.slots.as_ptr().add(place);
                 if has_indexes || fires {
                     unguarded::MemoryContextReset(self.per_row);
-                    scan::work_on(*self.records.as_ptr().add(place));
+                    current_record::work_on(*self.records.as_ptr().add(place));
                     let recheck = if has_indexes {
                         polyfill::insert_index_tuples(target, slot, estate)
                     } else {

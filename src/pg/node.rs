@@ -2,7 +2,7 @@
 
 use super::relation::{Oid, text};
 use pgrx::{PgList, pg_sys};
-use std::ffi::c_void;
+use std::ffi::{CStr, CString, c_void};
 
 /// `name = value` of a WITH or OPTIONS list; a name alone has no value.
 pub struct Definition {
@@ -16,7 +16,7 @@ pub struct Definition {
 ///
 /// # Safety
 /// Every cell of `list` points to a `T`.
-pub(super) unsafe fn pointers<T>(list: *mut pg_sys::List) -> Vec<*mut T> {
+pub unsafe fn pointers<T>(list: *mut pg_sys::List) -> Vec<*mut T> {
     // SAFETY: the caller's promise.
     unsafe { PgList::<T>::from_pg(list) }.iter_ptr().collect()
 }
@@ -25,7 +25,7 @@ pub(super) unsafe fn pointers<T>(list: *mut pg_sys::List) -> Vec<*mut T> {
 ///
 /// # Safety
 /// `node` is null or points to a node.
-pub(super) unsafe fn is_a<T>(node: *const T, tag: pg_sys::NodeTag) -> bool {
+pub unsafe fn is_a<T>(node: *const T, tag: pg_sys::NodeTag) -> bool {
     // SAFETY: every node begins with its tag.
     !node.is_null() && unsafe { (*node.cast::<pg_sys::Node>()).type_ } == tag
 }
@@ -34,7 +34,7 @@ pub(super) unsafe fn is_a<T>(node: *const T, tag: pg_sys::NodeTag) -> bool {
 ///
 /// # Safety
 /// `element` points to a DefElem.
-pub(super) unsafe fn definition(element: *mut pg_sys::DefElem) -> Definition {
+pub unsafe fn definition(element: *mut pg_sys::DefElem) -> Definition {
     // SAFETY: the caller's promise; defGetString is called only if there is a value to give.
     unsafe {
         let value = (!(*element).arg.is_null())
@@ -51,7 +51,7 @@ pub(super) unsafe fn definition(element: *mut pg_sys::DefElem) -> Definition {
 ///
 /// # Safety
 /// `relation` points to a RangeVar.
-pub(super) unsafe fn relation_of(relation: *const pg_sys::RangeVar) -> Option<Oid> {
+pub unsafe fn relation_of(relation: *const pg_sys::RangeVar) -> Option<Oid> {
     // SAFETY: the caller's promise; missing is allowed.
     let oid = unsafe {
         pg_sys::RangeVarGetRelidExtended(
@@ -69,7 +69,7 @@ pub(super) unsafe fn relation_of(relation: *const pg_sys::RangeVar) -> Option<Oi
 ///
 /// # Safety
 /// `node` points to a node.
-pub(super) unsafe fn copy<T>(node: *const T) -> *mut T {
+pub unsafe fn copy<T>(node: *const T) -> *mut T {
     // SAFETY: the caller's promise.
     unsafe { pg_sys::copyObjectImpl(node.cast::<c_void>()) }.cast()
 }
@@ -78,7 +78,24 @@ pub(super) unsafe fn copy<T>(node: *const T) -> *mut T {
 ///
 /// # Safety
 /// `list` is null or a list of pointers.
-pub(super) unsafe fn append<T>(list: *mut pg_sys::List, item: *mut T) -> *mut pg_sys::List {
+pub unsafe fn append<T>(list: *mut pg_sys::List, item: *mut T) -> *mut pg_sys::List {
     // SAFETY: the caller's promise.
     unsafe { pg_sys::lappend(list, item.cast()) }
+}
+
+/// The strings of a list of names.
+///
+/// # Safety
+/// `list` is a list of String nodes.
+pub unsafe fn names(list: *mut pg_sys::List) -> Vec<String> {
+    // SAFETY: the caller's promise; strVal reads their only field.
+    unsafe {
+        pointers::<pg_sys::Node>(list)
+            .into_iter()
+            .map(|name| {
+                let owned: CString = CStr::from_ptr(super::polyfill::string_value(name)).into();
+                owned.to_string_lossy().into_owned()
+            })
+            .collect()
+    }
 }

@@ -30,7 +30,7 @@ pub(super) const WORKER_SETTINGS: &[(&CStr, &CStr)] = &[
 ///
 /// # Safety
 /// Looks into the catalogues: inside a transaction only.
-pub(super) unsafe fn owns_database(database: pg_sys::Oid, user: pg_sys::Oid) -> bool {
+pub unsafe fn owns_database(database: pg_sys::Oid, user: pg_sys::Oid) -> bool {
     #[cfg(any(feature = "pg14", feature = "pg15"))]
     // SAFETY: the caller's promise.
     unsafe {
@@ -47,7 +47,7 @@ pub(super) unsafe fn owns_database(database: pg_sys::Oid, user: pg_sys::Oid) -> 
 ///
 /// # Safety
 /// Looks into the catalogues: inside a transaction only.
-pub(super) unsafe fn may_use_tablespace(tablespace: pg_sys::Oid, user: pg_sys::Oid) -> bool {
+pub unsafe fn may_use_tablespace(tablespace: pg_sys::Oid, user: pg_sys::Oid) -> bool {
     let create = pg_sys::ACL_CREATE as _;
     #[cfg(any(feature = "pg14", feature = "pg15"))]
     // SAFETY: the caller's promise.
@@ -64,7 +64,7 @@ pub(super) unsafe fn may_use_tablespace(tablespace: pg_sys::Oid, user: pg_sys::O
 ///
 /// # Safety
 /// `node` is a foreign scan of a plan that is being started.
-pub(super) unsafe fn scan_user(node: *mut pg_sys::ForeignScanState) -> pg_sys::Oid {
+pub unsafe fn scan_user(node: *mut pg_sys::ForeignScanState) -> pg_sys::Oid {
     // SAFETY: the caller's promise; the range table holds the scan's relation.
     unsafe {
         let plan = (*node).ss.ps.plan.cast::<pg_sys::ForeignScan>();
@@ -84,21 +84,44 @@ pub(super) unsafe fn scan_user(node: *mut pg_sys::ForeignScanState) -> pg_sys::O
     }
 }
 
+/// Looks at a plan that is being started: its range table and, if they are asked for, the views that the plan needs permissions for.
+pub type PlanCheck = unsafe fn(*mut pg_sys::List, &dyn Fn() -> Vec<pg_sys::Oid>);
+
+/// The check, and the hook that stood there before; set once.
+static mut PLAN_CHECK: Option<PlanCheck> = None;
+static mut NEXT_CHECK: pg_sys::ExecutorCheckPerms_hook_type = None;
+
+/// From now on `check` looks at each plan that is being started, before Postgres checks its permissions. To be called once, from `_PG_init`.
+pub fn check_plans(check: PlanCheck) {
+    // SAFETY: before the first statement, on the main thread.
+    unsafe {
+        PLAN_CHECK = Some(check);
+        NEXT_CHECK = pg_sys::ExecutorCheckPerms_hook;
+        pg_sys::ExecutorCheckPerms_hook = Some(check_permissions);
+    }
+}
+
+/// Calls the check.
+unsafe fn check_plan(entries: *mut pg_sys::List, views: &dyn Fn() -> Vec<pg_sys::Oid>) {
+    // SAFETY: set with the hook; the arguments are the executor's.
+    unsafe {
+        if let Some(check) = PLAN_CHECK {
+            check(entries, views);
+        }
+    }
+}
+
 /// The executor's hook for permissions: what is ours to refuse, then the hook before. (A list of the permissions that a plan needs stands beside the range
 /// table since 16, in it until 15.)
 ///
 /// # Safety
 /// Arguments from the executor.
 #[cfg(any(feature = "pg14", feature = "pg15"))]
-pub(super) unsafe extern "C-unwind" fn check_permissions(
-    entries: *mut pg_sys::List,
-    raises: bool,
-) -> bool {
-    use super::definition_guard::{check_plan, next};
+unsafe extern "C-unwind" fn check_permissions(entries: *mut pg_sys::List, raises: bool) -> bool {
     // SAFETY: the caller's promise; the last frame holds nothing that an error would leave behind.
     unsafe {
         super::guard::entry(|| {
-            check_plan(entries, || {
+            check_plan(entries, &|| {
                 super::node::pointers::<pg_sys::RangeTblEntry>(entries)
                     .into_iter()
                     .filter(|entry| {
@@ -110,7 +133,7 @@ pub(super) unsafe extern "C-unwind" fn check_permissions(
                     .collect()
             })
         });
-        next().is_none_or(|next| next(entries, raises))
+        NEXT_CHECK.is_none_or(|next| next(entries, raises))
     }
 }
 
@@ -119,16 +142,15 @@ pub(super) unsafe extern "C-unwind" fn check_permissions(
 /// # Safety
 /// Arguments from the executor.
 #[cfg(not(any(feature = "pg14", feature = "pg15")))]
-pub(super) unsafe extern "C-unwind" fn check_permissions(
+unsafe extern "C-unwind" fn check_permissions(
     entries: *mut pg_sys::List,
     permissions: *mut pg_sys::List,
     raises: bool,
 ) -> bool {
-    use super::definition_guard::{check_plan, next};
     // SAFETY: the caller's promise; the last frame holds nothing that an error would leave behind.
     unsafe {
         super::guard::entry(|| {
-            check_plan(entries, || {
+            check_plan(entries, &|| {
                 super::node::pointers::<pg_sys::RTEPermissionInfo>(permissions)
                     .into_iter()
                     .filter(|permission| (**permission).requiredPerms != 0)
@@ -136,7 +158,7 @@ pub(super) unsafe extern "C-unwind" fn check_permissions(
                     .collect()
             })
         });
-        next().is_none_or(|next| next(entries, permissions, raises))
+        NEXT_CHECK.is_none_or(|next| next(entries, permissions, raises))
     }
 }
 
@@ -325,7 +347,7 @@ pub(super) unsafe fn store_view_query(view: pg_sys::Oid, query: *mut pg_sys::Que
 ///
 /// # Safety
 /// Looks into the catalogues: inside a transaction only.
-pub(super) unsafe fn find_all_inheritors(parent: pg_sys::Oid) -> *mut pg_sys::List {
+pub unsafe fn find_all_inheritors(parent: pg_sys::Oid) -> *mut pg_sys::List {
     let nothing = std::ptr::null_mut();
     // SAFETY: the caller's promise; nothing of ours is dropped in this frame.
     unsafe {
@@ -479,7 +501,7 @@ pub(super) unsafe fn backend_status(number: i32) -> *const pg_sys::PgBackendStat
 ///
 /// # Safety
 /// Arguments from the planner.
-pub(super) unsafe fn foreign_scan_path(
+pub unsafe fn foreign_scan_path(
     root: *mut pg_sys::PlannerInfo,
     relation: *mut pg_sys::RelOptInfo,
     startup_cost: f64,

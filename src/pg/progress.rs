@@ -5,7 +5,6 @@
 
 use super::relation::Oid;
 use pgrx::pg_sys;
-use pgrx::prelude::*;
 use std::cell::Cell;
 
 /// Our `st_progress_command`: RS.
@@ -145,23 +144,30 @@ fn send() {
     }
 }
 
-/// `redshift.running_refreshes()`
-#[pg_extern]
-#[expect(clippy::type_complexity, reason = "a row of nine columns")]
-fn running_refreshes() -> TableIterator<
-    'static,
-    (
-        name!(pid, i32),
-        name!(mv, Oid),
-        name!(phase, &'static str),
-        name!(partitions, i64),
-        name!(records_done, i64),
-        name!(records_total, Option<i64>),
-        name!(bytes_done, i64),
-        name!(started_at, TimestampWithTimeZone),
-        name!(refresh_type, &'static str),
-    ),
-> {
+/// A refresh that runs, or the batches of a worker with a backlog.
+pub struct Running {
+    /// The process.
+    pub pid: i32,
+    /// The view's table.
+    pub table: Oid,
+    /// What it is doing.
+    pub phase: &'static str,
+    /// How many partitions it reads.
+    pub partitions: i64,
+    /// So many records are read.
+    pub records: i64,
+    /// Of so many at most, as far as it is known.
+    pub total: Option<i64>,
+    /// So many bytes are read.
+    pub bytes: i64,
+    /// When it began, in UTC.
+    pub started: i64,
+    /// It is a worker's.
+    pub is_auto: bool,
+}
+
+/// What runs in this database and the current user may see.
+pub fn running() -> Vec<Running> {
     let mut found = Vec::new();
     // SAFETY: the entries are this backend's local copies, as pg_stat_get_progress_info reads them.
     unsafe {
@@ -170,35 +176,42 @@ fn running_refreshes() -> TableIterator<
             let Some(entry) = entry.as_ref() else {
                 continue;
             };
-            if entry.st_progress_command != COMMAND
-                || entry.st_databaseid != pg_sys::MyDatabaseId
-                || !may_see(entry.st_userid, entry.st_progress_command_target)
+            let table = entry.st_progress_command_target;
+            if entry.st_progress_command == COMMAND
+                && entry.st_databaseid == pg_sys::MyDatabaseId
+                && may_see(entry.st_userid, table)
             {
-                continue;
+                found.push(Running::of(
+                    entry.st_procpid,
+                    table,
+                    &entry.st_progress_param,
+                ));
             }
-            let values = entry.st_progress_param;
-            let phase = match values[0] {
-                1 => "connecting",
-                2 => "loading",
-                4 => "throttled",
-                _ => "storing",
-            };
-            let started = TimestampWithTimeZone::try_from(values[5])
-                .unwrap_or_else(|_| TimestampWithTimeZone::negative_infinity());
-            found.push((
-                entry.st_procpid,
-                entry.st_progress_command_target,
-                phase,
-                values[1],
-                values[3],
-                Some(values[2]).filter(|total| *total != UNKNOWN),
-                values[4],
-                started,
-                if values[6] == 0 { "Manual" } else { "Auto" },
-            ));
         }
     }
-    TableIterator::new(found)
+    found
+}
+
+impl Running {
+    fn of(pid: i32, table: Oid, values: &[i64]) -> Running {
+        let phase = match values[0] {
+            1 => "connecting",
+            2 => "loading",
+            4 => "throttled",
+            _ => "storing",
+        };
+        Running {
+            pid,
+            table,
+            phase,
+            partitions: values[1],
+            records: values[3],
+            total: Some(values[2]).filter(|total| *total != UNKNOWN),
+            bytes: values[4],
+            started: values[5],
+            is_auto: values[6] != 0,
+        }
+    }
 }
 
 /// HAS_PGSTAT_PERMISSIONS of pgstatfuncs.c; and whoever owns the view sees what a worker does with it.

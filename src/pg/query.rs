@@ -8,7 +8,7 @@ use std::ffi::{CStr, c_void};
 
 /// An analysed (not rewritten) SELECT.
 #[derive(Clone, Copy)]
-pub struct Query(pub(super) *mut pg_sys::Query);
+pub struct Query(*mut pg_sys::Query);
 
 /// What a definition contains.
 #[derive(Default)]
@@ -54,9 +54,17 @@ pub struct OutputColumn {
 }
 
 impl Query {
+    /// Wraps what the parser made.
+    ///
+    /// # Safety
+    /// `query` is analysed, and outlives all copies of the result.
+    pub unsafe fn new(query: *mut pg_sys::Query) -> Query {
+        Query(query)
+    }
+
     /// What the query contains.
     pub fn shape(self) -> Shape {
-        // SAFETY: a Query from the parser or the catalogue.
+        // SAFETY: promised to `new`, or from the catalogue.
         unsafe {
             let query = &*self.0;
             let mut shape = Shape {
@@ -104,7 +112,7 @@ impl Query {
 
     /// The columns of the result; `names` rename the first ones, as a column list does.
     pub fn output_columns(self, names: &[String]) -> Vec<OutputColumn> {
-        // SAFETY: a Query from the parser or the catalogue.
+        // SAFETY: promised to `new`, or from the catalogue.
         unsafe {
             let targets = pointers::<pg_sys::TargetEntry>((*self.0).targetList);
             let visible = targets.into_iter().filter(|target| !(**target).resjunk);

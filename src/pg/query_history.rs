@@ -45,7 +45,7 @@ unsafe extern "C-unwind" fn check_setting(
     let is_all = unsafe { *value } == QueryHistory::All.to_ordinal();
     if is_all && (source == PGC_S_SESSION || source == PGC_S_TEST) && !super::shared::is_ready() {
         // SAFETY: a report at WARNING raises nothing.
-        unsafe { entry(|| crate::error::no_monitor().warn()) };
+        unsafe { entry(|| super::error::no_monitor().warn()) };
     }
     true
 }

@@ -21,7 +21,7 @@ pub enum LockMode {
 }
 
 /// Copies a C string of Postgres's; `None` for a null pointer.
-pub(super) fn text(pointer: *const c_char) -> Option<String> {
+pub(crate) fn text(pointer: *const c_char) -> Option<String> {
     // SAFETY: Postgres's names are NUL-terminated; a null pointer is checked for.
     (!pointer.is_null()).then(|| {
         unsafe { CStr::from_ptr(pointer) }
@@ -31,7 +31,7 @@ pub(super) fn text(pointer: *const c_char) -> Option<String> {
 }
 
 /// `CString` of a name that came from Postgres and so has no NUL inside.
-pub(super) fn c_text(text: &str) -> CString {
+pub fn c_text(text: &str) -> CString {
     CString::new(text).unwrap_or_else(|_| panic!("a name has a NUL byte inside"))
 }
 

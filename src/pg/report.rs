@@ -11,14 +11,14 @@ pub struct SqlState(pub [u8; 5]);
 
 impl SqlState {
     /// PGUNSIXBIT of elog.h.
-    pub(super) fn unpacked(code: c_int) -> SqlState {
+    pub fn unpacked(code: c_int) -> SqlState {
         SqlState(std::array::from_fn(|i| {
             ((code >> (6 * i)) & 0x3F) as u8 + b'0'
         }))
     }
 
     /// MAKE_SQLSTATE of elog.h: six bits a character.
-    pub(super) fn packed(self) -> c_int {
+    pub fn packed(self) -> c_int {
         self.0
             .iter()
             .enumerate()

@@ -5,8 +5,8 @@
 //!
 //! C code raises errors straight through the frames of this file: nothing in them has a destructor, nothing is borrowed, nothing panics.
 
+use super::current_record;
 use super::node::is_a;
-use crate::scan;
 use pgrx::pg_sys;
 use std::cell::Cell;
 
@@ -62,7 +62,7 @@ pub(super) unsafe fn finish() {
     });
     // SAFETY: the caller's promise.
     if unsafe { (*watched.estate).es_processed } > watched.inserted {
-        scan::rows_were_late();
+        current_record::rows_were_late();
     }
 }
 
@@ -73,9 +73,9 @@ unsafe extern "C-unwind" fn give(below: *mut pg_sys::PlanState) -> *mut pg_sys::
         let inserted = (*watched.estate).es_processed;
         if watched.has_given {
             match inserted - watched.inserted {
-                0 => scan::row_dropped(),
+                0 => current_record::row_dropped(),
                 1 => {}
-                _ => scan::rows_were_late(),
+                _ => current_record::rows_were_late(),
             }
         }
         watched.inserted = inserted;
@@ -86,7 +86,7 @@ unsafe extern "C-unwind" fn give(below: *mut pg_sys::PlanState) -> *mut pg_sys::
         };
         let row = give(below);
         if !row.is_null() && (*row).tts_flags & pg_sys::TTS_FLAG_EMPTY as u16 == 0 {
-            scan::row_given();
+            current_record::row_given();
             watched.has_given = true;
             WATCHED.set(watched);
         }

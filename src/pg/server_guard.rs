@@ -15,7 +15,7 @@ thread_local! {
 ///
 /// # Safety
 /// A utility statement.
-pub(super) unsafe fn note(statement: *mut pg_sys::Node) {
+pub unsafe fn note(statement: *mut pg_sys::Node) {
     use pg_sys::NodeTag::*;
     // SAFETY: casts follow the tags.
     unsafe {

@@ -103,7 +103,7 @@ static SERVER: SharedValues<Server> = unsafe { SharedValues::new(c"redshift_stre
 static READY: AtomicBool = AtomicBool::new(false);
 
 /// Asks for the memory; called while shared_preload_libraries are loaded.
-pub(super) fn request() {
+pub fn request() {
     pg_shmem_init!(SLOTS = ());
     pg_shmem_init!(SERVER = ());
     super::failed_refresh::request();
@@ -381,7 +381,7 @@ unsafe extern "C-unwind" fn forget_monitor(_code: i32, database: pg_sys::Datum) 
 }
 
 /// The monitor of a database (0 if none runs); `None` where there is no extension to write for.
-pub(super) fn monitor_of(database: Oid) -> Option<i32> {
+pub fn monitor_of(database: Oid) -> Option<i32> {
     match slot(database) {
         Some(slot) if slot.no_extension => None,
         Some(slot) => Some(slot.monitor),
@@ -410,7 +410,7 @@ pub fn set_lag_limits(database: Oid, exist: bool) {
 }
 
 /// The launcher.
-pub(super) fn launcher() -> i32 {
+pub fn launcher() -> i32 {
     SERVER.share()[0].launcher
 }
 
@@ -433,7 +433,7 @@ pub fn nudge_at_commit() {
 }
 
 /// The same for servers and user mappings: the workers wake up to hear what has changed, and look at no view that does not depend on it.
-pub(super) fn nudge_sources_at_commit() {
+pub fn nudge_sources_at_commit() {
     if is_ready() {
         watch_transactions();
         NUDGE_SOURCES.store(true, Ordering::Relaxed);
@@ -441,7 +441,7 @@ pub(super) fn nudge_sources_at_commit() {
 }
 
 /// A setting was changed that workers read when they connect, in one database or in all: when the transaction commits, they begin anew.
-pub(super) fn renew_at_commit(database: Option<Oid>) {
+pub fn renew_at_commit(database: Option<Oid>) {
     if is_ready() {
         watch_transactions();
         RENEW.with_borrow_mut(|databases| databases.push(database));

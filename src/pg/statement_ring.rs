@@ -183,7 +183,7 @@ impl Ring {
 }
 
 /// What became of a statement.
-pub(super) struct Pushed {
+pub struct Pushed {
     /// Its number.
     pub query_id: i64,
     /// The ring is more than half full.
@@ -191,7 +191,7 @@ pub(super) struct Pushed {
 }
 
 /// Leaves a statement for the monitor.
-pub(super) fn push(database: Oid, statement: &mut Statement) -> Pushed {
+pub fn push(database: Oid, statement: &mut Statement) -> Pushed {
     // Numbers are above those that refreshes have, and go on growing after a restart.
     let clock = super::time::now_utc().saturating_add(946_684_800_000_000);
     let mut bytes = statement.write();

@@ -30,7 +30,7 @@ thread_local! {
 
 /// Makes the workers of a database end and keeps them away until the transaction ends, whatever becomes of it. Between two such statements they have as
 /// long as the first one took: whoever repeats one that fails does not keep them away.
-pub(super) fn begin(database: Oid) {
+pub fn begin(database: Oid) {
     let rests = || with_slot(database, |slot| slot.rest_until).is_some_and(|end| end > now_utc());
     while rests() {
         background::sleep(Duration::from_millis(50), Event::WorkerEnd);

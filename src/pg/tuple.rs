@@ -29,7 +29,7 @@ pub struct RowWriter {
 
 impl RowWriter {
     /// A writer of rows with `attributes` columns.
-    pub(super) fn new(attributes: usize) -> RowWriter {
+    pub fn new(attributes: usize) -> RowWriter {
         RowWriter {
             slot: std::ptr::null_mut(),
             attributes,
@@ -42,7 +42,7 @@ impl RowWriter {
     ///
     /// # Safety
     /// `slot` is the scan's own, with as many attributes as `new` was told.
-    pub(super) unsafe fn attach(&mut self, slot: *mut pg_sys::TupleTableSlot) {
+    pub unsafe fn attach(&mut self, slot: *mut pg_sys::TupleTableSlot) {
         self.slot = slot;
         // SAFETY: the caller's promise.
         unsafe { unguarded::ExecClearTuple(slot) };
@@ -54,7 +54,7 @@ impl RowWriter {
         if self.buffer.len() < needed {
             let more = needed - self.buffer.len();
             if self.buffer.try_reserve_exact(more).is_err() {
-                crate::error::out_of_memory(needed * 8).raise();
+                super::error::out_of_memory(needed * 8).raise();
             }
             self.buffer.resize(needed, 0);
         }
@@ -64,7 +64,7 @@ impl RowWriter {
     }
 
     /// Sets an integer column (or any type that is passed by value in eight bytes). As of all values: that the attribute has this type was
-    /// found by [`super::stream_shape`] when the scan began.
+    /// found by `scan::shape` when the scan began.
     pub fn set_i64(&mut self, attribute: usize, value: i64) {
         self.set(attribute, Datum::from(value));
     }
@@ -88,7 +88,7 @@ impl RowWriter {
     }
 
     /// Ends the row: the slot now shows it.
-    pub(super) fn store(&mut self) {
+    pub fn store(&mut self) {
         // SAFETY: the slot was cleared by `attach`, and every attribute is NULL or set to a value of its type (`set`).
         unsafe {
             if (*self.slot).tts_flags & pg_sys::TTS_FLAG_EMPTY as u16 == 0 {
@@ -110,7 +110,7 @@ impl RowWriter {
     fn set(&mut self, attribute: usize, value: Datum) {
         assert!(attribute < self.attributes);
         // SAFETY: both arrays have an element for each attribute, and the index was checked. The datum is of the attribute's type: the scan's columns
-        // come from `stream_shape::of_scan`, which compared name, type and modifier of each attribute of the slot's own descriptor.
+        // come from `scan::shape`, which compared name, type and modifier of each attribute of the slot's own descriptor.
         unsafe {
             (*self.slot).tts_values.add(attribute).write(value);
             (*self.slot).tts_isnull.add(attribute).write(false);

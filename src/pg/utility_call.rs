@@ -23,7 +23,7 @@ mod unguarded {
 
 /// The arguments but for the statement.
 #[derive(Clone, Copy)]
-pub(super) struct Call {
+pub struct Call {
     /// The text that the statement stands in.
     pub text: *const c_char,
     /// Where the statement comes from.

@@ -126,7 +126,8 @@ impl Varlena {
         Varlena(output.finish())
     }
 
-    pub(super) fn into_raw(self) -> pg_sys::Datum {
+    /// The datum, which belongs to Postgres from now on.
+    pub fn into_raw(self) -> pg_sys::Datum {
         pg_sys::Datum::from(self.0.as_ptr())
     }
 }

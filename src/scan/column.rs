@@ -5,6 +5,7 @@
 
 use super::headers::Headers;
 use super::job::SkipReason;
+pub use crate::pg::attribute::ColumnType;
 use crate::pg::tuple::RowWriter;
 use plan::bounds::BoundColumn;
 use std::borrow::Cow;
@@ -56,49 +57,8 @@ impl Column {
     }
 }
 
-/// The type of a column. Every value that a scan gives is one of its column's type: [`crate::pg::stream_shape`] compares a relation with this list before the
-/// first one is made.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum ColumnType {
-    /// `bigint`
-    Bigint,
-    /// `character(n)`
-    Character(u16),
-    /// `character varying(n)`
-    Varchar(u16),
-    /// `timestamp without time zone`
-    Timestamp,
-    /// The extension's `varbyte`.
-    Varbyte,
-    /// The extension's `super`.
-    Super,
-}
-
-impl ColumnType {
-    /// As SQL; the extension's types stand in schema `dialect`, which is quoted.
-    pub fn sql(self, dialect: &str) -> String {
-        match self {
-            ColumnType::Varbyte | ColumnType::Super => format!("{dialect}.{self}"),
-            _ => self.to_string(),
-        }
-    }
-}
-
-/// As `\d` shows it.
-impl std::fmt::Display for ColumnType {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            ColumnType::Bigint => f.write_str("bigint"),
-            ColumnType::Character(length) => write!(f, "character({length})"),
-            ColumnType::Varchar(length) => write!(f, "character varying({length})"),
-            ColumnType::Timestamp => f.write_str("timestamp without time zone"),
-            ColumnType::Varbyte => f.write_str("varbyte"),
-            ColumnType::Super => f.write_str("super"),
-        }
-    }
-}
-
-/// Name and type of each column of a topic, in the order of the documentation.
+/// Name and type of each column of a topic, in the order of the documentation. Every value that a scan gives is one of its column's type:
+/// [`super::shape`] compares a relation with this list before the first one is made.
 pub const COLUMNS: [(&str, ColumnType, Column); 8] = [
     ("kafka_partition", ColumnType::Bigint, Column::Partition),
     ("kafka_offset", ColumnType::Bigint, Column::Offset),

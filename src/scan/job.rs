@@ -4,6 +4,7 @@
 //! starts, the scan of that stream takes it when it begins and lays it back when it ends.
 
 use super::column::to_timestamp;
+use crate::pg::current_record;
 use crate::pg::relation::Oid;
 use plan::bounds::Bounds;
 use std::cell::Cell;
@@ -214,6 +215,6 @@ impl Drop for Running {
     fn drop(&mut self) {
         RUNNING.set(None);
         OFFERED.set(None);
-        super::work_on(None);
+        current_record::work_on(None);
     }
 }

@@ -5,10 +5,12 @@
 pub mod column;
 pub mod headers;
 pub mod job;
+pub mod shape;
 pub mod shards;
 pub mod stream_scan;
 mod tally;
 
+use crate::pg::current_record::{CurrentRecord, work_on};
 use crate::pg::relation::{self, Oid};
 use crate::pg::tuple::RowWriter;
 use crate::pg::wait::Event;
@@ -18,13 +20,11 @@ use crate::{error, settings};
 use column::{Column, RowFiller, to_milliseconds};
 use job::{Input, Job, Progress, SkipReason, SkippedRecord};
 use plan::bounds::Bounds;
-use std::cell::Cell;
 use std::ffi::CStr;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 use stream::{Client, Next, PartitionRange, ReadOptions, Reader, Record};
 use tally::Tally;
-pub use tally::{row_dropped, row_given, rows_were_late};
 
 /// A query that wants a few records buffers no more than this.
 const SMALL_PEEK_BYTES: usize = 4 * 1024 * 1024;
@@ -33,44 +33,12 @@ const READER_CHECKS: Duration = Duration::from_secs(1);
 /// LIMITs up to this are a few records.
 const SMALL_PEEK_RECORDS: u64 = 1000;
 
-/// A record that a refresh works on.
-#[derive(Clone, Copy)]
-pub enum CurrentRecord {
-    /// Partition and offset.
-    Topic(i32, i64),
-    /// The number of the record in its scan, of which [`shards`] knows the latest.
-    Shard(u64),
-}
-
-thread_local! {
-    /// The record that a refresh is working on, for the CONTEXT of errors.
-    static CURRENT: Cell<Option<CurrentRecord>> = const { Cell::new(None) };
-}
-
-/// The record that the running refresh is working on.
-pub fn current_record() -> Option<CurrentRecord> {
-    CURRENT.get()
-}
-
-/// Says which record the running refresh works on from now on, where that is not the one it read last.
-pub fn work_on(record: Option<CurrentRecord>) {
-    CURRENT.set(record);
-}
-
-/// The same in words: the CONTEXT of an error in the definition, a constraint or a trigger.
-pub fn describe_current_record() -> Option<String> {
-    let name = job::topic();
-    match CURRENT.get()? {
-        CurrentRecord::Topic(partition, offset) => Some(format!(
-            "topic \"{name}\", partition {partition}, offset {offset}"
-        )),
-        CurrentRecord::Shard(number) => {
-            let (shard, number) = shards::recent_record(number)?;
-            Some(format!(
-                "stream \"{name}\", {shard}, sequence number {number}"
-            ))
-        }
-    }
+/// A record of a topic in words.
+fn describe(partition: i32, offset: i64) -> Option<String> {
+    let topic = job::topic();
+    Some(format!(
+        "topic \"{topic}\", partition {partition}, offset {offset}"
+    ))
 }
 
 /// Refuses to be planned inside a native CREATE or REFRESH MATERIALIZED VIEW: it would read the topic again each time.
@@ -363,7 +331,10 @@ impl Refresh {
     /// Counts a record; false if it is too large to load.
     fn accept(&mut self, record: &Record) -> bool {
         let (partition, offset) = (record.partition(), record.offset());
-        CURRENT.set(Some(CurrentRecord::Topic(partition, offset)));
+        work_on(Some(CurrentRecord {
+            at: (partition, offset),
+            describe,
+        }));
         let place = usize::try_from(partition)
             .ok()
             .and_then(|p| self.places.get(p).copied())

@@ -2,11 +2,11 @@
 //!
 //! A peek reads every shard from its oldest record (or the time that the query asks for) and moves no position.
 
-use super::CurrentRecord;
 use super::column::{Column, RowFiller, is_sequence_number, is_shard_id, to_milliseconds};
 use super::job::{self, Input, Job, Progress, SkipReason, SkippedRecord};
 use super::tally::Tally;
 use crate::kinesis::source::Source;
+use crate::pg::current_record::{CurrentRecord, work_on};
 use crate::pg::relation::Oid;
 use crate::pg::tuple::RowWriter;
 use crate::pg::{time, wait};
@@ -42,12 +42,16 @@ thread_local! {
     static RECENT: RefCell<Recent> = RefCell::default();
 }
 
-/// Shard and sequence number of one of the latest records.
-pub fn recent_record(number: u64) -> Option<(String, String)> {
+/// One of the latest records in words: its shard and sequence number.
+fn describe(_: i32, number: i64) -> Option<String> {
+    let stream = job::topic();
     RECENT.with_borrow(|recent| {
-        let is_known = recent.next - number <= REMEMBERED as u64;
+        let is_known = recent.next - number as u64 <= REMEMBERED as u64;
         let record = recent.records.get(number as usize % REMEMBERED);
-        record.filter(|_| is_known).cloned()
+        let (shard, number) = record.filter(|_| is_known)?;
+        Some(format!(
+            "stream \"{stream}\", {shard}, sequence number {number}"
+        ))
     })
 }
 
@@ -65,7 +69,10 @@ fn remember(record: &Record) {
         if let Some(user) = record.sub_sequence_number() {
             let _ = write!(number, ", user record {user}");
         }
-        super::work_on(Some(CurrentRecord::Shard(recent.next)));
+        work_on(Some(CurrentRecord {
+            at: (0, recent.next as i64),
+            describe,
+        }));
         recent.next += 1;
     });
 }
@@ -150,7 +157,7 @@ impl ShardScan {
     pub fn next(&mut self, row: &mut RowWriter) -> bool {
         let more = self.advance(Some(row));
         if !more && self.refresh.is_some() {
-            super::work_on(None);
+            work_on(None);
         }
         more
     }
@@ -262,7 +269,7 @@ impl ShardScan {
                 self.open(&Bounds::default());
             }
             while self.advance(None) {}
-            super::work_on(None);
+            work_on(None);
         }
         let Some(refresh) = &mut self.refresh else {
             return;

@@ -1,9 +1,8 @@
 //! What a refresh counts while its scan reads, of a topic and of a stream alike.
 
 use super::job::{self, Limits, MAX_LISTED_SKIPS, Outcome, Progress, SkipReason, SkippedRecord};
-use crate::pg::{progress, time};
+use crate::pg::{current_record, progress, time};
 use plan::bounds::Bounds;
-use std::cell::Cell;
 use stream::kinesis::ShardState;
 
 /// Progress is reported each time that so many records have been read, while there are few at each doubling, and before a wait.
@@ -12,42 +11,6 @@ const PROGRESS_RECORDS: u64 = 1024;
 /// A record that claims to be so much newer than now has no time that can be true, nor has one from before 1970: none of both counts for the
 /// oldest and newest record time. (In microseconds. Brokers since Kafka 4 take an hour: message.timestamp.after.max.ms.)
 const MOST_AHEAD: i64 = 24 * 3600 * 1_000_000;
-
-/// What became of the rows of the current record.
-#[derive(Clone, Copy, Default)]
-struct Rows {
-    given: u32,
-    dropped: u32,
-    /// Rows were counted as dropped that were only late.
-    is_unknown: bool,
-}
-
-thread_local! {
-    static ROWS: Cell<Rows> = const { Cell::new(Rows { given: 0, dropped: 0, is_unknown: false }) };
-}
-
-/// The definition has given a row of the current record.
-#[inline]
-pub fn row_given() {
-    let mut rows = ROWS.get();
-    rows.given = rows.given.saturating_add(1);
-    ROWS.set(rows);
-}
-
-/// A trigger has dropped the row that was given last.
-#[inline]
-pub fn row_dropped() {
-    let mut rows = ROWS.get();
-    rows.dropped = rows.dropped.saturating_add(1);
-    ROWS.set(rows);
-}
-
-/// Rows that seemed to be dropped came into their table later: nothing is known of any.
-pub fn rows_were_late() {
-    let mut rows = ROWS.get();
-    rows.is_unknown = true;
-    ROWS.set(rows);
-}
 
 /// The counts of one refresh.
 pub struct Tally {
@@ -69,7 +32,7 @@ pub struct Tally {
 impl Tally {
     /// Nothing is read yet.
     pub fn new(limits: Limits, progress: Vec<Progress>) -> Tally {
-        ROWS.set(Rows::default());
+        current_record::forget_rows();
         Tally {
             latest_time: time::now_utc().saturating_add(MOST_AHEAD),
             bounds: Bounds::default(),
@@ -129,16 +92,8 @@ impl Tally {
     /// A record of which all rows were dropped is dropped.
     #[inline]
     fn settle_rows(&mut self) {
-        let rows = ROWS.get();
-        if rows.given > 0 {
-            if rows.dropped == rows.given {
-                self.progress[self.current].dropped += 1;
-            }
-            ROWS.set(Rows {
-                given: 0,
-                dropped: 0,
-                ..rows
-            });
+        if current_record::settle_rows() {
+            self.progress[self.current].dropped += 1;
         }
     }
 
@@ -150,7 +105,7 @@ impl Tally {
     /// Lays the outcome down for the refresh; `shards` are how far those of a stream were read.
     pub fn finish(&mut self, shards: Vec<ShardState>) {
         self.settle_rows();
-        if ROWS.take().is_unknown {
+        if !current_record::forget_rows() {
             for progress in &mut self.progress {
                 progress.dropped = 0;
             }

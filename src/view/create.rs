@@ -9,7 +9,8 @@ use crate::pg::node::Definition;
 use crate::pg::query::{OutputColumn, Query};
 use crate::pg::relation::{self, LockMode, Oid};
 use crate::pg::report::{Report, sqlstate};
-use crate::pg::{execute, shared, stream_shape};
+use crate::pg::{execute, shared};
+use crate::scan::shape;
 use crate::source::Stream;
 use pgrx::spi::{quote_identifier, quote_literal, quote_qualified_identifier};
 use stream::kinesis::Deaggregate;
@@ -54,7 +55,7 @@ pub fn run(request: Request) {
         return;
     }
     relation::lock(stream, LockMode::AccessShare);
-    stream_shape::check(stream);
+    shape::check(stream);
     let of = Stream::of_table(stream, relation::current_user());
     let topic = of.name();
     if options.kept.consumer.is_some() && matches!(of, Stream::Topic(..)) {

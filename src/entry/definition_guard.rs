@@ -4,75 +4,24 @@
 //! right on it, past the row security and the deletions of the table. So the check is made where Postgres makes its own, when an executor starts: whatever
 //! the statement is that the view stands in (functions, views over it, prepared statements), the plan's range table names it.
 
-use super::node::{self, is_a, pointers};
-use super::polyfill;
-use super::relation::{self, Oid};
 use crate::catalog::materialized_view;
 use crate::error;
+use crate::pg::definition_mark;
+use crate::pg::node::{self, is_a, pointers};
+use crate::pg::polyfill;
+use crate::pg::relation::{self, Oid};
 use pgrx::pg_sys;
-use std::cell::Cell;
 
-/// The next hook in the chain, set once by `install`.
-static mut NEXT: pg_sys::ExecutorCheckPerms_hook_type = None;
-
-thread_local! {
-    /// The hidden view that the plan of a refresh, which is about to be started, reads.
-    static EXPECTED: Cell<Option<Oid>> = const { Cell::new(None) };
-    /// Statements of ours run.
-    static OURS: Cell<bool> = const { Cell::new(false) };
-}
-
-/// Puts the hook in front of those that are there.
+/// Puts the hook in front of those that are there; called once, from _PG_init.
 pub(super) fn install() {
-    // SAFETY: called once, from _PG_init on the main thread.
-    unsafe {
-        NEXT = pg_sys::ExecutorCheckPerms_hook;
-        pg_sys::ExecutorCheckPerms_hook = Some(polyfill::check_permissions);
-    }
-}
-
-/// The hook that stood there before.
-pub(super) fn next() -> pg_sys::ExecutorCheckPerms_hook_type {
-    // SAFETY: set once, before the first statement.
-    unsafe { NEXT }
-}
-
-/// Starts the plan of a refresh of this hidden view: by `start`, and by no other plan, it may be read.
-pub(super) fn reading<T>(definition: Oid, start: impl FnOnce() -> T) -> T {
-    let _mark = Mark::set(&EXPECTED, Some(definition), None);
-    start()
-}
-
-/// Runs a statement of ours, which may change a hidden view.
-pub(super) fn changing<T>(work: impl FnOnce() -> T) -> T {
-    let _mark = Mark::set(&OURS, true, OURS.get());
-    work()
-}
-
-/// A mark that goes when the value is dropped, on errors too.
-struct Mark<T: Copy + 'static> {
-    place: &'static std::thread::LocalKey<Cell<T>>,
-    afterwards: T,
-}
-
-impl<T: Copy> Mark<T> {
-    fn set(place: &'static std::thread::LocalKey<Cell<T>>, now: T, afterwards: T) -> Mark<T> {
-        place.set(now);
-        Mark { place, afterwards }
-    }
-}
-
-impl<T: Copy> Drop for Mark<T> {
-    fn drop(&mut self) {
-        self.place.set(self.afterwards);
-    }
+    polyfill::check_plans(check_plan);
 }
 
 /// Refuses a plan that reads a hidden view, unless it is the refresh's. `views` are asked for only where a foreign table is read.
 ///
 /// # Safety
 /// The range table of a plan that is being started.
-pub(super) unsafe fn check_plan(entries: *mut pg_sys::List, views: impl FnOnce() -> Vec<Oid>) {
+unsafe fn check_plan(entries: *mut pg_sys::List, views: &dyn Fn() -> Vec<Oid>) {
     // SAFETY: the caller's promise.
     unsafe {
         let reads_foreign_table =
@@ -86,7 +35,7 @@ pub(super) unsafe fn check_plan(entries: *mut pg_sys::List, views: impl FnOnce()
             return;
         }
     }
-    let mut expected = EXPECTED.take();
+    let mut expected = definition_mark::take_expected();
     for view in views() {
         if expected == Some(view) {
             expected = None;
@@ -104,7 +53,7 @@ pub(super) unsafe fn check_plan(entries: *mut pg_sys::List, views: impl FnOnce()
 /// # Safety
 /// A utility statement.
 pub(super) unsafe fn check_statement(statement: *mut pg_sys::Node) {
-    if OURS.get() {
+    if definition_mark::is_ours() {
         return;
     }
     use pg_sys::NodeTag::*;

@@ -1,10 +1,10 @@
 //! The utility hook's part for statements that reach a streaming materialized view by another way than its name: through its partitions, through tables
 //! that it inherits from, by a rule on it.
 
-use super::node::{self, copy, is_a, pointers};
-use super::relation::{self, Oid, text};
 use super::utility::{check_allowed, run, view_of, with_event_triggers};
-use super::utility_call::Call;
+use crate::pg::node::{self, copy, is_a, pointers};
+use crate::pg::relation::{self, Oid, text};
+use crate::pg::utility_call::Call;
 use crate::view::{alter, landing_table};
 use pgrx::pg_sys;
 

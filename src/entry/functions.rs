@@ -1,13 +1,15 @@
 //! The functions of schema redshift, as Postgres calls them. What they do is in `crate::api`.
 
-use super::guard::entry;
-use super::relation::Oid;
-use super::{extension, fdw, foreign, relation, shared, time, utility};
+use super::{fdw, statement_history, utility};
 use crate::api::external_schema;
 use crate::api::foreign_options::{self, OptionsOf};
 use crate::api::lag;
 use crate::api::materialized_view;
 use crate::error;
+use crate::pg::batch_table::{self, Loader};
+use crate::pg::guard::entry;
+use crate::pg::relation::Oid;
+use crate::pg::{extension, foreign, progress, relation, shared, spi, statement_ring, time};
 use pgrx::prelude::*;
 use pgrx::{datum::Timestamp, pg_sys};
 
@@ -272,16 +274,14 @@ fn worker_obstacle() -> Option<String> {
 #[pg_extern]
 fn missing_workers() -> i32 {
     // SAFETY: reads a variable of the backend.
-    let crew = super::shared::crew(unsafe { pg_sys::MyDatabaseId });
+    let crew = shared::crew(unsafe { pg_sys::MyDatabaseId });
     i32::try_from(crew.useful - crew.running).unwrap_or(0)
 }
 
 /// `redshift.alter_as_owner(relation regclass, statement text)`
 #[pg_extern]
 fn alter_as_owner(relation: Oid, statement: &str) {
-    super::spi::as_view_owner(relation::owner(relation), || {
-        super::spi::execute_once(statement)
-    })
+    spi::as_view_owner(relation::owner(relation), || spi::execute_once(statement))
 }
 
 /// `redshift.current_role_id()`
@@ -299,11 +299,64 @@ fn journal_lost() -> i64 {
 /// `redshift.statements_lost()`
 #[pg_extern]
 fn statements_lost() -> i64 {
-    super::statement_ring::lost()
+    statement_ring::lost()
 }
 
 /// `redshift.last_query_id()`
 #[pg_extern]
 fn last_query_id() -> Option<i64> {
-    super::statement_history::last_query_id()
+    statement_history::last_query_id()
+}
+
+/// `redshift.loader(worker, mv)`: the worker of that number, and since when it has been loading another view than this one (which is not named).
+#[pg_extern(name = "loader")]
+fn loader_of_view(
+    worker: i32,
+    mv: Oid,
+) -> TableIterator<
+    'static,
+    (
+        name!(pid, i32),
+        name!(busy_since, Option<TimestampWithTimeZone>),
+    ),
+> {
+    let row = |Loader { pid, busy_since }: Loader| {
+        let since = busy_since.and_then(|since| TimestampWithTimeZone::try_from(since).ok());
+        (pid, since)
+    };
+    TableIterator::new(batch_table::loader(worker, mv).into_iter().map(row))
+}
+
+/// `redshift.running_refreshes()`
+#[pg_extern]
+#[expect(clippy::type_complexity, reason = "a row of nine columns")]
+fn running_refreshes() -> TableIterator<
+    'static,
+    (
+        name!(pid, i32),
+        name!(mv, Oid),
+        name!(phase, &'static str),
+        name!(partitions, i64),
+        name!(records_done, i64),
+        name!(records_total, Option<i64>),
+        name!(bytes_done, i64),
+        name!(started_at, TimestampWithTimeZone),
+        name!(refresh_type, &'static str),
+    ),
+> {
+    let row = |running: progress::Running| {
+        (
+            running.pid,
+            running.table,
+            running.phase,
+            running.partitions,
+            running.records,
+            running.total,
+            running.bytes,
+            TimestampWithTimeZone::try_from(running.started)
+                .unwrap_or_else(|_| TimestampWithTimeZone::negative_infinity()),
+            if running.is_auto { "Auto" } else { "Manual" },
+        )
+    };
+    TableIterator::new(progress::running().into_iter().map(row))
 }

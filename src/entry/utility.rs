@@ -5,26 +5,26 @@
 
 use super::database_command;
 use super::definition_guard;
-use super::error_context::with_hint;
-use super::foreign;
-use super::guard::entry;
-use super::node::{self, Definition, append, copy, definition, is_a, pointers};
-use super::query::Query;
-use super::relation::{self, Oid, text};
-use super::report::sqlstate;
+use super::shape_watch::Watch;
 use super::statement_history;
-use super::step_aside;
 use super::stop_batch;
-use super::stream_shape::Watch;
-use super::utility_call::Call;
 use super::utility_family::{
     after_alter_table, alter_partition, look_at_attached, partition_statement, rename_column_above,
     rule_statement,
 };
+use crate::pg::error_context::with_hint;
+use crate::pg::foreign;
+use crate::pg::guard::entry;
+use crate::pg::node::{self, Definition, append, copy, definition, is_a, names, pointers};
+use crate::pg::query::Query;
+use crate::pg::relation::{self, Oid, text};
+use crate::pg::report::sqlstate;
+use crate::pg::step_aside;
+use crate::pg::utility_call::Call;
 use crate::settings;
 use crate::view::{alter, create, landing_table, options, owned, registered};
 use pgrx::pg_sys;
-use std::ffi::{CStr, CString, c_char};
+use std::ffi::{CStr, c_char};
 
 /// The next hook in the chain, set once by `install`.
 static mut NEXT: pg_sys::ProcessUtility_hook_type = None;
@@ -62,22 +62,22 @@ unsafe extern "C-unwind" fn process_utility(
         if database_command::concerns((*statement).type_) {
             entry(|| {
                 let database = database_command::wants_alone(statement, is_top_level(context));
-                if let Some(database) = database.filter(|_| super::shared::is_ready()) {
+                if let Some(database) = database.filter(|_| crate::pg::shared::is_ready()) {
                     step_aside::begin(database);
                 }
             });
         }
         if concerns_options((*statement).type_) {
-            entry(|| super::server_guard::note(statement));
+            entry(|| crate::pg::server_guard::note(statement));
         }
         if concerns_sources((*statement).type_) {
             // Workers that sleep look what changed.
             entry(|| {
                 if pg_sys::IsTransactionState() && relation::extension_exists() {
                     if (*statement).type_ == pg_sys::NodeTag::T_AlterExtensionStmt {
-                        super::shared::nudge_at_commit();
+                        crate::pg::shared::nudge_at_commit();
                     } else {
-                        super::shared::nudge_sources_at_commit();
+                        crate::pg::shared::nudge_sources_at_commit();
                     }
                 }
             });
@@ -199,7 +199,7 @@ unsafe fn renew_workers(statement: *mut pg_sys::Node) {
         if (*statement).type_ == pg_sys::NodeTag::T_AlterDatabaseSetStmt {
             let stmt = &*statement.cast::<pg_sys::AlterDatabaseSetStmt>();
             if let Some(database) = find(stmt.dbname) {
-                super::shared::renew_at_commit(Some(database));
+                crate::pg::shared::renew_at_commit(Some(database));
             }
             return;
         }
@@ -208,7 +208,7 @@ unsafe fn renew_workers(statement: *mut pg_sys::Node) {
             || pg_sys::get_rolespec_oid(stmt.role, true).to_u32() == pg_sys::BOOTSTRAP_SUPERUSERID;
         if of_workers {
             let database = (!stmt.database.is_null()).then(|| find(stmt.database));
-            super::shared::renew_at_commit(database.flatten());
+            crate::pg::shared::renew_at_commit(database.flatten());
         }
     }
 }
@@ -278,7 +278,7 @@ unsafe fn create_statement(call: Call, statement: *mut pg_sys::CreateTableAsStmt
         {
             return false;
         }
-        let query = Query(stmt.query.cast());
+        let query = Query::new(stmt.query.cast());
         if !query.reads_stream() {
             return false;
         }
@@ -582,24 +582,10 @@ unsafe fn explain_statement(statement: *mut pg_sys::ExplainStmt) -> bool {
         let create = &*(*query).utilityStmt.cast::<pg_sys::CreateTableAsStmt>();
         if create.objtype == pg_sys::ObjectType::OBJECT_MATVIEW
             && is_a(create.query, pg_sys::NodeTag::T_Query)
-            && Query(create.query.cast()).reads_stream()
+            && Query::new(create.query.cast()).reads_stream()
         {
             create::refuse_explain();
         }
         false
-    }
-}
-
-/// The strings of a list of names.
-pub(super) unsafe fn names(list: *mut pg_sys::List) -> Vec<String> {
-    // SAFETY: the cells are String nodes; strVal reads their only field.
-    unsafe {
-        pointers::<pg_sys::Node>(list)
-            .into_iter()
-            .map(|name| {
-                let owned: CString = CStr::from_ptr(super::polyfill::string_value(name)).into();
-                owned.to_string_lossy().into_owned()
-            })
-            .collect()
     }
 }

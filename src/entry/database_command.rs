@@ -3,9 +3,9 @@
 //! What is refused anyway must not disturb anybody first, so this is looked at before the workers step aside. Postgres checks all of it again and says
 //! what is wrong (dbcommands.c).
 
-use super::node::{definition, is_a, pointers};
-use super::polyfill;
-use super::relation::{Oid, c_text, text};
+use crate::pg::node::{definition, is_a, pointers};
+use crate::pg::polyfill;
+use crate::pg::relation::{Oid, c_text, text};
 use pgrx::pg_sys;
 
 /// Is it a statement about a whole database?

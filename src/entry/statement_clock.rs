@@ -8,7 +8,7 @@ use std::cell::Cell;
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 
-use super::guard;
+use crate::pg::guard;
 
 /// The query that is being run.
 #[derive(Clone, Copy)]
@@ -90,7 +90,7 @@ mod unguarded {
 fn began(call: pg_sys::FunctionCallInfo) -> i64 {
     // SAFETY: the running function's call.
     let of_call = unsafe { (*(*call).flinfo).fn_mcxt };
-    let now = super::time::now_utc();
+    let now = crate::pg::time::now_utc();
     match RUNNING.get() {
         Some(running) if running.context == of_call => {
             let began = running.began.unwrap_or(now);

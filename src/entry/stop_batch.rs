@@ -1,11 +1,10 @@
 //! Statements that change, empty or drop a view stop its batch first, if the view is the current user's: they would wait for its lock as long as the batch
 //! takes.
 
-use super::batch_table;
-use super::node::{pointers, relation_of};
-use super::relation::{self, Oid};
-use super::utility::names;
 use crate::error;
+use crate::pg::batch_table;
+use crate::pg::node::{names, pointers, relation_of};
+use crate::pg::relation::{self, Oid};
 use crate::scan::job;
 use pgrx::pg_sys;
 use pgrx::pg_sys::NodeTag;

@@ -11,7 +11,7 @@ use pgrx::pg_sys;
 use pgrx::prelude::*;
 use super_value::Value;
 
-use super::datum::{Bytes, Super, Varlena};
+use crate::pg::datum::{Bytes, Super, Varlena};
 
 static ROUTINES: pg_sys::SubscriptRoutines = pg_sys::SubscriptRoutines {
     transform: Some(transform),

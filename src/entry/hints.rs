@@ -4,7 +4,7 @@
 //! The name of the external schema is remembered where Postgres looks into the schema (OAT_NAMESPACE_SEARCH, which comes right before the look-up of
 //! the relation that fails); when the error is sent, nothing is looked up and nothing but the empty HINT is filled in.
 
-use super::guard::entry;
+use crate::pg::guard::entry;
 use pgrx::pg_sys;
 use std::ffi::{CStr, c_char, c_int, c_void};
 
@@ -57,7 +57,9 @@ unsafe fn remember(namespace: pg_sys::Oid) {
             return;
         }
         let bytes = CStr::from_ptr(name).to_bytes_with_nul();
-        if bytes.len() <= (*kept).len() && super::foreign::is_server_of_ours(CStr::from_ptr(name)) {
+        if bytes.len() <= (*kept).len()
+            && crate::pg::foreign::is_server_of_ours(CStr::from_ptr(name))
+        {
             std::ptr::copy_nonoverlapping(name, kept.cast(), bytes.len());
         }
         pg_sys::pfree(name.cast());
@@ -82,7 +84,7 @@ unsafe extern "C-unwind" fn on_message(error: *mut pg_sys::ErrorData) {
 }
 
 fn packed(code: &[u8; 5]) -> c_int {
-    super::report::SqlState(*code).packed()
+    crate::pg::report::SqlState(*code).packed()
 }
 
 unsafe fn hint_on_relation(error: *mut pg_sys::ErrorData) {

@@ -3,9 +3,10 @@
 //! A statement counts that the client sent: what runs inside it (in functions, triggers, procedures) has another text, or runs within a query or a
 //! utility statement of the same message. A statement that fails is known by its report to the client, so an error that a function catches is none.
 
-use super::guard::entry;
-use super::statement_ring::{self, Statement};
-use super::{background, shared, statement_clock, time};
+use super::statement_clock;
+use crate::pg::guard::entry;
+use crate::pg::statement_ring::{self, Statement};
+use crate::pg::{background, noted_refresh, shared, time};
 use crate::settings;
 use pgrx::pg_sys;
 use plan::redact;
@@ -76,8 +77,6 @@ thread_local! {
     /// Message and end of the last statement: the next one of the same message begins there.
     static PREVIOUS: Cell<(i64, i64)> = const { Cell::new((0, 0)) };
     static LAST_ID: Cell<Option<i64>> = const { Cell::new(None) };
-    /// The message in which a refresh was written, and its number; for a failure the number is 0.
-    static REFRESH: Cell<(i64, i64)> = const { Cell::new((0, 0)) };
 }
 
 /// Installs the hooks; to be called once, from `_PG_init`, when the library is in shared_preload_libraries.
@@ -98,13 +97,6 @@ pub(super) fn install() {
 /// The number of the last statement of this session, if all are recorded.
 pub fn last_query_id() -> Option<i64> {
     LAST_ID.get().filter(|_| settings::records_all_statements())
-}
-
-/// A refresh has been written into the history under this number, 0 if it failed.
-pub fn note_refresh(query_id: i64) {
-    if settings::records_all_statements() {
-        REFRESH.set((message(), query_id));
-    }
 }
 
 /// Is this a session of a client whose statements are recorded?
@@ -315,10 +307,8 @@ pub(super) fn utility_ended() {
     let now = time::now_utc();
     PREVIOUS.set((utility.message, now));
     // A refresh has its row in the history already: here it has the same number, and shows if that row is rolled back.
-    let query_id = match REFRESH.get() {
-        (of, query_id) if utility.is_refresh && of == utility.message => query_id,
-        _ => 0,
-    };
+    let refresh = noted_refresh::of_message(utility.message).filter(|_| utility.is_refresh);
+    let query_id = refresh.unwrap_or(0);
     push(
         &utility.text,
         true,
@@ -363,7 +353,9 @@ fn failed(error: &pg_sys::ErrorData) {
         Some(queries.remove(place))
     });
     PLANNING.set(0);
-    if utility.as_ref().is_some_and(|utility| utility.is_refresh) && REFRESH.get() == (this, 0) {
+    if utility.as_ref().is_some_and(|utility| utility.is_refresh)
+        && noted_refresh::of_message(this) == Some(0)
+    {
         // The journal has it.
         return;
     }
@@ -388,14 +380,14 @@ fn failed(error: &pg_sys::ErrorData) {
     let started = utility
         .map(|utility| utility.started)
         .or(query.map(|query| query.started));
-    let canceled = super::report::SqlState(*QUERY_CANCELED).packed() == error.sqlerrcode;
+    let canceled = crate::pg::report::SqlState(*QUERY_CANCELED).packed() == error.sqlerrcode;
     let message = if error.message.is_null() {
         Cow::Borrowed("")
     } else {
         // SAFETY: the message of the error that is being reported.
         beginning(unsafe { bytes(error.message) })
     };
-    let sqlstate = super::report::SqlState::unpacked(error.sqlerrcode);
+    let sqlstate = crate::pg::report::SqlState::unpacked(error.sqlerrcode);
     let sqlstate = String::from_utf8_lossy(&sqlstate.0);
     let safe = redact::error(&message, &sqlstate, &beginning(whole), standard_strings());
     push(

@@ -3,13 +3,14 @@
 //! What a scan reads and when it ends is `crate::scan`'s; here are the planner's and the executor's nodes. The definition's WHERE is
 //! evaluated here and not by the executor's scan loop, because only the scan can say how many records of which partition it dropped.
 
-use super::guard::{entry, preserving};
-use super::node::{append, is_a, pointers};
-use super::relation::{Oid, text};
-use super::stream_shape::{self, Shape};
-use super::tuple::RowWriter;
+use crate::pg::attribute;
+use crate::pg::guard::{entry, preserving};
+use crate::pg::node::{append, is_a, pointers};
+use crate::pg::relation::{Oid, text};
+use crate::pg::tuple::RowWriter;
 use crate::scan;
 use crate::scan::column::Column;
+use crate::scan::shape::{self, Shape};
 use crate::scan::stream_scan::{self, StreamScan};
 use pgrx::{FromDatum, pg_sys};
 use plan::bounds::{self, Bound, BoundColumn, Bounds, Comparison};
@@ -53,7 +54,7 @@ unsafe extern "C-unwind" fn estimate_size(
     // SAFETY: arguments from the planner.
     unsafe {
         entry(|| {
-            stream_shape::check(table);
+            shape::check(table);
             (*relation).tuples = EXPECTED_ROWS;
             pg_sys::set_baserel_size_estimates(root, relation);
         })
@@ -72,7 +73,7 @@ unsafe extern "C-unwind" fn add_path(
     unsafe {
         entry(|| {
             let total = STARTUP_COST + EXPECTED_ROWS * COST_PER_RECORD;
-            let path = super::polyfill::foreign_scan_path(root, relation, STARTUP_COST, total);
+            let path = crate::pg::polyfill::foreign_scan_path(root, relation, STARTUP_COST, total);
             pg_sys::add_path(relation, path.cast());
         })
     }
@@ -97,7 +98,7 @@ unsafe extern "C-unwind" fn make_plan(
             let clauses = pg_sys::extract_actual_clauses(clauses, false);
             let mut keys: *mut pg_sys::List = std::ptr::null_mut();
             let mut operands: *mut pg_sys::List = std::ptr::null_mut();
-            let stream = (&stream_shape::of_relation(table), (*relation).relid);
+            let stream = (&shape::of_relation(table), (*relation).relid);
             for clause in pointers::<pg_sys::Node>(clauses) {
                 if let Some((bound, operand)) = bound_of(clause, stream) {
                     keys = pg_sys::lappend_int(keys, bound.to_code());
@@ -318,12 +319,13 @@ unsafe extern "C-unwind" fn begin(node: *mut pg_sys::ForeignScanState, flags: c_
             // What the executor's expressions read the rows by, which is not always as it was when the query was planned.
             let descriptor = (*(*node).ss.ss_ScanTupleSlot).tts_tupleDescriptor;
             let table = (*relation).rd_id;
-            let set = stream_shape::set_of(table);
-            let columns = columns_read(&stream_shape::of_scan(table, set, descriptor), read);
+            let set = shape::set_of(table);
+            let shape = shape::of_attributes(table, set, &attribute::of_descriptor(descriptor));
+            let columns = columns_read(&shape, read);
             let state = State {
                 scan: Some(StreamScan::begin(
                     table,
-                    super::polyfill::scan_user(node),
+                    crate::pg::polyfill::scan_user(node),
                     set,
                     columns,
                     u64::try_from(limit).unwrap_or(0),
@@ -398,7 +400,7 @@ unsafe extern "C-unwind" fn iterate(
                     (*(*node).ss.ps.instrument).nfiltered1 += 1.0;
                 }
                 pg_sys::MemoryContextReset((*econtext).ecxt_per_tuple_memory);
-                super::wait::interruption();
+                crate::pg::wait::interruption();
             }
             state.writer.attach(slot);
             slot
