@@ -6,10 +6,10 @@
 use crate::catalog::checkpoint;
 use crate::catalog::ledger::{Failure, Jump, Reason};
 use crate::catalog::materialized_view::MaterializedView;
+use crate::catalog::options::OnDataLoss;
 use crate::catalog::position::Offset;
 use crate::error;
 use crate::source::Watermarks;
-use crate::view::options::OnDataLoss;
 use plan::bounds::Bounds;
 use stream::{PartitionRange, TopicDescription};
 

@@ -1,9 +1,8 @@
 //! redshift.materialized_view: which tables are streaming materialized views, and their options.
 
+use crate::catalog::options::{OnDataLoss, Options, Pace};
 use crate::pg::relation::{self, Oid};
 use crate::pg::spi::{self, Row, as_extension_owner};
-use crate::view::options::{OnDataLoss, Options};
-use crate::view::pace::Pace;
 
 /// A streaming materialized view.
 pub struct MaterializedView {

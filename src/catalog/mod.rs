@@ -7,6 +7,7 @@ pub mod journal;
 pub mod lag_alert;
 pub mod ledger;
 pub mod materialized_view;
+pub mod options;
 pub mod position;
 pub mod refresh_history;
 pub mod statement_history;

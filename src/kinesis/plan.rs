@@ -7,10 +7,10 @@ use super::source::{check_shard, check_shards};
 use crate::catalog::checkpoint;
 use crate::catalog::ledger::{Failure, Jump, Reason};
 use crate::catalog::materialized_view::MaterializedView;
+use crate::catalog::options::OnDataLoss;
 use crate::error;
 use crate::pg::time;
 use crate::scan::column::to_timestamp;
-use crate::view::options::OnDataLoss;
 use stream::kinesis::{Position, ShardStart, ShardState, StreamDescription};
 
 /// Where a view stands in one shard.

@@ -1,73 +1,13 @@
 //! WITH (..) of a streaming materialized view.
 
-use super::pace::{self, Pace, number};
+use super::pace::{self, number};
+pub use crate::catalog::options::{OnDataLoss, Options};
 use crate::pg::node::Definition;
 use crate::pg::setting_value::Unit;
 use crate::{error, settings};
 
-/// The largest VARBYTE, and so the largest record that Redshift ingests ("Streaming ingestion to a materialized view", limits).
-pub const DEFAULT_MAX_RECORD_BYTES: u64 = 16_777_216;
 /// The largest value that a Postgres column can hold, headers aside.
 const LARGEST_VALUE_BYTES: u64 = 1_073_741_816;
-
-/// What a refresh does when records were lost before it could read them.
-#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
-pub enum OnDataLoss {
-    /// Raise an error that names what is lost.
-    #[default]
-    Fail,
-    /// Go on at the earliest record and log what is lost.
-    Continue,
-}
-
-impl OnDataLoss {
-    /// By its name in WITH (..).
-    pub fn of_name(name: &str) -> Option<OnDataLoss> {
-        match name {
-            "fail" => Some(OnDataLoss::Fail),
-            "continue" => Some(OnDataLoss::Continue),
-            _ => None,
-        }
-    }
-
-    /// Its name in WITH (..).
-    pub fn name(self) -> &'static str {
-        match self {
-            OnDataLoss::Fail => "fail",
-            OnDataLoss::Continue => "continue",
-        }
-    }
-}
-
-/// The options that stay and can be changed by ALTER MATERIALIZED VIEW .. SET.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// `on_data_loss`
-    pub on_data_loss: OnDataLoss,
-    /// `max_record_bytes`
-    pub max_record_bytes: u64,
-    /// How a worker loads it.
-    pub pace: Pace,
-    /// `consumer`: by whose subscriptions a worker reads a stream of Kinesis (enhanced fan-out).
-    pub consumer: Option<String>,
-    /// `lag_alert_records`, instead of the setting; 0 turns it off.
-    pub lag_alert_records: Option<i32>,
-    /// `lag_alert_seconds`, in the same way.
-    pub lag_alert_seconds: Option<i32>,
-}
-
-impl Default for Options {
-    fn default() -> Options {
-        Options {
-            on_data_loss: OnDataLoss::default(),
-            max_record_bytes: DEFAULT_MAX_RECORD_BYTES,
-            pace: Pace::default(),
-            consumer: None,
-            lag_alert_records: None,
-            lag_alert_seconds: None,
-        }
-    }
-}
 
 /// The index that a new view gets on kafka_partition and kafka_offset.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
@@ -170,11 +110,6 @@ impl CreateOptions {
 }
 
 impl Options {
-    /// Is its lag to be watched, whatever the settings are?
-    pub fn has_lag_limits(&self) -> bool {
-        self.lag_alert_records.is_some() || self.lag_alert_seconds.is_some()
-    }
-
     /// Changes one option.
     pub fn set(&mut self, option: &Definition) {
         let value = option.value.clone().unwrap_or_default();

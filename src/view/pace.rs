@@ -1,5 +1,6 @@
 //! Options of WITH (..) that say how a worker loads a view. Those that are not given follow the settings of the same names.
 
+pub use crate::catalog::options::Pace;
 use crate::error;
 use crate::pg::node::Definition;
 use crate::pg::setting_value::{self, Unit};
@@ -19,36 +20,6 @@ pub const NAMES: [&str; 6] = [
     "max_records_per_second",
     "parallel",
 ];
-
-/// How a worker loads a view.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Pace {
-    /// `batch_records`
-    pub batch_records: Option<i32>,
-    /// `batch_size`, in kilobytes.
-    pub batch_kb: Option<i32>,
-    /// `commit_window_ms`
-    pub commit_window_ms: Option<i32>,
-    /// `max_records_per_second`
-    pub max_records_per_second: Option<i32>,
-    /// `batch_timeout`, in milliseconds.
-    pub batch_timeout_ms: Option<i32>,
-    /// `parallel`: how many workers divide the partitions.
-    pub parallel: i32,
-}
-
-impl Default for Pace {
-    fn default() -> Pace {
-        Pace {
-            batch_records: None,
-            batch_kb: None,
-            commit_window_ms: None,
-            max_records_per_second: None,
-            batch_timeout_ms: None,
-            parallel: 1,
-        }
-    }
-}
 
 /// Is this one of the options here?
 pub fn is_option(name: &str) -> bool {

@@ -5,6 +5,7 @@
 use super::backlog::Backlog;
 use super::feed::Plan;
 use super::ingest::{self, Known, Outcome};
+use crate::catalog::options::Pace;
 use crate::catalog::{checkpoint, materialized_view};
 use crate::kinesis;
 use crate::kinesis::plan::{Checkpoint, Plan as ShardPlan};
@@ -15,7 +16,6 @@ use crate::pg::wait::WakeSet;
 use crate::pg::{progress, relation, time};
 use crate::refresh;
 use crate::scan::job::{Input, Job, Limits};
-use crate::view::pace::Pace;
 use crate::{error, settings};
 use plan::tempo::Tempo;
 use std::rc::Rc;
