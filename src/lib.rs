@@ -4,11 +4,11 @@
 //!
 //! ```text
 //! Kafka topic
-//!   source      crates/stream + source.rs     external schema, user mapping (access.rs) -> client
+//!   source      crates/stream + source/       external schema, user mapping (access.rs) -> client
 //!   scan        scan/ (+ pg/fdw.rs)           the foreign table: position -> fixed end; records -> tuple slots
 //!   view        view/                         the definition: checked at creation, planned as the source of INSERT .. SELECT
 //!   land        Postgres's own ModifyTable    constraints, triggers, partitions, row security    \
-//!   checkpoint  checkpoint.rs                 where to resume, per partition                      > one transaction
+//!   checkpoint  source/plan.rs                where to resume, per partition                      > one transaction
 //!   ledger      catalog/                      what was read, skipped, lost; sql/views reads it   /
 //! ```
 //!
@@ -20,11 +20,9 @@ pub mod access;
 pub mod api;
 pub mod aws;
 pub mod catalog;
-pub mod checkpoint;
 #[allow(unsafe_code)]
 mod entry;
 pub mod error;
-pub mod kinesis;
 #[allow(unsafe_code)]
 pub mod pg;
 pub mod refresh;

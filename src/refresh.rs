@@ -7,27 +7,29 @@
 //!
 //! It runs in the caller's transaction: a rollback takes back rows and positions alike, and the next statement sees the rows.
 
-use crate::catalog::ledger::{self, Entry, Failure, Jump, Reason};
+use crate::catalog::ledger::{self, Failure, Jump, Reason};
 use crate::catalog::materialized_view::MaterializedView;
+use crate::catalog::position::Position;
+use crate::catalog::refresh_history::status_text;
 use crate::catalog::{checkpoint, event, refresh_history};
-use crate::checkpoint::{Checkpoint, Plan, exclude, plan};
 use crate::pg::error_context::{with_context, with_hint};
 use crate::pg::progress::{Phase, Reporting};
 use crate::pg::query::Query;
 use crate::pg::relation::{self, LockMode, Oid};
 use crate::pg::report::sqlstate;
 use crate::pg::{background, current_record, execute, guard, report, shared, spi, time};
-use crate::scan::column::{timestamp_type_letter, to_timestamp};
-use crate::scan::job::{self, Input, Job, Limits, Outcome, Progress, Running, SkipReason};
-use crate::scan::shape;
-use crate::scan::stream_scan::StreamScan;
-use crate::source::{Source, Stream};
+use crate::scan::job::{self, Input, Job, Running};
+use crate::scan::{Scan, shape};
+use crate::source::Source;
+use crate::source::any::{Named, Stream, each};
+use crate::source::column::{timestamp_type_letter, to_timestamp};
+use crate::source::outcome::{Limits, Outcome, Progress, SkipReason};
+use crate::source::plan::Plan;
 use crate::view::{check, definition, landing_table, owned};
-use crate::{error, kinesis, settings};
+use crate::{error, settings};
 use pgrx::spi::quote_identifier;
 use plan::bounds::Bounds;
 use std::rc::Rc;
-use stream::{Client, TopicDescription};
 
 /// One refresh.
 pub struct Run<'a> {
@@ -53,7 +55,8 @@ pub struct Summary {
     dropped: i64,
     lost: usize,
     stopped_early: bool,
-    of_shards: bool,
+    /// What parts are called: one, several.
+    parts: (&'static str, &'static str),
 }
 
 /// REFRESH MATERIALIZED VIEW.
@@ -110,69 +113,64 @@ fn load_new_records(table: Oid, max_records: u64, max_bytes: u64) {
         caller,
         reporting: Reporting::begin(table, started),
     };
-    let summary = match Stream::of_table(locked.stream, relation::owner(table)) {
-        Stream::Topic(source, topic) => load_topic(&run, &locked, &source, &topic),
-        Stream::Kinesis(source, stream) => kinesis::refresh::run(&run, &locked, &source, &stream),
-    };
+    let stream = Stream::of_table(locked.stream, relation::owner(table));
+    let summary = each!(Stream, stream, stream => load_stream(&run, &locked, &stream));
     tell(&name, &summary);
 }
 
-fn load_topic(run: &Run, locked: &Locked, source: &Source, topic: &str) -> Summary {
-    let view = run.view;
-    let checkpoints: Vec<Checkpoint> = checkpoint::lock(view.id);
-
+fn load_stream<S: Source>(run: &Run, locked: &Locked, stream: &Named<S>) -> Summary {
+    let (view, Named { source, name }) = (run.view, stream);
+    let stored = checkpoint::lock::<S::Position>(view.id);
+    if stored.is_empty() {
+        error::no_checkpoint(&view.name()).raise();
+    }
     let client = Rc::new(source.connect(settings::memory_limit_bytes()));
-    let description = describe(source, &client, topic);
-    let bounds = definition_bounds(view, locked, topic);
-    let (read, excluded): (Vec<i32>, Vec<i32>) = description
-        .partitions
-        .iter()
-        .partition(|partition| bounds.has_partition(**partition));
-    let watermarks = source.watermarks(&client, topic, &read);
-    let plan = plan(view, &description, &checkpoints, &watermarks, &bounds);
-
-    let job = Job {
-        table: locked.stream,
-        topic: topic.to_owned(),
-        input: Input::Fetch(Rc::clone(&client)),
-        ranges: plan.ranges(),
-        limits: run.limits,
-        refresh_time: run.started,
+    let before = source.describe(&client, name);
+    let bounds = if S::LEAVES_OUT {
+        definition_bounds::<S>(view, locked, name)
+    } else {
+        Bounds::default()
     };
-    let offsets: u64 = job.ranges.iter().map(|r| (r.end - r.start) as u64).sum();
-    let reporting = &run.reporting;
-    reporting.expect(job.ranges.len(), offsets.min(run.limits.max_records));
-    reporting.phase(Phase::Loading);
-    let (rows, outcome) = if job.ranges.is_empty() {
+    let plan = source.plan(&client, view, &before, stored, &bounds);
+    let (rows, outcome) = if plan.is_empty() {
         (0, None)
     } else {
+        let parts = S::parts(&plan.reading).len();
+        let records = S::expected(&plan.reading).min(run.limits.max_records);
+        run.reporting.expect(parts, records);
+        run.reporting.phase(Phase::Loading);
+        let job = Job::<S> {
+            table: locked.stream,
+            name: name.clone(),
+            input: Input::Fetch(Rc::clone(&client)),
+            reading: plan.reading.clone(),
+            limits: run.limits,
+            refresh_time: run.started,
+        };
         load(view, locked.definition, job)
     };
-    check_still_same_topic(source, &client, view, &description);
-
+    source.check_still_same(&client, view, &before);
     run.reporting.phase(Phase::Storing);
-    exclude(
-        view.id,
-        &checkpoints,
-        description.topic_id.as_ref(),
-        &excluded,
-    );
     store(run, plan, outcome, rows)
 }
 
-/// Which partitions of a topic the definition reads: what its plan says when it begins. (It may call functions of the owner's for that.)
-pub fn definition_bounds(view: &MaterializedView, locked: &Locked, topic: &str) -> Bounds {
+/// Which parts of a stream the definition reads: what its plan says when it begins. (It may call functions of the owner's for that.)
+pub fn definition_bounds<S: Source>(
+    view: &MaterializedView,
+    locked: &Locked,
+    name: &str,
+) -> Bounds {
     let columns: Vec<String> = relation::column_names(locked.definition)
         .iter()
         .map(quote_identifier)
         .collect();
     let definition = relation::qualified_name(locked.definition).unwrap_or_default();
     let sql = format!("SELECT {} FROM {definition}", columns.join(", "));
-    let nothing = Job {
+    let nothing = Job::<S> {
         table: locked.stream,
-        topic: topic.to_owned(),
+        name: name.to_owned(),
         input: Input::Nothing,
-        ranges: Vec::new(),
+        reading: S::Reading::default(),
         limits: Limits {
             max_records: u64::MAX,
             max_bytes: u64::MAX,
@@ -184,7 +182,7 @@ pub fn definition_bounds(view: &MaterializedView, locked: &Locked, topic: &str) 
     spi::as_view_owner(relation::owner(view.table), || {
         execute::select(&sql, locked.definition, || job::offer(nothing))
     });
-    let outcome = job::take_outcome();
+    let outcome = job::take_outcome::<S>();
     drop(running);
     outcome.map_or_else(Bounds::default, |outcome| outcome.bounds)
 }
@@ -217,13 +215,6 @@ pub fn lock_source(view: &MaterializedView) -> Locked {
     Locked { stream, definition }
 }
 
-fn describe(source: &Source, client: &Client, topic: &str) -> TopicDescription {
-    source.answer(
-        client,
-        client.describe_topic(topic, settings::connect_timeout()),
-    )
-}
-
 /// What a name that is not found raises, in a trigger or function that a refresh runs.
 const NAMES: [[u8; 5]; 3] = [
     sqlstate::UNDEFINED_TABLE,
@@ -233,20 +224,24 @@ const NAMES: [[u8; 5]; 3] = [
 const NAMES_HINT: &str = "A refresh runs definition, triggers and functions with search_path = pg_catalog, pg_temp: qualify the name, or give the function a path of its own by ALTER FUNCTION .. SET search_path.";
 
 /// Runs the definition into the table; returns the number of rows inserted and what was read.
-pub fn load(view: &MaterializedView, definition: Oid, job: Job) -> (u64, Option<Outcome>) {
+pub fn load<S: Source>(
+    view: &MaterializedView,
+    definition: Oid,
+    job: Job<S>,
+) -> (u64, Option<Outcome<S::Position>>) {
     let sql = insert_statement(view, definition);
     let running = Running::begin(view.table);
-    let (owner, stream, of_shards) = (relation::owner(view.table), job.table, job.is_of_shards());
+    let (owner, stream) = (relation::owner(view.table), job.table);
     let rows = spi::as_view_owner(owner, || {
         with_context(current_record::describe, || {
             let rows = with_hint(&NAMES, NAMES_HINT, || {
                 execute::insert(&sql, definition, || job::offer(job))
             });
-            StreamScan::pass_offered(stream, owner, of_shards);
+            Scan::<S>::pass_offered(stream, owner);
             rows
         })
     });
-    let outcome = job::take_outcome();
+    let outcome = job::take_outcome::<S>();
     drop(running);
     (rows, outcome)
 }
@@ -267,75 +262,49 @@ fn insert_statement(view: &MaterializedView, definition: Oid) -> String {
     )
 }
 
-/// A topic that was re-created while it was read may have given records of both.
-fn check_still_same_topic(
-    source: &Source,
-    client: &Client,
-    view: &MaterializedView,
-    before: &TopicDescription,
-) {
-    if before.topic_id.is_none() {
-        return;
-    }
-    let after = describe(source, client, &before.name);
-    if after.topic_id != before.topic_id {
-        let detail =
-            "It was dropped and created again while it was read; nothing was loaded.".to_owned();
-        error::topic_recreated(&view.name(), &before.name, detail).raise();
-    }
-}
-
-/// Stores positions, ledger and history.
-fn store(run: &Run, mut plan: Plan, outcome: Option<Outcome>, rows: u64) -> Summary {
+/// Stores positions, ledger and history. A plan that needs no scan at all (WHERE false) has read nothing; what is new is stored all the same.
+fn store<S: Source>(
+    run: &Run,
+    mut plan: Plan<S>,
+    outcome: Option<Outcome<S::Position>>,
+    rows: u64,
+) -> Summary {
     let view = run.view;
     let outcome = outcome.unwrap_or_default();
     // A function in the WHERE may have said something else meanwhile.
     plan.keep_read(&outcome.bounds);
-    let progress_of = |partition| outcome.partitions.iter().find(|p| p.partition == partition);
-    let reached = |partition| {
-        let progress = progress_of(partition).filter(|_| outcome.stopped_early)?;
-        Some(progress.next_offset)
-    };
+    let arrivals = plan.arrivals(&outcome);
     checkpoint::flush_all(view);
     ledger::insert_losses(view.id, &plan.jumps());
-    plan.store(view.id, reached);
-
+    let states: Vec<_> = arrivals.iter().map(|a| a.state.clone()).collect();
+    plan.store(view.id, &states);
     let query_id = refresh_history::next_query_id();
-    for planned in &plan.partitions {
-        let range = planned.range;
-        let end = reached(range.partition).unwrap_or(range.end);
-        let progress = progress_of(range.partition).copied().unwrap_or_default();
-        if end > range.start {
-            ledger::insert(
-                query_id,
-                view.id,
-                &entry(range.start, end, range.partition, &progress),
-            );
-        }
+    for entry in arrivals.iter().filter_map(|arrival| arrival.entry()) {
+        ledger::insert(query_id, view.id, &entry);
     }
-    finish(run, query_id, &outcome, plan.lost, rows)
+    finish::<S>(run, query_id, &outcome, plan.lost, rows)
 }
 
 /// Writes what was not loaded, and the history.
-pub fn finish(
+fn finish<S: Source>(
     run: &Run,
     query_id: i64,
-    outcome: &Outcome,
+    outcome: &Outcome<S::Position>,
     lost: Vec<Failure>,
     rows: u64,
 ) -> Summary {
     let view = run.view;
-    let sum = |count: fn(&Progress) -> i64| outcome.partitions.iter().map(count).sum();
+    let sum = |count: fn(&Progress) -> i64| outcome.progress.iter().map(count).sum();
     let summary = Summary {
         rows,
-        partitions: outcome.partitions.iter().filter(|p| p.scanned > 0).count(),
+        partitions: outcome.progress.iter().filter(|p| p.scanned > 0).count(),
         scanned: sum(|progress| progress.scanned),
         filtered: sum(|progress| progress.filtered),
         skipped: sum(|progress| progress.skipped),
         dropped: sum(|progress| progress.dropped),
         lost: lost.len(),
         stopped_early: outcome.stopped_early,
-        of_shards: !outcome.shards.is_empty(),
+        parts: S::WORDS.parts,
     };
     let failures: Vec<Failure> = skipped_records(outcome).chain(lost).collect();
     ledger::insert_failures(query_id, view.id, &failures);
@@ -357,7 +326,7 @@ pub fn finish(
     summary
 }
 
-fn skipped_records(outcome: &Outcome) -> impl Iterator<Item = Failure> + '_ {
+fn skipped_records<P: Position>(outcome: &Outcome<P>) -> impl Iterator<Item = Failure> + '_ {
     outcome.skipped.iter().map(move |record| Failure {
         partition: record.partition.clone(),
         position: record.position.clone(),
@@ -370,16 +339,13 @@ fn skipped_records(outcome: &Outcome) -> impl Iterator<Item = Failure> + '_ {
     })
 }
 
-/// Logs what a batch of auto refresh could not load; `partitions` are those that its worker has.
-pub fn log_skipped<P: ToString>(view: &MaterializedView, outcome: &Outcome, partitions: &[P]) {
+/// Logs what a batch of auto refresh could not load; `parts` are those that its worker has.
+pub fn log_skipped<P: Position>(view: &MaterializedView, outcome: &Outcome<P>, parts: &[P::Part]) {
     if !outcome.skipped.is_empty() {
         let failures: Vec<Failure> = skipped_records(outcome).collect();
-        let query_id = checkpoint::pending_query_id(view.id, Some(partitions));
+        let query_id = checkpoint::pending_query_id(view.id, Some(parts));
         ledger::insert_failures(query_id, view.id, &failures);
-        event::skipped(
-            view.table,
-            outcome.partitions.iter().map(|p| p.skipped).sum(),
-        );
+        event::skipped(view.table, outcome.progress.iter().map(|p| p.skipped).sum());
     }
 }
 
@@ -396,32 +362,9 @@ pub fn log_lost(view: &MaterializedView, lost: &[Failure], jumps: &[Jump]) {
     refresh_history::insert(query_id, view, owner, now, &status, 0, "Auto");
 }
 
-/// The ledger entry of one partition.
-pub fn entry(first_position: i64, end_position: i64, partition: i32, progress: &Progress) -> Entry {
-    let last = progress.last_offset.map(|offset| offset.to_string());
-    let positions = (first_position.to_string(), end_position.to_string(), last);
-    Entry::new(partition.to_string(), positions, progress)
-}
-
 /// The status text of SYS_MV_REFRESH_HISTORY, with its qualifier after a blank.
 fn status(summary: &Summary) -> String {
     status_text(summary.scanned, summary.skipped, summary.stopped_early)
-}
-
-/// The same from the counts.
-pub fn status_text(scanned: i64, skipped: i64, stopped_early: bool) -> String {
-    let qualifier = if scanned == 0 {
-        " Stream returned no new data"
-    } else if skipped == scanned {
-        " All records received from the stream were skipped"
-    } else if skipped > 0 {
-        " Some stream records were skipped"
-    } else if stopped_early {
-        " The stream may contain more data"
-    } else {
-        ""
-    };
-    format!("Refresh successfully updated MV incrementally{qualifier}")
 }
 
 fn tell(name: &str, summary: &Summary) {
@@ -431,11 +374,11 @@ fn tell(name: &str, summary: &Summary) {
         ));
         return;
     }
-    let partitions = match (summary.of_shards, summary.partitions) {
-        (false, 1) => "partition",
-        (false, _) => "partitions",
-        (true, 1) => "shard",
-        (true, _) => "shards",
+    let (one, several) = summary.parts;
+    let partitions = if summary.partitions == 1 {
+        one
+    } else {
+        several
     };
     let mut text = format!(
         "materialized view \"{name}\": {} records read from {} {partitions}, {} rows inserted",

@@ -3,13 +3,14 @@
 use crate::pg::foreign::{self, Server};
 use crate::pg::relation;
 use crate::pg::report::{Report, sqlstate};
-use crate::scan::column::{COLUMNS, Column, ColumnType, KINESIS_COLUMNS};
 use crate::source::Source;
-use crate::{catalog, error, kinesis, pg, settings};
+use crate::source::any::{Any, Kind, column_set, each};
+use crate::source::column::ColumnType;
+use crate::source::request::answer;
+use crate::source::status::{Listed, PartStatus};
+use crate::{catalog, error, pg, settings};
 use pgrx::spi::{quote_identifier, quote_literal};
 use plan::names::{Pattern, named};
-use stream::kinesis::Deaggregate;
-use stream::{Client, TopicSummary};
 
 /// More relations than this in one schema are a mistake.
 const MAX_TOPICS: usize = 10_000;
@@ -142,11 +143,23 @@ fn mapped_names(server: &Server) -> Vec<(String, String)> {
 }
 
 fn topics_of(server: &Server) -> Vec<String> {
-    if kinesis::source::Source::is_of(server) {
-        stream_names(server)
-    } else {
-        topic_names(server)
-    }
+    let source = Any::of_server(server, relation::current_user());
+    each!(Any, source, it => names(&it))
+}
+
+fn names<S: Source>(source: &S) -> Vec<String> {
+    let client = source.connect(settings::memory_limit_bytes());
+    let listed = answer(&client, source.list(&client))
+        .unwrap_or_else(|error| S::failure(&source.label(), &error).raise());
+    shown(source.pattern(), listed)
+}
+
+/// The names that the pattern takes; without one all but internal ones.
+pub fn shown(pattern: Option<&str>, listed: Vec<Listed>) -> Vec<String> {
+    let pattern = Pattern::parse(pattern.unwrap_or_default());
+    let is_shown = |it: &Listed| pattern.takes(&it.name, !it.is_internal);
+    let shown = listed.into_iter().filter(is_shown);
+    shown.map(|it| it.name).collect()
 }
 
 /// A pattern with a slip in it would otherwise be an empty schema without a word.
@@ -178,171 +191,42 @@ fn relations(server: &Server, topics: Vec<String>) -> Vec<(String, String)> {
     names
 }
 
-fn topic_names(server: &Server) -> Vec<String> {
-    let source = Source::of_server(server, relation::current_user());
-    let client = source.connect(settings::memory_limit_bytes());
-    let listed = source.answer(&client, client.list_topics(settings::connect_timeout()));
-    shown_topics(source.topics.as_deref(), listed)
-}
-
-/// The topics that match the pattern; without one all but internal ones.
-pub fn shown_topics(pattern: Option<&str>, listed: Vec<TopicSummary>) -> Vec<String> {
-    let pattern = Pattern::parse(pattern.unwrap_or_default());
-    listed
-        .into_iter()
-        .filter(|topic| {
-            let is_default = !topic.is_internal && !topic.name.starts_with("__");
-            pattern.takes(&topic.name, is_default)
-        })
-        .map(|topic| topic.name)
-        .collect()
-}
-
-fn stream_names(server: &Server) -> Vec<String> {
-    let source = kinesis::source::Source::of_server(server, relation::current_user());
-    let client = source.connect(settings::memory_limit_bytes());
-    let listed = source.answer(&client, client.list_streams(settings::connect_timeout()));
-    shown_streams(source.streams.as_deref(), listed)
-}
-
-/// The streams that match the pattern; without one all.
-pub fn shown_streams(pattern: Option<&str>, listed: Vec<String>) -> Vec<String> {
-    let pattern = Pattern::parse(pattern.unwrap_or_default());
-    let wanted = |stream: &String| pattern.takes(stream, true);
-    listed.into_iter().filter(wanted).collect()
-}
-
 /// `name` is quoted.
 fn create_table(server: &Server, topic: &str, name: &str) -> String {
     let dialect = quote_identifier(pg::extension::schema());
     let column = |name: &str, kind: &ColumnType| format!("{name} {}", kind.sql(&dialect));
-    let of_kinesis = kinesis::source::Source::is_of(server);
-    let columns: Vec<String> = if of_kinesis {
-        let source = kinesis::source::Source::of_server(server, relation::current_user());
-        let name = |name, preview| {
-            if source.preview_columns {
-                preview
-            } else {
-                name
-            }
-        };
-        let is_there =
-            |of: Column| of != Column::SubSequenceNumber || source.deaggregate != Deaggregate::Off;
-        let columns = KINESIS_COLUMNS.iter();
-        columns
-            .filter(|(.., of)| is_there(*of))
-            .map(|(ga, preview, kind, _)| column(name(ga, preview), kind))
-            .collect()
-    } else {
-        COLUMNS
-            .iter()
-            .map(|(name, kind, _)| column(name, kind))
-            .collect()
-    };
+    let kind = Kind::of(server);
+    let has_preview = kind.has_preview_columns(server);
+    let columns = column_set(server).specs();
+    let columns: Vec<String> = columns
+        .map(|spec| {
+            let name = if has_preview { spec.preview } else { spec.name };
+            column(name, &spec.kind)
+        })
+        .collect();
     format!(
         "CREATE FOREIGN TABLE {} ({}) SERVER {} OPTIONS ({} {})",
         name,
         columns.join(", "),
         quote_identifier(&server.name),
-        if of_kinesis { "stream" } else { "topic" },
+        kind.words().stream,
         quote_literal(topic)
     )
 }
 
-/// One row of `redshift.source_status`.
-pub struct PartitionStatus {
-    /// The topic.
-    pub topic: String,
-    /// The partition; a stream of Kinesis has none.
-    pub partition_id: Option<i64>,
-    /// The shard; a topic has none.
-    pub shard_id: Option<String>,
-    /// The earliest offset; shards have none.
-    pub low_watermark: Option<i64>,
-    /// The end: the last stable offset; shards have none.
-    pub high_watermark: Option<i64>,
-    /// Time of the newest record, in microseconds since 2000 (UTC).
-    pub last_record_time: Option<i64>,
-    /// Why nothing is known of the topic or stream, which is one row then.
-    pub error: Option<String>,
-}
-
-impl PartitionStatus {
-    /// Of a topic or stream that the service refuses to tell of.
-    pub fn unknown(topic: &str, report: Report) -> PartitionStatus {
-        PartitionStatus {
-            topic: topic.to_owned(),
-            partition_id: None,
-            shard_id: None,
-            low_watermark: None,
-            high_watermark: None,
-            last_record_time: None,
-            error: Some(report.message),
-        }
-    }
-}
-
 /// Every partition of every topic of an external schema.
-pub fn status(schema: &str) -> Vec<PartitionStatus> {
+pub fn status(schema: &str) -> Vec<PartStatus> {
     let server = foreign::find_server(schema)
         .unwrap_or_else(|| error::not_an_external_schema(schema).raise());
     let mapped = readable(&server);
-    if kinesis::source::Source::is_of(&server) {
-        let source = kinesis::source::Source::of_server(&server, relation::current_user());
-        let client = source.connect(settings::memory_limit_bytes());
-        return mapped
-            .iter()
-            .flat_map(|stream| kinesis::status::of_stream(&source, &client, stream))
-            .collect();
-    }
-    let source = Source::of_server(&server, relation::current_user());
-    let client = source.connect(settings::memory_limit_bytes());
-    mapped
-        .iter()
-        .flat_map(|topic| topic_status(&source, &client, topic))
-        .collect()
+    let source = Any::of_server(&server, relation::current_user());
+    each!(Any, source, it => status_of(&it, &mapped))
 }
 
-fn topic_status(source: &Source, client: &Client, topic: &str) -> Vec<PartitionStatus> {
-    let description = match source.try_answer(
-        client,
-        client.describe_topic(topic, settings::connect_timeout()),
-    ) {
-        Ok(description) => description,
-        // A topic that was dropped since the schema was synchronized has no partitions to show.
-        Err(stream::Error::UnknownTopic { .. }) => return Vec::new(),
-        // Of the others there will be no answer either.
-        Err(error @ stream::Error::Timeout { .. }) => {
-            error::source(&source.label(), &error).raise()
-        }
-        Err(error) => {
-            let report = error::source(&source.label(), &error);
-            return vec![PartitionStatus::unknown(topic, report)];
-        }
-    };
-    let watermarks = match source.try_watermarks(client, topic, &description.partitions) {
-        Ok(watermarks) => watermarks,
-        Err(error) => {
-            let report = error::source(&source.label(), &error);
-            return vec![PartitionStatus::unknown(topic, report)];
-        }
-    };
-    let times = source.newest_times(client, topic, &watermarks);
-    watermarks
-        .iter()
-        .map(|watermarks| PartitionStatus {
-            topic: topic.to_owned(),
-            partition_id: Some(i64::from(watermarks.partition)),
-            shard_id: None,
-            low_watermark: Some(watermarks.earliest),
-            high_watermark: Some(watermarks.latest),
-            last_record_time: times
-                .iter()
-                .find(|(partition, _)| *partition == watermarks.partition)
-                .and_then(|(_, ms)| crate::scan::column::to_timestamp(*ms)),
-            error: None,
-        })
-        .collect()
+fn status_of<S: Source>(source: &S, mapped: &[String]) -> Vec<PartStatus> {
+    let client = source.connect(settings::memory_limit_bytes());
+    let status = |name: &String| source.status(&client, name);
+    mapped.iter().flat_map(status).collect()
 }
 
 /// Waits until nobody else creates relations in the schema, and keeps others from it until the transaction ends. Only for those who may create some.

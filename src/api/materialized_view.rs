@@ -1,10 +1,10 @@
 //! Procedures on a streaming materialized view: bounded refreshes, positions, adoption.
 
-use crate::catalog::position::Offset;
 use crate::catalog::{checkpoint, ledger, materialized_view};
 use crate::pg::relation::{self, Oid};
 use crate::pg::{batch_table, foreign, shared};
-use crate::source::Stream;
+use crate::source::Source;
+use crate::source::any::{Named, Stream, each};
 use crate::view::{definition, owned_at_rest, partition, position};
 use crate::{error, refresh};
 
@@ -50,13 +50,17 @@ pub fn damaged_positions(table: Oid) -> Vec<(String, String)> {
         return Vec::new();
     };
     match view.definition.and_then(definition::stream_of) {
-        Some(stream) if Stream::is_of_shards(stream) => {
-            checkpoint::damaged::<stream::kinesis::Position>(view.id)
+        Some(stream) => {
+            let stream = Stream::of_table(stream, relation::owner(table));
+            each!(Stream, stream, it => damaged(&it, view.id))
         }
-        Some(_) => checkpoint::damaged::<Offset>(view.id),
         // Nobody reads them.
         None => Vec::new(),
     }
+}
+
+fn damaged<S: Source>(_: &Named<S>, mv_id: i64) -> Vec<(String, String)> {
+    checkpoint::damaged::<S::Position>(mv_id)
 }
 
 /// `redshift.pause` and `redshift.resume`: the worker leaves the view alone for a while, at once, and its options stay.

@@ -197,7 +197,7 @@ pub fn try_read<P: Position>(mv_id: i64) -> Result<Vec<Checkpoint<P>>, Damage> {
     readable(stored(mv_id))
 }
 
-const COLUMNS: &str = "partition_id, position, source_id, (EXTRACT(epoch FROM caught_up_to) * 1000)::pg_catalog.int8, drained, excluded";
+const COLUMNS: &str = "partition_id, position, source_id, (EXTRACT(epoch FROM caught_up_to) * 1000)::pg_catalog.int8 AS caught_up_to, drained, excluded";
 
 fn stored(mv_id: i64) -> Vec<Stored> {
     let sql = format!("SELECT {COLUMNS} FROM redshift.checkpoint WHERE mv_id = $1");
@@ -206,12 +206,12 @@ fn stored(mv_id: i64) -> Vec<Stored> {
 
 fn stored_row(row: spi::Row) -> Stored {
     Stored {
-        part: row.expect(1),
-        position: row.get(2),
-        source_id: row.get(3),
-        caught_up_to: row.get(4),
-        is_drained: row.expect(5),
-        is_excluded: row.expect(6),
+        part: row.expect("partition_id"),
+        position: row.get("position"),
+        source_id: row.get("source_id"),
+        caught_up_to: row.get("caught_up_to"),
+        is_drained: row.expect("drained"),
+        is_excluded: row.expect("excluded"),
     }
 }
 
@@ -429,7 +429,7 @@ pub fn flush<P: ToString>(view: &MaterializedView, partitions: Option<&[P]>) {
             &[view.id.into(), names().into()],
         );
     });
-    let status = crate::refresh::status_text(scanned, skipped, false);
+    let status = refresh_history::status_text(scanned, skipped, false);
     let owner = relation::owner(view.table);
     refresh_history::insert(query_id, view, owner, since, &status, rows as u64, "Auto");
 }
@@ -441,7 +441,13 @@ pub fn under_auto_refresh() -> Vec<(i64, String, Option<String>)> {
             "SELECT c.mv_id, c.partition_id, c.position FROM redshift.checkpoint AS c
              JOIN redshift.materialized_view AS v USING (mv_id) WHERE v.auto_refresh AND NOT v.paused AND NOT c.excluded",
             &[],
-            |row| (row.expect(1), row.expect(2), row.get(3)),
+            |row| {
+                (
+                    row.expect("mv_id"),
+                    row.expect("partition_id"),
+                    row.get("position"),
+                )
+            },
         )
     })
 }

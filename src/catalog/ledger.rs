@@ -2,8 +2,7 @@
 
 use crate::catalog::refresh_history;
 use crate::pg::spi::{self, as_extension_owner};
-use crate::scan::headers;
-use crate::scan::job::Progress;
+use crate::source::outcome::Progress;
 
 /// What one refresh did in one partition.
 pub struct Entry {
@@ -128,11 +127,7 @@ impl Reason {
     fn text(&self, position: &str) -> String {
         match self {
             Reason::TooLarge { part, bytes, limit } => {
-                let has = if *part == headers::PART {
-                    "have"
-                } else {
-                    "has"
-                };
+                let has = if *part == "headers" { "have" } else { "has" };
                 format!("The record's {part} {has} {bytes} bytes, more than the limit of {limit}.")
             }
             Reason::Removed { until } => {

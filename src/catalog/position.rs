@@ -1,13 +1,11 @@
 //! Where a part of a stream (a partition, a shard) is read on, as the catalogue stores it: text, which somebody else may have written.
 
-use crate::scan::column::is_shard_id;
-use std::fmt::{self, Display};
-use stream::kinesis;
+use std::fmt::Display;
 
 /// A source's positions. What cannot be read is no position: nothing stands in for it.
-pub trait Position: Clone + PartialEq + Display {
+pub trait Position: Clone + PartialEq + Display + 'static {
     /// What names a part.
-    type Part: Clone + Ord + Display;
+    type Part: Clone + Ord + Display + 'static;
     /// What a part is called.
     const PART: &'static str;
 
@@ -17,11 +15,24 @@ pub trait Position: Clone + PartialEq + Display {
     /// The earliest record that there is; its text is [`EARLIEST`].
     fn earliest() -> Self;
 
+    /// Where a part begins that was not there when the view began.
+    fn first() -> Self;
+
     /// From the text that `Display` writes.
     fn read(text: &str) -> Option<Self>;
 
     /// Where to go on after the record that was loaded last, by its text.
     fn after(record: &str) -> Option<Self>;
+
+    /// The number of a part, where parts are numbered from 0 on.
+    fn number(_: &Self::Part) -> Option<usize> {
+        None
+    }
+
+    /// The record that was loaded last, where the position says it.
+    fn last_record(&self) -> Option<String> {
+        None
+    }
 
     /// Can this be what tells a stream from another one of its name?
     fn is_source_id(_: &str) -> bool {
@@ -32,72 +43,33 @@ pub trait Position: Clone + PartialEq + Display {
 /// The earliest record, as text. In a checkpoint null stands for it.
 pub const EARLIEST: &str = "earliest";
 
-/// The next offset to load of a partition; `None` is the earliest that there is.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Offset(pub Option<i64>);
-
-impl Display for Offset {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            Some(offset) => offset.fmt(f),
-            None => f.write_str(EARLIEST),
-        }
-    }
-}
-
 /// A number that is written as we write it: no sign, no leading zero.
-fn number<N: std::str::FromStr + Display + PartialOrd + Default>(text: &str) -> Option<N> {
+pub fn number<N: std::str::FromStr + Display + PartialOrd + Default>(text: &str) -> Option<N> {
     let number: N = text.parse().ok()?;
     (number >= N::default() && number.to_string() == text).then_some(number)
 }
 
-impl Position for Offset {
-    type Part = i32;
-    const PART: &'static str = "partition";
-
-    fn read_part(text: &str) -> Option<i32> {
-        number(text)
-    }
-
-    fn earliest() -> Offset {
-        Offset(None)
-    }
-
-    fn read(text: &str) -> Option<Offset> {
-        if text == EARLIEST {
-            return Some(Offset(None));
-        }
-        number(text).map(|offset| Offset(Some(offset)))
-    }
-
-    fn after(record: &str) -> Option<Offset> {
-        let next = number::<i64>(record)?.checked_add(1);
-        next.map(|next| Offset(Some(next)))
-    }
+/// How far a part of a stream was read.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct State<P: Position> {
+    /// The partition or shard.
+    pub part: P::Part,
+    /// Where to go on.
+    pub position: P,
+    /// Everything that arrived before this time, in milliseconds since 1970, was read, where a source tells that.
+    pub caught_up_to: Option<i64>,
+    /// It is closed, and read to its end.
+    pub is_drained: bool,
 }
 
-impl Position for kinesis::Position {
-    type Part = String;
-    const PART: &'static str = "shard";
-
-    fn read_part(text: &str) -> Option<String> {
-        is_shard_id(text).then(|| text.to_owned())
-    }
-
-    fn earliest() -> kinesis::Position {
-        kinesis::Position::Horizon
-    }
-
-    fn read(text: &str) -> Option<kinesis::Position> {
-        kinesis::Position::parse(text)
-    }
-
-    fn after(record: &str) -> Option<kinesis::Position> {
-        kinesis::SequenceNumber::parse(record).map(kinesis::Position::After)
-    }
-
-    /// The stream's creation time in milliseconds since 1970.
-    fn is_source_id(text: &str) -> bool {
-        number::<i64>(text).is_some()
+impl<P: Position> State<P> {
+    /// Of a part of which nothing is known but the position.
+    pub fn at(part: P::Part, position: P) -> State<P> {
+        State {
+            part,
+            position,
+            caught_up_to: None,
+            is_drained: false,
+        }
     }
 }

@@ -75,3 +75,19 @@ pub fn insert(
         )
     });
 }
+
+/// The status text of SYS_MV_REFRESH_HISTORY, with its qualifier after a blank.
+pub fn status_text(scanned: i64, skipped: i64, stopped_early: bool) -> String {
+    let qualifier = if scanned == 0 {
+        " Stream returned no new data"
+    } else if skipped == scanned {
+        " All records received from the stream were skipped"
+    } else if skipped > 0 {
+        " Some stream records were skipped"
+    } else if stopped_early {
+        " The stream may contain more data"
+    } else {
+        ""
+    };
+    format!("Refresh successfully updated MV incrementally{qualifier}")
+}

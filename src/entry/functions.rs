@@ -205,7 +205,7 @@ fn source_status(
 > {
     relation::require_schema_usage(schema);
     let rows = external_schema::status(schema);
-    let row = |status: external_schema::PartitionStatus| {
+    let row = |status: crate::source::status::PartStatus| {
         (
             status.topic,
             status.partition_id,
@@ -243,7 +243,7 @@ fn lag_answer(
         name!(source_up, Option<bool>),
     ),
 > {
-    let row = |lag: lag::Lag| {
+    let row = |lag: crate::source::status::Lag| {
         (
             lag.partition,
             lag.high_watermark,

@@ -141,3 +141,11 @@ pub fn parse_options(array: &[String]) -> Vec<Definition> {
         })
         .collect()
 }
+
+/// The value of an option.
+pub fn option(options: &[Definition], name: &str) -> Option<String> {
+    options
+        .iter()
+        .find(|option| option.name == name)
+        .and_then(|option| option.value.clone())
+}

@@ -1,45 +1,31 @@
-//! The scan of a stream: a plain SELECT peeks, a refresh reads its ranges.
+//! The scan of a stream: a plain SELECT peeks, a refresh reads what its plan says.
 //!
-//! A peek is bounded by the watermarks when it starts, so it ends under constant load, and moves no position.
+//! A peek is bounded by what the stream has when it starts, so it ends under constant load, and moves no position.
 
-pub mod column;
-pub mod headers;
 pub mod job;
 pub mod shape;
-pub mod shards;
 pub mod stream_scan;
-mod tally;
 
-use crate::pg::current_record::{CurrentRecord, work_on};
+use crate::pg::current_record::work_on;
 use crate::pg::relation::{self, Oid};
 use crate::pg::tuple::RowWriter;
 use crate::pg::wait::Event;
-use crate::pg::{progress, time, wait};
-use crate::source::{Source, Watermarks};
+use crate::pg::{foreign, progress, time, wait};
+use crate::source::any::name_of;
+use crate::source::column::Column;
+use crate::source::outcome::SkipReason;
+use crate::source::tally::Tally;
+use crate::source::{Client, Reader, Record, Records, Source};
 use crate::{error, settings};
-use column::{Column, RowFiller, to_milliseconds};
-use job::{Input, Job, Progress, SkipReason, SkippedRecord};
+use job::{Input, Job};
 use plan::bounds::Bounds;
 use std::ffi::CStr;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
-use stream::{Client, Next, PartitionRange, ReadOptions, Reader, Record};
-use tally::Tally;
+use stream::Next;
 
-/// A query that wants a few records buffers no more than this.
-const SMALL_PEEK_BYTES: usize = 4 * 1024 * 1024;
-/// How often a reader is asked when nothing arrives (it looks whether its partitions still exist).
-const READER_CHECKS: Duration = Duration::from_secs(1);
 /// LIMITs up to this are a few records.
 const SMALL_PEEK_RECORDS: u64 = 1000;
-
-/// A record of a topic in words.
-fn describe(partition: i32, offset: i64) -> Option<String> {
-    let topic = job::topic();
-    Some(format!(
-        "topic \"{topic}\", partition {partition}, offset {offset}"
-    ))
-}
 
 /// Refuses to be planned inside a native CREATE or REFRESH MATERIALIZED VIEW: it would read the topic again each time.
 pub fn check_allowed_here(table: Oid) {
@@ -49,65 +35,77 @@ pub fn check_allowed_here(table: Oid) {
     }
 }
 
-/// A scan of a topic.
-pub struct Scan {
+/// A scan of a stream.
+pub struct Scan<S: Source> {
     table: Oid,
     /// Who reads.
     user: Oid,
-    filler: RowFiller,
+    /// Attribute number (from 0) and column of what is read.
+    columns: Vec<(usize, Column)>,
+    refresh_time: i64,
+    scratch: S::Scratch,
     /// How many records are enough; 0 for all.
     limit: u64,
     returned: u64,
     waited: Duration,
-    /// Before `refresh`: the reader goes before the job's client.
-    open: Option<Open>,
-    refresh: Option<Refresh>,
+    open: Option<Open<S>>,
+    refresh: Option<Refresh<S>>,
 }
 
 /// What only a refresh's scan has.
-struct Refresh {
-    job: Box<Job>,
-    /// Its progress is one a range, in their order.
+struct Refresh<S: Source> {
+    job: Box<Job<S>>,
     tally: Tally,
-    /// From partition number to place in that.
-    places: Vec<usize>,
 }
 
 /// A started reading.
-struct Open {
-    topic: String,
-    ranges: Vec<PartitionRange>,
-    records: Records,
+struct Open<S: Source> {
+    /// The topic or stream.
+    name: String,
+    reading: S::Reading,
+    from: Supply<S>,
 }
 
 /// Where the records come from.
-enum Records {
-    /// From the broker. The reader goes before its client; a refresh's job has the client.
-    Read(Box<Reader>, Option<Client>),
+enum Supply<S: Source> {
+    /// From the source. The reader goes before its client.
+    Read(Box<S::Reader>, Rc<S::Client>),
     /// A worker has taken them already; with the place of the next one.
-    Taken(Rc<stream::Records>, usize),
+    Taken(Rc<S::Records>, usize),
     /// There are none.
     Nothing,
 }
 
-impl Scan {
-    /// Prepares a scan as `user`; the broker is asked when the first record is.
-    pub fn begin(table: Oid, user: Oid, columns: Vec<(usize, Column)>, limit: u64) -> Scan {
-        let refresh = job::take(table).map(Refresh::new);
-        let refresh_time = refresh
-            .as_ref()
-            .map_or_else(time::statement_start_utc, |refresh| {
-                refresh.job.refresh_time
-            });
+impl<S: Source> Scan<S> {
+    /// Prepares a scan as `user`; the source is asked when the first record is.
+    pub fn begin(table: Oid, user: Oid, columns: Vec<(usize, Column)>, limit: u64) -> Scan<S> {
+        let refresh = job::take::<S>(table).map(|job| Refresh {
+            tally: Tally::new::<S::Position>(job.limits, &S::parts(&job.reading)),
+            job,
+        });
+        let refresh_time = match &refresh {
+            Some(refresh) => refresh.job.refresh_time,
+            None => time::statement_start_utc(),
+        };
         Scan {
             table,
             user,
-            filler: RowFiller::new(columns, refresh_time),
+            columns,
+            refresh_time,
+            scratch: S::Scratch::default(),
             limit,
             returned: 0,
             waited: Duration::ZERO,
             open: None,
             refresh,
+        }
+    }
+
+    /// Passes the records of the job that waits for a scan of `table`, if one does: its plan has needed no scan, so the definition takes none of
+    /// them.
+    pub fn pass_offered(table: Oid, user: Oid) {
+        if job::is_offered() {
+            Scan::<S>::begin(table, user, Vec::new(), 0).end();
         }
     }
 
@@ -124,49 +122,41 @@ impl Scan {
                 refresh.tally.bounds = bounds;
                 open
             }
-            None => {
-                let (source, topic) = Source::of_topic(self.table, self.user);
-                let few = (1..=SMALL_PEEK_RECORDS).contains(&self.limit);
-                let memory = settings::memory_limit_bytes();
-                let client = source.connect(if few {
-                    memory.min(SMALL_PEEK_BYTES)
-                } else {
-                    memory
-                });
-                let ranges = peek_ranges(&source, &client, &topic, &bounds);
-                let reader = start_reading(&client, &topic, &ranges);
-                Open {
-                    topic,
-                    ranges,
-                    records: Records::Read(Box::new(reader), Some(client)),
-                }
-            }
+            None => self.peek(&bounds),
         });
     }
 
-    /// Reads the same ranges again, for a plan that needs the stream more than once.
+    fn peek(&self, bounds: &Bounds) -> Open<S> {
+        let (server, options) = foreign::of_table(self.table);
+        let source = S::of_server(&server, self.user);
+        let name = name_of::<S>(&options);
+        let few = (1..=SMALL_PEEK_RECORDS).contains(&self.limit);
+        let memory = settings::memory_limit_bytes();
+        let client = Rc::new(source.connect(if few {
+            memory.min(S::SMALL_PEEK_BYTES)
+        } else {
+            memory
+        }));
+        let reading = source.peek(&client, &name, bounds, few.then_some(self.limit as u32));
+        Open::read(name, reading, client)
+    }
+
+    /// Reads the same again, for a plan that needs the stream more than once.
     pub fn restart(&mut self) {
         self.returned = 0;
         if self.refresh.is_some() && self.open.is_some() {
             error::rescan().raise();
         }
-        if let Some(Open {
-            topic,
-            ranges,
-            records: Records::Read(reader, Some(client)),
-        }) = self.open.take()
+        if let Some(open) = self.open.take()
+            && let Supply::Read(reader, client) = open.from
         {
             drop(reader);
-            let reader = start_reading(&client, &topic, &ranges);
-            self.open = Some(Open {
-                topic,
-                ranges,
-                records: Records::Read(Box::new(reader), Some(client)),
-            });
+            self.open = Some(Open::read(open.name, open.reading, client));
         }
     }
 
     /// Writes the next record as a row; false at the end.
+    #[inline]
     pub fn next(&mut self, row: &mut RowWriter) -> bool {
         let more = self.advance(Some(row));
         if !more && self.refresh.is_some() {
@@ -183,51 +173,55 @@ impl Scan {
         if self.limit > 0 && self.returned >= self.limit {
             return false;
         }
-        let mut stalled_at = None;
+        let mut silence = Silence::default();
         loop {
+            // What is indivisible is loaded whole, since the position can only be before or behind it.
+            let is_within =
+                matches!(&open.from, Supply::Read(reader, _) if reader.is_within_record());
             if let Some(refresh) = &mut self.refresh
+                && !is_within
                 && refresh.tally.reached_limit()
             {
                 return false;
             }
-            let next = match &mut open.records {
-                Records::Taken(records, at) => {
+            let next = match &mut open.from {
+                Supply::Taken(records, at) => {
                     *at += 1;
                     records.get(*at - 1).map_or(Next::End, Next::Record)
                 }
-                Records::Nothing => Next::End,
-                Records::Read(reader, _) => match reader.next() {
+                Supply::Nothing => Next::End,
+                Supply::Read(reader, _) => match reader.next() {
                     Ok(next) => next,
-                    Err(error) => {
-                        error::source(&format!("topic \"{}\"", open.topic), &error).raise()
-                    }
+                    Err(error) => S::failure(&label::<S>(&open.name), &error).raise(),
                 },
             };
             match next {
                 Next::Record(record) => {
-                    if let Some(refresh) = &mut self.refresh
-                        && !refresh.accept(&record)
-                    {
+                    record.check(&open.name);
+                    let is_wanted = match &mut self.refresh {
+                        Some(refresh) => refresh.accept(&record),
+                        None => record.is_shown(),
+                    };
+                    if !is_wanted {
                         wait::interruption();
                         continue;
                     }
-                    let filled = match &mut row {
-                        Some(row) => self.filler.fill(&record, row),
-                        None => {
-                            if let Some(refresh) = &mut self.refresh {
-                                refresh.tally.filtered();
-                            }
-                            wait::interruption();
-                            continue;
+                    let Some(row) = row.as_deref_mut() else {
+                        if let Some(refresh) = &mut self.refresh {
+                            refresh.tally.filtered();
                         }
+                        wait::interruption();
+                        continue;
                     };
+                    let (columns, time) = (&self.columns, self.refresh_time);
+                    let filled = S::fill(&record, columns, time, &mut self.scratch, row);
                     match (filled, &mut self.refresh) {
                         (Ok(()), _) => {
                             self.returned += 1;
                             return true;
                         }
                         (Err(reason), Some(refresh)) => refresh.skip(&record, reason),
-                        (Err(reason), None) => does_not_fit(&open.topic, &record, reason),
+                        (Err(reason), None) => does_not_fit::<S>(&open.name, &record, reason),
                     }
                 }
                 Next::End => return false,
@@ -236,8 +230,7 @@ impl Scan {
                         refresh.tally.report();
                     }
                     let began = Instant::now();
-                    let deadline = *stalled_at.get_or_insert(began + settings::fetch_timeout());
-                    open.wait(self.refresh.as_ref(), deadline);
+                    open.wait(&mut silence, self.refresh.is_some());
                     self.waited += began.elapsed();
                 }
             }
@@ -252,7 +245,7 @@ impl Scan {
     }
 
     /// Ends the scan; a refresh's outcome is laid down for it. Records that the plan did not ask for, since it knew that none would pass, are read
-    /// all the same and counted as filtered: their offsets are passed, and everything that is passed is counted.
+    /// all the same and counted as filtered: their positions are passed, and everything that is passed is counted.
     pub fn end(mut self) {
         if self.refresh.is_some() {
             if self.open.is_none() {
@@ -264,14 +257,14 @@ impl Scan {
         let Some(refresh) = &mut self.refresh else {
             return;
         };
-        if let Some(open) = &self.open {
-            for progress in &mut refresh.tally.progress {
-                if let Some(next_offset) = open.next_offset(progress.partition) {
-                    progress.next_offset = next_offset;
-                }
-            }
-        }
-        refresh.tally.finish(Vec::new());
+        let states = match &self.open {
+            Some(Open {
+                from: Supply::Read(reader, _),
+                ..
+            }) => S::reached(reader, &refresh.job.reading),
+            _ => Vec::new(),
+        };
+        job::finish::<S>(refresh.tally.outcome(states));
     }
 
     /// For EXPLAIN ANALYZE: what was read, and how long records were waited for.
@@ -279,254 +272,137 @@ impl Scan {
         let Some(open) = &self.open else {
             return Vec::new();
         };
-        let ranges = open
-            .ranges
-            .iter()
-            .map(|r| format!("{}: {}-{}", r.partition, r.start, r.end));
+        let (records, bytes) = open.counts();
         let mut lines = vec![
-            (c"Ranges", ranges.collect::<Vec<_>>().join(", ")),
-            (c"Records", open.counts().0.to_string()),
-            (c"Bytes", open.counts().1.to_string()),
+            (S::WORDS.explain.1, open.parts()),
+            (c"Records", records.to_string()),
+            (c"Bytes", bytes.to_string()),
         ];
         if timing {
-            lines.push((
-                c"Wait",
-                format!("{:.3} ms", self.waited.as_secs_f64() * 1000.0),
-            ));
+            let waited = self.waited.as_secs_f64() * 1000.0;
+            lines.push((c"Wait", format!("{waited:.3} ms")));
         }
         lines
     }
 }
 
-impl Refresh {
-    fn new(job: Box<Job>) -> Refresh {
-        let progress: Vec<Progress> = job
-            .ranges
-            .iter()
-            .map(|range| Progress {
-                partition: range.partition,
-                next_offset: range.start,
-                ..Progress::default()
-            })
-            .collect();
-        let highest = job
-            .ranges
-            .iter()
-            .map(|range| range.partition)
-            .max()
-            .unwrap_or(0);
-        let mut places = vec![0; usize::try_from(highest).unwrap_or(0) + 1];
-        for (place, range) in job.ranges.iter().enumerate() {
-            if let Ok(partition) = usize::try_from(range.partition) {
-                places[partition] = place;
+impl<S: Source> Refresh<S> {
+    /// Counts a record; false if it is not to be loaded.
+    #[inline]
+    fn accept(&mut self, record: &S::Record<'_>) -> bool {
+        match record.count(&mut self.tally) {
+            None => true,
+            Some(reason) => {
+                self.skip(record, reason);
+                false
             }
         }
-        Refresh {
-            tally: Tally::new(job.limits, progress),
-            job,
-            places,
-        }
-    }
-
-    /// Counts a record; false if it is too large to load.
-    fn accept(&mut self, record: &Record) -> bool {
-        let (partition, offset) = (record.partition(), record.offset());
-        work_on(Some(CurrentRecord {
-            at: (partition, offset),
-            describe,
-        }));
-        let place = usize::try_from(partition)
-            .ok()
-            .and_then(|p| self.places.get(p).copied())
-            .unwrap_or(0);
-        let key = record.key().map_or(0, <[u8]>::len) as u64;
-        let value = record.value().map_or(0, <[u8]>::len) as u64;
-        let timestamp = record.timestamp();
-        let time = timestamp.map(|(_, time)| time);
-        let progress = self.tally.count(place, key + value, time);
-        progress.last_offset = Some(offset);
-        let tally = &self.tally;
-        let reason = tally
-            .too_large("value", value)
-            .or_else(|| tally.too_large("key", key))
-            .or_else(|| {
-                let limit = tally.limits.max_record_bytes;
-                tally.too_large(headers::PART, headers::size_beyond(record, limit))
-            });
-        let Some(reason) = reason else {
-            return true;
-        };
-        self.skip(record, reason);
-        false
     }
 
     /// The record that was counted is not loaded.
-    fn skip(&mut self, record: &Record, reason: SkipReason) {
-        self.tally.skip(|| SkippedRecord {
-            partition: record.partition().to_string(),
-            position: record.offset().to_string(),
-            timestamp: record.timestamp(),
-            reason,
-        });
+    fn skip(&mut self, record: &S::Record<'_>, reason: SkipReason) {
+        self.tally.skip(|| record.skipped(reason));
     }
 }
 
-impl Job {
-    fn open(&self, bounds: &Bounds) -> Open {
-        let topic = self.topic.clone();
+impl<S: Source> Job<S> {
+    fn open(&self, bounds: &Bounds) -> Open<S> {
+        let name = self.name.clone();
         match &self.input {
             Input::Fetch(client) => {
-                // Bounds on offsets and time are conditions on records: what they leave out is read and counted.
-                let is_read = |range: &&PartitionRange| bounds.has_partition(range.partition);
-                let ranges: Vec<PartitionRange> =
-                    self.ranges.iter().filter(is_read).copied().collect();
-                let reader = start_reading(client, &topic, &ranges);
-                Open {
-                    topic,
-                    ranges,
-                    records: Records::Read(Box::new(reader), None),
-                }
+                let reading = S::within(&self.reading, bounds);
+                Open::read(name, reading, Rc::clone(client))
             }
             Input::Taken(records) => Open {
-                topic,
-                ranges: self.ranges.clone(),
-                records: Records::Taken(Rc::clone(records), 0),
+                name,
+                reading: self.reading.clone(),
+                from: Supply::Taken(Rc::clone(records), 0),
             },
             Input::Nothing => Open {
-                topic,
-                ranges: Vec::new(),
-                records: Records::Nothing,
+                name,
+                reading: self.reading.clone(),
+                from: Supply::Nothing,
             },
-            Input::FetchShards(..) | Input::TakenShards(..) => {
-                unreachable!("shards have a scan of their own")
+        }
+    }
+}
+
+/// How long nothing has come.
+#[derive(Default)]
+struct Silence {
+    /// Signs of life, and until when the next one is waited for.
+    since: Option<(u64, Instant)>,
+}
+
+impl Silence {
+    /// Until when to wait; a sign of life puts it off.
+    fn deadline(&mut self, signs: u64, now: Instant) -> Instant {
+        match self.since {
+            Some((known, deadline)) if known == signs => deadline,
+            _ => {
+                let deadline = now + settings::fetch_timeout();
+                self.since = Some((signs, deadline));
+                deadline
             }
         }
     }
 }
 
-impl Open {
-    /// Waits for records; raises when the broker has been silent until `deadline`.
-    fn wait(&self, refresh: Option<&Refresh>, deadline: Instant) {
-        let Records::Read(reader, own_client) = &self.records else {
+impl<S: Source> Open<S> {
+    fn read(name: String, reading: S::Reading, client: Rc<S::Client>) -> Open<S> {
+        let reader = S::read(&client, &name, &reading)
+            .unwrap_or_else(|error| S::failure(&label::<S>(&name), &error).raise());
+        Open {
+            name,
+            reading,
+            from: Supply::Read(Box::new(reader), client),
+        }
+    }
+
+    /// Waits for records; raises when the source has been silent for too long.
+    fn wait(&self, silence: &mut Silence, is_refresh: bool) {
+        let Supply::Read(reader, client) = &self.from else {
             return;
         };
-        let client = match (own_client, refresh.map(|refresh| &refresh.job.input)) {
-            (Some(client), _) => client,
-            (None, Some(Input::Fetch(client))) => client,
-            (None, _) => return,
-        };
-        if Instant::now() >= deadline {
-            let waiting_for = unfinished(reader, &self.ranges);
-            error::stalled(&self.topic, &waiting_for, client.last_broker_error()).raise();
+        let now = Instant::now();
+        let deadline = silence.deadline(reader.signs_of_life(), now);
+        if now >= deadline {
+            let waiting_for = S::waiting_for(&self.reading, reader);
+            S::stalled(&self.name, &waiting_for, client.trouble()).raise();
         }
-        if refresh.is_some() {
-            progress::waiting(client.throttled().is_some());
+        if is_refresh {
+            progress::waiting(client.is_throttled());
         }
-        // The reader has checks of its own to make when nothing arrives.
-        wait::readable(
-            client.wake_fd(),
-            deadline.min(Instant::now() + READER_CHECKS),
-            Event::StreamFetch,
-        );
+        let until = S::CHECKS.map_or(deadline, |pause| deadline.min(now + pause));
+        wait::readable(client.wake_fd(), until, Event::StreamFetch);
         client.clear_wake();
     }
 
-    fn next_offset(&self, partition: i32) -> Option<i64> {
-        match &self.records {
-            Records::Read(reader, _) => reader.next_offset(partition),
-            Records::Taken(..) | Records::Nothing => None,
+    fn parts(&self) -> String {
+        match &self.from {
+            Supply::Read(reader, _) => S::explain(&self.reading, Some(reader)),
+            Supply::Taken(..) | Supply::Nothing => S::explain(&self.reading, None),
         }
     }
 
     /// Records and bytes read so far.
     fn counts(&self) -> (u64, u64) {
-        match &self.records {
-            Records::Read(reader, _) => (reader.records(), reader.bytes()),
-            Records::Taken(records, at) => (*at as u64, records.bytes()),
-            Records::Nothing => (0, 0),
+        match &self.from {
+            Supply::Read(reader, _) => reader.counts(),
+            Supply::Taken(records, at) => (*at as u64, records.bytes()),
+            Supply::Nothing => (0, 0),
         }
     }
+}
+
+fn label<S: Source>(name: &str) -> String {
+    format!("{} \"{name}\"", S::WORDS.stream)
 }
 
 /// A query cannot pass over a record in silence.
-fn does_not_fit(topic: &str, record: &Record, reason: SkipReason) {
+fn does_not_fit<S: Source>(name: &str, record: &S::Record<'_>, reason: SkipReason) {
     if let SkipReason::TooLarge { part, bytes, limit } = reason {
-        let (partition, offset) = (record.partition(), record.offset());
-        let place = format!("topic \"{topic}\", partition {partition}, offset {offset}");
+        let place = format!("{}, {}", label::<S>(name), record.place());
         error::record_does_not_fit(&place, part, bytes, limit).raise();
     }
-}
-
-fn start_reading(client: &Client, topic: &str, ranges: &[PartitionRange]) -> Reader {
-    client
-        .read(topic, ranges.to_vec(), &ReadOptions::default())
-        .unwrap_or_else(|error| error::source(&format!("topic \"{topic}\""), &error).raise())
-}
-
-/// The part of a range that the bounds leave.
-fn within(range: PartitionRange, bounds: &Bounds) -> Option<PartitionRange> {
-    let start = range.start.max(bounds.offsets.0);
-    let end = range.end.min(bounds.offsets.1.saturating_add(1));
-    (bounds.has_partition(range.partition) && start < end).then_some(PartitionRange {
-        start,
-        end,
-        ..range
-    })
-}
-
-/// Everything that is in the topic now, within the bounds.
-fn peek_ranges(
-    source: &Source,
-    client: &Client,
-    topic: &str,
-    bounds: &Bounds,
-) -> Vec<PartitionRange> {
-    let description = source.answer(
-        client,
-        client.describe_topic(topic, settings::connect_timeout()),
-    );
-    let partitions: Vec<i32> = description
-        .partitions
-        .into_iter()
-        .filter(|partition| !bounds.is_never && bounds.has_partition(*partition))
-        .collect();
-    let watermarks = source.watermarks(client, topic, &partitions);
-    let from_time = match bounds.timestamp_from {
-        Some(timestamp) => {
-            source.offsets_at(client, topic, &watermarks, to_milliseconds(timestamp))
-        }
-        None => Vec::new(),
-    };
-    let range = |watermarks: &Watermarks| {
-        let at_time = from_time
-            .iter()
-            .find(|(partition, _)| *partition == watermarks.partition);
-        let start = at_time.map_or(watermarks.earliest, |(_, offset)| {
-            watermarks.earliest.max(*offset)
-        });
-        let range = PartitionRange {
-            partition: watermarks.partition,
-            start,
-            end: watermarks.latest,
-        };
-        within(range, bounds)
-    };
-    watermarks.iter().filter_map(range).collect()
-}
-
-/// The partitions that have not reached their end, for a message.
-fn unfinished(reader: &Reader, ranges: &[PartitionRange]) -> String {
-    let waiting: Vec<String> = ranges
-        .iter()
-        .filter_map(|range| {
-            let next = reader.next_offset(range.partition)?;
-            (next < range.end).then(|| {
-                format!(
-                    "partition {} offset {next} (end {})",
-                    range.partition, range.end
-                )
-            })
-        })
-        .collect();
-    waiting.join(", ")
 }

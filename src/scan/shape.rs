@@ -4,12 +4,12 @@
 //! begins (with the descriptor that the executor works with) and, for the user to learn of it early, when it is created or altered. A scan gives no value
 //! to a column that did not pass here.
 
-use super::column::{Column, ColumnSet};
-use crate::error::Misfit;
+use crate::error::{self, Misfit};
 use crate::pg::attribute::{self, Attribute};
 use crate::pg::foreign;
 use crate::pg::relation::{self, Oid};
-use crate::{error, source};
+use crate::source::any::{self, ColumnSet};
+use crate::source::column::Column;
 
 /// What each attribute (from 0) of a relation is; `None` for a dropped one.
 pub type Shape = Vec<Option<Column>>;
@@ -39,7 +39,7 @@ pub fn of_attributes(table: Oid, set: ColumnSet, attributes: &[Option<Attribute>
 
 /// Which columns a relation may have.
 pub fn set_of(table: Oid) -> ColumnSet {
-    source::column_set(&foreign::of_table(table).0)
+    any::column_set(&foreign::of_table(table).0)
 }
 
 fn compare(attributes: &[Option<Attribute>], set: ColumnSet) -> Result<Shape, Misfit> {

@@ -7,7 +7,7 @@ use crate::pg::node::Definition;
 use crate::pg::relation::{self, Oid};
 use crate::pg::report::{Report, sqlstate};
 use crate::pg::{execute, shared, spi};
-use crate::source::Stream;
+use crate::source::any::Stream;
 use crate::view::options::{parse_switch, refuse_repetition};
 use pgrx::spi::quote_identifier;
 
@@ -78,7 +78,10 @@ pub fn set_options(table: Oid, options: &[Definition], reset: bool) {
         }
     }
     let stream = view.definition.and_then(definition::stream_of);
-    if view.options.consumer.is_some() && stream.is_some_and(|of| !Stream::is_of_shards(of)) {
+    if view.options.consumer.is_some()
+        && stream
+            .is_some_and(|of| !Stream::of_table(of, relation::owner(view.table)).has_consumers())
+    {
         error::consumer_of_topic().raise();
     }
     materialized_view::update_options(view.id, &view.options);

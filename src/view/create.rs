@@ -11,9 +11,8 @@ use crate::pg::relation::{self, LockMode, Oid};
 use crate::pg::report::{Report, sqlstate};
 use crate::pg::{execute, shared};
 use crate::scan::shape;
-use crate::source::Stream;
+use crate::source::any::Stream;
 use pgrx::spi::{quote_identifier, quote_literal, quote_qualified_identifier};
-use stream::kinesis::Deaggregate;
 
 pub use super::options::is_ours as is_view_option;
 
@@ -58,10 +57,10 @@ pub fn run(request: Request) {
     shape::check(stream);
     let of = Stream::of_table(stream, relation::current_user());
     let topic = of.name();
-    if options.kept.consumer.is_some() && matches!(of, Stream::Topic(..)) {
+    if options.kept.consumer.is_some() && !of.has_consumers() {
         error::consumer_of_topic().raise();
     }
-    let checkpoints = start::Checkpoints::of(&of, options.start.as_deref());
+    let store_start = start::ask(&of, options.start.as_deref());
     let columns = request.query.output_columns(&request.column_names);
     if request.column_names.len() > columns.len() {
         Report::new(
@@ -82,7 +81,7 @@ pub fn run(request: Request) {
         // A monitor may be wanted now.
         shared::nudge_at_commit();
     }
-    checkpoints.store(id);
+    store_start(id);
     if options.auto_refresh
         && let Some(view) = materialized_view::find(table)
     {
@@ -169,22 +168,7 @@ fn create_offset_index(table: Oid, columns: &[OutputColumn], kind: OffsetIndex, 
             .map(|column| &column.name)
     };
     let name = relation::qualified_name(table).unwrap_or_default();
-    let places: &[&str] = match of {
-        Stream::Topic(..) => &["kafka_partition", "kafka_offset"],
-        Stream::Kinesis(source, _) => {
-            let places: &[&str] = if source.preview_columns {
-                &["shardid", "sequencenumber", "subsequencenumber"]
-            } else {
-                &["shard_id", "sequence_number", "sub_sequence_number"]
-            };
-            // Without user records two columns are the whole place of a row.
-            &places[..if source.deaggregate == Deaggregate::Off {
-                2
-            } else {
-                3
-            }]
-        }
-    };
+    let places = of.place_columns();
     let columns: Option<Vec<&String>> = places.iter().copied().map(passed_on).collect();
     let Some(columns) = columns else {
         Report::new(

@@ -6,7 +6,6 @@ use super::ingest::{self, Order, Outcome};
 use super::state::State;
 use crate::pg::batch::Stop;
 use crate::pg::progress;
-use crate::settings;
 use plan::pause;
 use plan::room::Waiting;
 use plan::tempo::{self, LONG_BATCH};
@@ -25,7 +24,7 @@ impl Worker {
             let feeds = self.feeds.len();
             let feed = &mut self.feeds[index];
             let own = feed.gathered_memory();
-            let memory = Waiting::of(settings::memory_limit_bytes(), gathered, own, feeds);
+            let memory = Waiting::of(self.clients.memory(), gathered, own, feeds);
             feed.tempo.limits = feed.pace.limits();
             if !feed
                 .tempo

@@ -12,6 +12,7 @@ use crate::pg::background::{Failure, transaction};
 use crate::pg::wait::WakeSet;
 use crate::settings;
 use crate::source::Source;
+use crate::source::kafka::Kafka;
 use plan::room;
 use stream::{Client, Config, PartitionRange, ReadOptions, Reader};
 
@@ -31,6 +32,8 @@ struct Place {
 pub struct Clients {
     places: Vec<Option<Place>>,
     readers: usize,
+    /// What they may hold together, in bytes.
+    memory: usize,
 }
 
 impl Default for Clients {
@@ -38,6 +41,7 @@ impl Default for Clients {
         Clients {
             places: Vec::new(),
             readers: FEWEST_READERS,
+            memory: settings::memory_limit_bytes(),
         }
     }
 }
@@ -52,6 +56,17 @@ impl Clients {
         is_more && self.places.iter().any(Option::is_some)
     }
 
+    /// They may hold so many bytes together. True if there are clients that hold another part.
+    pub fn set_memory(&mut self, bytes: usize) -> bool {
+        self.memory = bytes;
+        self.places.iter().any(Option::is_some)
+    }
+
+    /// What they may hold together, in bytes.
+    pub fn memory(&self) -> usize {
+        self.memory
+    }
+
     /// The client of that place.
     pub fn get(&self, place: usize) -> &Client {
         let found = self.places.get(place).and_then(Option::as_ref);
@@ -59,12 +74,12 @@ impl Clients {
     }
 
     /// Is there a client that no broker has refused?
-    pub fn has(&self, source: &Source) -> bool {
+    pub fn has(&self, source: &Kafka) -> bool {
         self.all(source, false)
             .any(|(_, client)| !client.is_refused())
     }
 
-    fn all(&self, source: &Source, has_room: bool) -> impl Iterator<Item = (usize, &Client)> {
+    fn all(&self, source: &Kafka, has_room: bool) -> impl Iterator<Item = (usize, &Client)> {
         let access = source.access().clone();
         let places = self.places.iter().enumerate();
         places.filter_map(move |(number, place)| {
@@ -75,7 +90,7 @@ impl Clients {
     }
 
     /// A shared one that no broker has refused: credentials may have changed where they are looked up. Within a transaction.
-    pub fn first(&mut self, source: &Source, wake: &WakeSet) -> usize {
+    pub fn first(&mut self, source: &Kafka, wake: &WakeSet) -> usize {
         let found = self
             .all(source, false)
             .find(|(_, client)| !client.is_refused());
@@ -83,8 +98,8 @@ impl Clients {
         place.unwrap_or_else(|| self.add(source, false, wake))
     }
 
-    fn add(&mut self, source: &Source, has_room: bool, wake: &WakeSet) -> usize {
-        let memory = settings::memory_limit_bytes();
+    fn add(&mut self, source: &Kafka, has_room: bool, wake: &WakeSet) -> usize {
+        let memory = self.memory;
         let (readers, memory_bytes) = if has_room {
             (1, room::of_turn(memory))
         } else {
@@ -120,7 +135,7 @@ impl Clients {
     /// Reads by a shared client, or by the one with room, by which no other feed may be reading. Which one it is.
     pub fn read(
         &mut self,
-        source: &Source,
+        source: &Kafka,
         topic: &str,
         ranges: Vec<PartitionRange>,
         has_room: bool,

@@ -9,13 +9,14 @@ use super::feed::{self, Feed, Plan};
 use super::ingest;
 use super::journal::Journal;
 use super::lookup::Lookups;
+use super::memory::Memory;
 use super::opening::{Opening, Prepared};
 use super::state::{self, LOCK_NOT_AVAILABLE, State};
 use super::streams::Streams;
 use super::sync::Sync;
 use super::trouble::Trouble;
 use super::view::View;
-use crate::catalog::position::{Offset, Position};
+use crate::catalog::position::Position;
 use crate::catalog::{checkpoint, lag_alert, materialized_view, trouble};
 use crate::pg::background::{self, Failure, transaction};
 use crate::pg::relation::Oid;
@@ -23,6 +24,8 @@ use crate::pg::shared;
 use crate::pg::wait::WakeSet;
 use crate::pg::{extension, invalidation, kept_plan};
 use crate::settings;
+use crate::source::any::Kind;
+use crate::source::kafka::position::Offset;
 use plan::pause;
 use plan::share::{self, Share};
 use std::collections::HashMap;
@@ -43,6 +46,7 @@ pub struct Worker {
     database: Oid,
     pub(super) number: usize,
     pub(super) wake: WakeSet,
+    pub(super) memory: Memory,
     pub(super) clients: Clients,
     pub(super) views: HashMap<i64, View>,
     /// What AWS is being asked, and the views that wait for it.
@@ -83,6 +87,7 @@ pub fn run(database: Oid, number: usize, settings_changes: u64) {
         database,
         number,
         wake: WakeSet::new(),
+        memory: Memory::default(),
         clients: Clients::default(),
         views: HashMap::new(),
         lookups: Lookups::default(),
@@ -111,10 +116,12 @@ pub fn run(database: Oid, number: usize, settings_changes: u64) {
     while worker.is_needed() {
         worker.leave_changed_sources();
         worker.open_feeds();
+        worker.divide_memory();
         worker.follow_topics();
         worker.follow_streams();
         let busy = worker.load_batches() | worker.load_streams();
         worker.merge_feeds();
+        worker.streams.merge();
         worker.give_room();
         worker.write_ledgers();
         if !busy {
@@ -317,6 +324,8 @@ impl Worker {
                 .iter()
                 .any(|plan| plan.mv_id == *id && *plan == view.plan)
         };
+        let kinds: HashMap<i64, Option<Kind>> =
+            views.iter().map(|(id, view)| (*id, view.kind)).collect();
         // What another worker has, or is loaded in another way (or is another view of the same number: the extension was created anew), begins anew.
         views.retain(|id, view| keeps(id, view));
         openings.retain(|opening| views.contains_key(&opening.plan.mv_id));
@@ -329,6 +338,7 @@ impl Worker {
         for plan in plans {
             let view = views.entry(plan.mv_id).or_insert_with(|| View {
                 trouble: inherited.contains(&plan.mv_id).then(Trouble::inherited),
+                kind: kinds.get(&plan.mv_id).copied().flatten(),
                 ..View::new(*plan)
             });
             if changed {
@@ -375,7 +385,7 @@ impl Worker {
     }
 
     /// All topics are opened anew, with new clients.
-    fn leave_topics(&mut self) {
+    pub(super) fn leave_topics(&mut self) {
         self.feeds.clear();
         self.preparing.clear();
         self.openings.clear();

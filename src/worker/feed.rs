@@ -8,13 +8,13 @@ use super::clients::Clients;
 use super::opening::Answer;
 use crate::access::Access;
 use crate::catalog::options::Pace;
-use crate::checkpoint::Checkpoint;
 use crate::error;
 use crate::pg::background::{Failure, transaction};
 use crate::pg::progress;
 use crate::pg::relation::Oid;
 use crate::pg::wait::WakeSet;
-use crate::source::Source;
+use crate::source::kafka::Kafka;
+use crate::source::kafka::plan::Checkpoint;
 use plan::pause;
 use plan::share::Slice;
 use plan::tempo::{self, Tempo};
@@ -74,7 +74,7 @@ pub struct Feed {
     pub pace: Pace,
     /// How fast it goes.
     pub tempo: Tempo,
-    pub(super) source: Source,
+    pub(super) source: Kafka,
     /// The client that is asked for the topic's partitions and ends.
     pub(super) client: usize,
     /// Next offset by partition, as the members have it stored.

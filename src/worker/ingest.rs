@@ -4,13 +4,18 @@ use super::feed::Batch;
 use crate::catalog::checkpoint;
 use crate::catalog::ledger::Entry;
 use crate::catalog::materialized_view::{self, MaterializedView};
-use crate::checkpoint::Checkpoint;
+use crate::catalog::position::State;
 use crate::pg::background::{Failure, transaction};
 use crate::pg::batch::{self, Stop};
 use crate::pg::relation::{self, LockMode, Oid};
 use crate::pg::{invalidation, spi, time};
 use crate::refresh::{self, Locked};
-use crate::scan::job::{Input, Job, Limits};
+use crate::scan::job::{Input, Job};
+use crate::source::kafka::Kafka;
+use crate::source::kafka::plan::Checkpoint;
+use crate::source::kafka::position::Offset;
+use crate::source::outcome::Limits;
+use crate::source::plan::entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::time::Duration;
@@ -90,11 +95,11 @@ pub fn load(order: &Order, known: &mut Option<Known>) -> Result<Outcome, Stop> {
         if stored.len() != partitions.len() || !stored.iter().all(is_here) {
             return Outcome::Moved;
         }
-        let job = Job {
+        let job = Job::<Kafka> {
             table: *stream,
-            topic: order.topic.to_owned(),
+            name: order.topic.to_owned(),
             input: Input::Taken(Rc::clone(&batch.records)),
-            ranges: batch.ranges.clone(),
+            reading: batch.ranges.clone(),
             limits: Limits {
                 max_records: u64::MAX,
                 max_bytes: u64::MAX,
@@ -108,16 +113,12 @@ pub fn load(order: &Order, known: &mut Option<Known>) -> Result<Outcome, Stop> {
         let entries: Vec<Entry> = batch
             .ranges
             .iter()
-            .filter(|range| outcome.bounds.has_partition(range.partition))
-            .map(|range| {
-                let mut progress = outcome.partitions.iter();
-                let progress = progress.find(|p| p.partition == range.partition).copied();
-                refresh::entry(
-                    range.start,
-                    range.end,
-                    range.partition,
-                    &progress.unwrap_or_default(),
-                )
+            .enumerate()
+            .filter(|(_, range)| outcome.bounds.has_partition(range.partition))
+            .filter_map(|(place, range)| {
+                let [from, to] = [range.start, range.end].map(|offset| Offset(Some(offset)));
+                let to = State::at(range.partition, to);
+                entry(&from, &to, &outcome.progress_at(place))
             })
             .collect();
         checkpoint::advance(view.id, &entries, rows);

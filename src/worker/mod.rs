@@ -7,8 +7,8 @@
 //!   monitor                     writes what clients ran, tells of lag; only if a setting asks for it
 //! ```
 //!
-//! Feeds share clients (clients), and who is behind gets room to fetch ahead (room). Topics that appear become relations (sync).
-//! A view of Kinesis has a reader of its own (shard_feed), driven by streams.
+//! Feeds share clients (clients) within one limit of memory (memory), and who is behind gets room to fetch ahead (room). Topics that appear become relations (sync).
+//! Views of Kinesis have feeds of their own kind (shard_feed), driven by streams.
 //!
 //! A worker recovers from errors in the process: the transaction is aborted, the view waits a little longer each time, the others go on.
 
@@ -22,6 +22,7 @@ pub mod ingest;
 pub mod journal;
 pub mod launcher;
 pub mod lookup;
+pub mod memory;
 pub mod monitor;
 pub mod opening;
 pub mod room;

@@ -6,16 +6,20 @@ use super::ingest::bound_lock_waits;
 use super::sources::Origin;
 use crate::access::Access;
 use crate::aws::Question;
-use crate::catalog::position::Offset;
+use crate::catalog::position::State;
 use crate::catalog::{checkpoint as checkpoints, materialized_view};
-use crate::checkpoint::{self, Checkpoint};
+use crate::error;
 use crate::pg::background::{Failure, transaction};
 use crate::pg::batch::{self, Stop};
 use crate::pg::relation;
 use crate::pg::wait::WakeSet;
 use crate::refresh::{self, Locked};
-use crate::source::{Source, Stream, Watermarks};
-use crate::{error, kinesis};
+use crate::source::Source;
+use crate::source::any::{Kind, Named, Stream};
+use crate::source::kafka::plan::{Checkpoint, plan};
+use crate::source::kafka::position::Offset;
+use crate::source::kafka::{Kafka, Watermarks};
+use crate::source::kinesis::Kinesis;
 use plan::tempo::Tempo;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
@@ -25,7 +29,7 @@ use stream::{ListedOffset, OffsetSpec, Pending, TopicDescription};
 pub struct Opening {
     /// The view.
     pub plan: Plan,
-    source: Source,
+    source: Kafka,
     topic: String,
     pub(super) client: usize,
     description: Answer<TopicDescription>,
@@ -62,7 +66,7 @@ impl<T> Answer<T> {
 pub struct Prepared {
     /// The view.
     pub plan: Plan,
-    source: Source,
+    source: Kafka,
     topic: String,
     stored: Vec<Checkpoint>,
     /// What has to be answered before.
@@ -93,7 +97,17 @@ pub enum Begun {
     /// A topic.
     Topic(Box<Prepared>),
     /// A stream of Kinesis.
-    Stream(Box<kinesis::source::Source>, String),
+    Stream(Box<Named<Kinesis>>),
+}
+
+impl Begun {
+    /// Which source that is of.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Begun::Topic(_) => Kind::Kafka,
+            Begun::Stream(_) => Kind::Kinesis,
+        }
+    }
 }
 
 /// Where a view begins to follow its topic.
@@ -118,15 +132,15 @@ impl Opening {
             let Locked { stream, .. } = refresh::lock_source(&view);
             let owner = relation::owner(plan.table);
             let begun = match Stream::of_table(stream, owner) {
-                Stream::Topic(source, topic) => Begun::Topic(Box::new(Prepared {
+                Stream::Kafka(Named { source, name }) => Begun::Topic(Box::new(Prepared {
                     plan,
                     questions: source.access().questions(),
                     source,
-                    topic,
+                    topic: name,
                     stored: plan.own_checkpoints(checkpoints::read(view.id)),
                     began: Instant::now(),
                 })),
-                Stream::Kinesis(source, name) => Begun::Stream(Box::new(source), name),
+                Stream::Kinesis(stream) => Begun::Stream(Box::new(stream)),
             };
             (Origin::of(stream, owner), begun)
         })
@@ -264,20 +278,18 @@ impl Opening {
                 });
             }
             let locked = refresh::lock_source(&view);
-            let bounds = refresh::definition_bounds(&view, &locked, &self.topic);
+            let bounds = refresh::definition_bounds::<Kafka>(&view, &locked, &self.topic);
             let (watermarks, excluded): (Vec<Watermarks>, Vec<Watermarks>) = watermarks
                 .iter()
                 .partition(|w| bounds.has_partition(w.partition));
             let excluded: Vec<i32> = excluded.iter().map(|w| w.partition).collect();
-            checkpoint::exclude(view.id, &stored, topic.topic_id.as_ref(), &excluded);
-            let read = checkpoint::read(&stored, &bounds);
-            let plan = checkpoint::plan_some(&view, topic, &read, &watermarks);
-            let positions: BTreeMap<i32, i64> = plan
-                .partitions
+            let plan = plan(&view, topic, &stored, (&watermarks, &excluded), &bounds);
+            let starts: Vec<State<Offset>> = plan.parts.iter().map(|p| p.from.clone()).collect();
+            plan.store(view.id, &starts);
+            let positions: BTreeMap<i32, i64> = starts
                 .iter()
-                .map(|planned| (planned.range.partition, planned.range.start))
+                .filter_map(|start| Some((start.part, start.position.0?)))
                 .collect();
-            plan.store(view.id, |partition| positions.get(&partition).copied());
             refresh::log_lost(&view, &plan.lost, &plan.jumps());
             Ok(Start {
                 positions,

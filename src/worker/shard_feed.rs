@@ -1,27 +1,34 @@
-//! A feed of a stream of Kinesis: one reader of its shards, for one view.
+//! A feed of a stream of Kinesis: one reader of its shards, and the views that are at its positions.
 //!
-//! Views of one stream have a reader each; together they keep within the limits of each shard (`stream::kinesis` counts a process's reads).
+//! A view that is elsewhere (new, or after an error) has a reader of its own until it has caught up: a shard is read so often a second, by all together.
 
 use super::backlog::Backlog;
 use super::feed::Plan;
 use super::ingest::{self, Known, Outcome};
+use super::memory::Memory;
 use crate::catalog::options::Pace;
+use crate::catalog::position::State;
 use crate::catalog::{checkpoint, materialized_view};
-use crate::kinesis;
-use crate::kinesis::plan::{Checkpoint, Plan as ShardPlan};
-use crate::kinesis::source::Source;
 use crate::pg::background::{Failure, transaction};
 use crate::pg::batch::{self, Stop};
+use crate::pg::relation::Oid;
 use crate::pg::wait::WakeSet;
 use crate::pg::{progress, relation, time};
 use crate::refresh;
-use crate::scan::job::{Input, Job, Limits};
+use crate::scan::job::{Input, Job};
+use crate::source::Source;
+use crate::source::any::Named;
+use crate::source::kinesis::plan::Checkpoint;
+use crate::source::kinesis::{self, Kinesis, Plan as ShardPlan, check_shard};
+use crate::source::outcome::{Limits, Outcome as Read};
+use crate::source::plan::entry;
 use crate::{error, settings};
 use plan::tempo::Tempo;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 use stream::kinesis::{
-    Client, Pending, ReadOptions, Reader, Records, ShardState, StreamDescription, Until, now_ms,
+    Client, Pending, Position, ReadOptions, Reader, Records, ShardState, StreamDescription, Until,
+    now_ms,
 };
 
 /// How often a stream is looked at for shards that nobody told of, and whether it is still the same one.
@@ -37,7 +44,7 @@ const PARITY_PAUSE_MS: i64 = 60_000;
 pub struct ShardOpening {
     /// The view.
     pub plan: Plan,
-    source: Source,
+    source: Kinesis,
     stream: String,
     client: Client,
     description: Pending<StreamDescription>,
@@ -45,15 +52,18 @@ pub struct ShardOpening {
 }
 
 impl ShardOpening {
-    /// Asks for the stream's shards. The worker has so many views, which divide its memory.
+    /// Asks for the stream's shards.
     pub fn begin(
         plan: Plan,
-        source: Source,
-        stream: String,
-        views: usize,
+        stream: Named<Kinesis>,
+        memory: &Memory,
         wake: &WakeSet,
     ) -> ShardOpening {
-        let client = source.connect(settings::memory_limit_bytes() / views.max(1));
+        let Named {
+            source,
+            name: stream,
+        } = stream;
+        let client = source.client(memory.of_stream(), Some(&memory.streams));
         wake.add(client.wake_fd());
         let description = client.describe_stream(&stream, settings::connect_timeout());
         ShardOpening {
@@ -95,15 +105,19 @@ impl ShardOpening {
             let view = materialized_view::find(table)
                 .unwrap_or_else(|| error::not_a_streaming_view(&self.stream).raise());
             let stored = checkpoint::lock(view.id);
+            if stored.is_empty() {
+                error::no_checkpoint(&view.name()).raise();
+            }
             // What the worker before could not write.
             checkpoint::flush_all(&view);
-            let plan = kinesis::plan::plan(&view, stream, stored, now_ms());
-            let states: Vec<ShardState> = plan.shards.iter().map(ShardState::new).collect();
-            plan.store(view.id, &states);
+            let deaggregate = self.source.deaggregate;
+            let plan = kinesis::plan::plan(&view, stream, stored, now_ms(), deaggregate);
+            let starts: Vec<_> = plan.parts.iter().map(|p| p.from.clone()).collect();
+            plan.store(view.id, &starts);
             refresh::log_lost(&view, &plan.lost, &plan.jumps());
             (plan, view.options.consumer)
         })?;
-        let (deaggregate, shards) = (self.source.deaggregate, plan.shards.clone());
+        let (deaggregate, shards) = (self.source.deaggregate, plan.reading.shards.clone());
         let reader = match &consumer {
             Some(consumer) => self
                 .client
@@ -125,13 +139,12 @@ impl ShardOpening {
             }
         };
         Ok(ShardFeed {
-            mv_id: self.plan.mv_id,
+            members: vec![self.plan.mv_id],
             pace: self.plan.pace,
             tempo: Tempo::new(self.plan.pace.limits(), 1),
             backlog: None,
             stored: reader.shards(),
             unchanging: plan,
-            known: None,
             reader,
             answers: 0,
             answered: Instant::now(),
@@ -139,36 +152,35 @@ impl ShardOpening {
             description: None,
             created_ms: stream.created_ms,
             shown: stream.shards.iter().map(|shard| shard.id.clone()).collect(),
+            source: self.source,
             stream: self.stream,
             client: self.client,
-            table,
             consumer,
         })
     }
 }
 
-/// A reader and its view.
+/// A reader and the views at its positions.
 pub struct ShardFeed {
-    /// The view.
-    pub mv_id: i64,
-    /// Its options.
+    /// The views.
+    pub members: Vec<i64>,
+    /// Options of the views.
     pub pace: Pace,
     /// How fast it goes.
     pub tempo: Tempo,
     /// What waited when a batch was full, until one is not.
     pub backlog: Option<Backlog>,
-    table: relation::Oid,
+    source: Kinesis,
     /// By whose subscriptions it reads, if not by requests.
     consumer: Option<String>,
     stream: String,
     created_ms: i64,
     /// The shards that the service has shown.
     shown: Vec<String>,
-    /// What the view has stored, in the order of the reader's shards.
+    /// What the views have stored, in the order of the reader's shards.
     stored: Vec<ShardState>,
     /// Knows how states are stored.
     unchanging: ShardPlan,
-    known: Option<Known>,
     // The reader goes before its client.
     reader: Reader,
     client: Client,
@@ -212,6 +224,16 @@ impl ShardFeed {
     /// Everything is polled now.
     pub fn clear_wake(&self) {
         self.client.clear_wake();
+    }
+
+    /// It holds at most so many bytes from now on.
+    pub fn set_memory(&self, bytes: usize) {
+        self.reader.set_memory(bytes);
+    }
+
+    /// In words, which limit of the service's slows it down.
+    pub fn throttled(&self) -> Option<String> {
+        self.client.throttled().map(as_text)
     }
 
     /// What the view has stored.
@@ -269,16 +291,27 @@ impl ShardFeed {
         })
     }
 
-    /// Loads a batch: one transaction, as a refresh is.
-    pub fn load(&mut self, batch: &ShardBatch, flush: bool) -> Result<Outcome, Stop> {
+    /// Shows that a batch of the backlog goes into `table`, or nothing if there is none.
+    pub fn show_progress(&self, table: Oid) {
         match &self.backlog {
-            Some(backlog) => backlog.show(self.table, self.stored.len(), None),
+            Some(backlog) => backlog.show(table, self.stored.len(), None),
             None => progress::end(),
         }
-        let mut found = self.known.take();
-        let outcome = batch::run(self.table, self.pace.batch_timeout(), || {
+    }
+
+    /// Loads a batch into a view: one transaction, as a refresh is.
+    pub fn load(
+        &self,
+        batch: &ShardBatch,
+        table: Oid,
+        known: &mut Option<Known>,
+        flush: bool,
+    ) -> Result<Outcome, Stop> {
+        // Looked up anew after an error.
+        let mut found = known.take();
+        let outcome = batch::run(table, self.pace.batch_timeout(), || {
             ingest::bound_lock_waits();
-            let Some(known) = ingest::locked(self.table, &mut found) else {
+            let Some(known) = ingest::locked(table, &mut found) else {
                 return Outcome::Gone;
             };
             let view = &known.view;
@@ -286,26 +319,9 @@ impl ShardFeed {
             if !self.is_at(&stored) {
                 return Outcome::Moved;
             }
-            let job = Job {
-                table: known.stream,
-                topic: self.stream.clone(),
-                input: Input::TakenShards(Rc::clone(&batch.records)),
-                ranges: Vec::new(),
-                limits: Limits {
-                    max_records: u64::MAX,
-                    max_bytes: u64::MAX,
-                    max_record_bytes: view.options.max_record_bytes,
-                },
-                refresh_time: time::now_utc(),
-            };
-            let (rows, mut outcome) = if batch.records.is_empty() {
-                (0, Default::default())
-            } else {
-                let (rows, outcome) = refresh::load(view, known.definition, job);
-                (rows, outcome.unwrap_or_default())
-            };
-            outcome.shards = batch.reached.clone();
-            self.store(view.id, &outcome, rows);
+            let (rows, mut outcome) = self.load_records(known, batch);
+            outcome.states = batch.reached.iter().cloned().map(kinesis::state).collect();
+            self.store(view.id, &batch.reached, &outcome, rows);
             refresh::log_skipped(view, &outcome, &self.shard_names());
             if flush {
                 checkpoint::flush_all(view);
@@ -313,18 +329,74 @@ impl ShardFeed {
             Outcome::Loaded
         })?;
         if outcome == Outcome::Loaded {
-            self.known = found;
-            if let Some(backlog) = &mut self.backlog {
-                backlog.add(batch.records.len(), batch.records.bytes());
-            }
-            self.stored = self.merged(&batch.reached);
+            *known = found;
         }
         Ok(outcome)
     }
 
+    fn load_records(&self, known: &Known, batch: &ShardBatch) -> (u64, Read<Position>) {
+        if batch.records.is_empty() {
+            return (0, Read::default());
+        }
+        let job = Job::<Kinesis> {
+            table: known.stream,
+            name: self.stream.clone(),
+            input: Input::Taken(Rc::clone(&batch.records)),
+            reading: kinesis::Reading::default(),
+            limits: Limits {
+                max_records: u64::MAX,
+                max_bytes: u64::MAX,
+                max_record_bytes: known.view.options.max_record_bytes,
+            },
+            refresh_time: time::now_utc(),
+        };
+        let (rows, outcome) = refresh::load(&known.view, known.definition, job);
+        (rows, outcome.unwrap_or_default())
+    }
+
+    /// The members have the batch, which took them so long; the worker has no other views, or has.
+    pub fn advance(&mut self, batch: &ShardBatch, took: Duration, is_alone: bool) {
+        let records = batch.records.len();
+        self.tempo.loaded(records, took, is_alone, Instant::now());
+        if let Some(backlog) = &mut self.backlog {
+            backlog.add(batch.records.len(), batch.records.bytes());
+        }
+        self.stored = self.merged(&batch.reached);
+    }
+
+    /// Is another feed at the same place?
+    pub fn is_at_same_place(&self, other: &ShardFeed) -> bool {
+        let is_here = |state: &ShardState| {
+            let mut others = other.undrained();
+            others.any(|other| other.id == state.id && other.position == state.position)
+        };
+        self.stream == other.stream
+            && self.source.reads_as(&other.source)
+            && self.created_ms == other.created_ms
+            && self.consumer == other.consumer
+            && self.pace == other.pace
+            && self.undrained().count() == other.undrained().count()
+            && self.undrained().all(is_here)
+    }
+
+    /// Takes over the views of another feed that is at the same place. Of the times of parity the earlier ones are what all have stored.
+    pub fn take_over(&mut self, other: ShardFeed) {
+        for state in &mut self.stored {
+            let mut others = other.stored.iter();
+            if let Some(other) = others.find(|other| other.id == state.id) {
+                state.caught_up_to = state.caught_up_to.min(other.caught_up_to);
+            }
+        }
+        self.members.extend(&other.members);
+    }
+
+    fn undrained(&self) -> impl Iterator<Item = &ShardState> {
+        self.stored.iter().filter(|state| !state.is_drained)
+    }
+
     /// Does the view want to be read as this feed does it?
-    pub fn is_as_wanted(&self) -> bool {
-        let view = materialized_view::find(self.table);
+    pub fn is_as_wanted(&self, table: Oid) -> bool {
+        let view = materialized_view::find(table);
         view.is_some_and(|view| view.options.consumer == self.consumer)
     }
 
@@ -337,7 +409,7 @@ impl ShardFeed {
                 state.id == row.part && state.position == row.position && !state.is_drained
             })
         };
-        let open = self.stored.iter().filter(|state| !state.is_drained).count();
+        let open = self.undrained().count();
         undrained.clone().count() == open && undrained.clone().all(is_here)
     }
 
@@ -355,31 +427,33 @@ impl ShardFeed {
         merged
     }
 
-    fn store(&self, mv_id: i64, outcome: &crate::scan::job::Outcome, rows: u64) {
-        for state in outcome.shards.iter().skip(self.stored.len()) {
+    fn store(&self, mv_id: i64, reached: &[ShardState], outcome: &Read<Position>, rows: u64) {
+        for state in outcome.states.iter().skip(self.stored.len()) {
             // A child that came up: its row is there before it moves.
-            let start = ShardState {
-                position: stream::kinesis::Position::Horizon,
+            check_shard(&self.stream, &state.part);
+            let start = State {
+                position: Position::Horizon,
                 ..state.clone()
             };
             checkpoint::store(mv_id, &self.unchanging.checkpoint(&start, None), None);
         }
-        let entry = |(place, state): (usize, &ShardState)| {
+        let of_shard = |(place, state): (usize, &State<Position>)| {
             let before = self.stored.get(place).map(|state| state.position.clone());
-            let before = before.unwrap_or(stream::kinesis::Position::Horizon);
-            kinesis::refresh::entry(outcome, state, &before)
+            let before = before.unwrap_or(Position::Horizon);
+            entry(&before, state, &outcome.progress_at(place))
         };
         let entries: Vec<_> = outcome
-            .shards
+            .states
             .iter()
             .enumerate()
-            .filter_map(entry)
+            .filter_map(of_shard)
             .collect();
         if !entries.is_empty() {
             checkpoint::advance(mv_id, &entries, rows);
         }
-        for state in self.news(&outcome.shards) {
-            checkpoint::store(mv_id, &self.unchanging.checkpoint(state, None), None);
+        for state in self.news(reached) {
+            let state = kinesis::state(state.clone());
+            checkpoint::store(mv_id, &self.unchanging.checkpoint(&state, None), None);
         }
     }
 

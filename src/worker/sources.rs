@@ -4,7 +4,7 @@ use super::database::Worker;
 use crate::pg::background::transaction;
 use crate::pg::relation::{self, Oid};
 use crate::pg::{foreign, invalidation};
-use crate::source::Stream;
+use crate::source::any::Stream;
 use std::time::{Duration, Instant};
 
 /// Changes are looked at as often: somebody may make them in a loop.

@@ -11,7 +11,7 @@ pub enum State {
     Starting,
     /// Following its topic.
     Running,
-    /// Following its topic as fast as a quota of the broker's allows.
+    /// Following its topic as fast as a quota of the broker's or a limit of the service's allows.
     Throttled,
     /// An error stopped it; it tries again.
     Retrying,

@@ -10,13 +10,16 @@ use crate::api::external_schema;
 use crate::pg::background::{self, Failure, transaction};
 use crate::pg::foreign::{self, Server};
 use crate::pg::relation::{self, Oid};
+use crate::pg::report::Report;
 use crate::pg::spi::{self, as_view_owner};
 use crate::pg::{extension, shared};
 use crate::source::Source;
-use crate::{aws, error, kinesis, settings};
+use crate::source::any::{Any, each};
+use crate::source::request::Pending;
+use crate::source::status::Listed;
+use crate::{aws, settings};
 use plan::names::Pattern;
 use std::collections::HashMap;
-use stream::{Client, Pending, TopicSummary};
 
 /// So many relations are created in one transaction.
 const AT_ONCE: usize = 100;
@@ -37,14 +40,43 @@ struct Question {
 
 enum Asked {
     /// AWS is asked before a client can be made.
-    Aws(Source, Vec<aws::Question>),
-    Topics(Source, Client, Pending<Vec<TopicSummary>>),
-    Streams(
-        kinesis::source::Source,
-        stream::kinesis::Client,
-        stream::kinesis::Pending<Vec<String>>,
-    ),
+    Aws(Any, Vec<aws::Question>),
+    Source(Listing),
     Answered(Vec<String>),
+}
+
+/// A source that is asked which streams it has.
+struct Listing {
+    // The answer goes before the client.
+    answer: Box<dyn Pending<Vec<Listed>>>,
+    _client: Box<dyn std::any::Any>,
+    pattern: Option<String>,
+    label: String,
+    failure: fn(&str, &stream::Error) -> Report,
+}
+
+impl Listing {
+    fn ask<S: Source>(source: &S) -> Listing {
+        let client = source.connect(settings::memory_limit_bytes());
+        Listing {
+            answer: source.list(&client),
+            _client: Box::new(client),
+            pattern: source.pattern().map(str::to_owned),
+            label: source.label(),
+            failure: S::failure,
+        }
+    }
+
+    /// The names that are to have relations.
+    fn poll(&mut self) -> Option<Result<Vec<String>, Failure>> {
+        Some(match self.answer.poll()? {
+            Ok(listed) => Ok(external_schema::shown(self.pattern.as_deref(), listed)),
+            Err(error) => {
+                let (label, failure) = (&self.label, self.failure);
+                transaction(|| failure(label, &error).raise())
+            }
+        })
+    }
 }
 
 impl Sync {
@@ -152,24 +184,14 @@ fn is_complete(pattern: Option<&str>, server: &Server) -> bool {
 impl Question {
     /// Asks which topics or streams there are; `None` if nothing can be missing.
     fn ask(server: Server) -> Option<Question> {
-        let memory = settings::memory_limit_bytes();
-        let timeout = settings::connect_timeout();
-        let asked = if kinesis::source::Source::is_of(&server) {
-            let source = kinesis::source::Source::of_server(&server, server.owner);
-            if is_complete(source.streams.as_deref(), &server) {
-                return None;
-            }
-            let client = source.connect(memory);
-            let answer = client.list_streams(timeout);
-            Asked::Streams(source, client, answer)
-        } else {
-            let source = Source::of_server(&server, server.owner);
-            if is_complete(source.topics.as_deref(), &server) {
-                return None;
-            }
-            let questions = source.access().questions();
-            Asked::Aws(source, questions)
-        };
+        let source = Any::of_server(&server, server.owner);
+        let (is_complete, questions) = each!(Any, &source, it => {
+            (is_complete(it.pattern(), &server), it.questions())
+        });
+        if is_complete {
+            return None;
+        }
+        let asked = Asked::Aws(source, questions);
         Some(Question { server, asked })
     }
 
@@ -181,32 +203,15 @@ impl Question {
             }
             let nothing = Asked::Answered(Vec::new());
             if let Asked::Aws(source, _) = std::mem::replace(&mut self.asked, nothing) {
-                self.asked = transaction(|| {
-                    let client = source.connect(settings::memory_limit_bytes());
-                    let answer = client.list_topics(settings::connect_timeout());
-                    Asked::Topics(source, client, answer)
-                })?;
+                self.asked =
+                    transaction(|| Asked::Source(each!(Any, &source, it => Listing::ask(it))))?;
             }
         }
         let names = match &mut self.asked {
             Asked::Aws(..) => return Ok(true),
-            Asked::Topics(source, _client, answer) => match answer.poll() {
+            Asked::Source(listing) => match listing.poll() {
                 None => return Ok(true),
-                Some(Ok(listed)) => external_schema::shown_topics(source.topics.as_deref(), listed),
-                Some(Err(error)) => {
-                    let label = source.label();
-                    return transaction(|| error::source(&label, &error).raise());
-                }
-            },
-            Asked::Streams(source, _client, answer) => match answer.poll() {
-                None => return Ok(true),
-                Some(Ok(listed)) => {
-                    external_schema::shown_streams(source.streams.as_deref(), listed)
-                }
-                Some(Err(error)) => {
-                    let label = source.label();
-                    return transaction(|| error::service(&label, &error).raise());
-                }
+                Some(names) => names?,
             },
             Asked::Answered(names) => std::mem::take(names),
         };

@@ -41,13 +41,14 @@ impl Worker {
                     if let Some(view) = self.views.get_mut(&plan.mv_id) {
                         view.origin = Some(origin);
                         view.throttled = None;
+                        view.kind = Some(begun.kind());
                     }
                     match begun {
                         Begun::Topic(prepared) => {
                             self.preparing.push(*prepared);
                             self.show_unless_failing(plan.mv_id, State::Starting);
                         }
-                        Begun::Stream(source, stream) => self.open_stream(plan, *source, stream),
+                        Begun::Stream(stream) => self.open_stream(plan, *stream),
                     }
                 }
                 Err(failure) => self.failed(plan.mv_id, &failure),
@@ -184,7 +185,9 @@ impl Worker {
                 }
             }
             looks += usize::from(!was_looking && self.feeds[index].is_looking());
-            self.show_throttling(index);
+            let cause = self.feeds[index].throttled(&self.clients);
+            let members = self.feeds[index].members.clone();
+            self.show_throttling(&members, cause.as_ref());
             index += 1;
         }
     }
@@ -213,18 +216,17 @@ impl Worker {
         }
     }
 
-    /// Shows that a broker slows a feed's views down, or that it does so no more.
-    fn show_throttling(&mut self, index: usize) {
-        let cause = self.feeds[index].throttled(&self.clients);
+    /// Shows that the source slows views down, and in which words, or that it does so no more.
+    pub(super) fn show_throttling(&mut self, ids: &[i64], cause: Option<&String>) {
         let was_throttled = |id: &i64| self.views.get(id).is_some_and(|v| v.throttled.is_some());
-        if cause.is_none() && !self.feeds[index].members.iter().any(was_throttled) {
+        if cause.is_none() && !ids.iter().any(was_throttled) {
             return;
         }
-        for id in self.feeds[index].members.clone() {
+        for &id in ids {
             let Some(view) = self.views.get_mut(&id) else {
                 continue;
             };
-            view.throttled = cause.clone();
+            view.throttled = cause.cloned();
             let (shown, is_throttled) = (view.shown, cause.is_some());
             if shown == Some(State::Running) && is_throttled
                 || shown == Some(State::Throttled) && !is_throttled

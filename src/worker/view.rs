@@ -6,6 +6,7 @@ use super::sources::Origin;
 use super::state::State;
 use super::trouble::Trouble;
 use crate::access::Access;
+use crate::source::any::Kind;
 use plan::pause;
 use plan::tempo::FIRST_BATCH;
 use std::time::{Duration, Instant};
@@ -19,6 +20,8 @@ pub struct View {
     pub plan: Plan,
     /// What a batch needs of it.
     pub known: Option<Known>,
+    /// What it reads, once that was looked up.
+    pub kind: Option<Kind>,
     /// By what it was opened last.
     pub origin: Option<Origin>,
     /// In words, which broker slows it down.
@@ -47,6 +50,7 @@ impl View {
         View {
             plan,
             known: None,
+            kind: None,
             origin: None,
             throttled: None,
             waits_for: None,

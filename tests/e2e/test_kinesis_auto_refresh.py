@@ -129,9 +129,9 @@ def test_a_service_that_is_throttled_or_away_is_shown_and_lasts(faulty, proxy):
     faulty.view(stream, options=AUTO)
     produced = faulty.kinesis.produce(stream, [b"x"] * 30)
     landed(faulty, produced)
-    for fault, word in ((THROTTLED, "ProvisionedThroughputExceeded"), (UNAVAILABLE, "ServiceUnavailable")):
+    for fault, shown, word in ((THROTTLED, "throttled", "ProvisionedThroughputExceeded"), (UNAVAILABLE, "retrying", "ServiceUnavailable")):
         proxy.fail(fault)
-        wait_until(lambda: state(faulty)[0] == "retrying" and word in (state(faulty)[1] or ""), 5, word)
+        wait_until(lambda: state(faulty)[0] == shown and word in (state(faulty)[1] or ""), 5, word)
         produced |= faulty.kinesis.produce(stream, [b"y"] * 30)
         proxy.clear()
         landed(faulty, produced)
@@ -291,3 +291,38 @@ def test_trouble_is_told_once(faulty, proxy):
         faulty.db.run("CALL redshift.set_position('v', %s, %s)", shard, number)
         wait_until(lambda: told() == (["refresh_failed", "refresh_recovered"], 2), 40, f"the recovery ({told()})")
         wait_until(lambda: set(faulty.positions()) == produced, 30)
+
+
+def test_views_of_a_stream_share_its_reads(faulty, proxy):
+    """A shard gives so many reads a second to all consumers together. A view that has stumbled reads by itself until it has caught up."""
+    stream = faulty.stream(1)
+    names = ["v", "w", "x", "y"]
+    for name in names:
+        faulty.view(stream, name, options=AUTO)
+    produced = faulty.kinesis.produce(stream, [b"x"] * 50)
+    for name in names:
+        landed(faulty, produced, name)
+
+    def reads():
+        """In two seconds."""
+        before = proxy.count("GetRecords")
+        time.sleep(2)
+        return proxy.count("GetRecords") - before
+
+    together = min(reads() for _ in range(2))
+    faulty.db.run("ALTER MATERIALIZED VIEW w SET (auto_refresh = off); ALTER MATERIALIZED VIEW x SET (auto_refresh = off); ALTER MATERIALIZED VIEW y SET (auto_refresh = off)")
+    wait_until(lambda: state(faulty, "y") == (None, None))
+    alone = max(reads() for _ in range(2))
+    assert together <= alone * 1.5 + 2, (together, alone)
+    # One that is moved back reads what it needs, and then with the others again.
+    faulty.db.run("ALTER MATERIALIZED VIEW w SET (auto_refresh = on)")
+    faulty.db.run("ALTER TABLE v ADD CONSTRAINT good CHECK (from_varbyte(kinesis_data, 'utf-8') <> 'bad')")
+    bad = faulty.kinesis.produce(stream, [b"bad"])
+    produced |= bad
+    landed(faulty, produced, "w")
+    wait_until(lambda: state(faulty)[0] == "retrying")
+    faulty.db.run("ALTER TABLE v DROP CONSTRAINT good")
+    landed(faulty, produced)
+    produced |= faulty.kinesis.produce(stream, [b"z"] * 20)
+    for name in "vw":
+        landed(faulty, produced, name)

@@ -68,9 +68,9 @@ pub use kafka::client::{
 };
 pub use kafka::config::Config;
 pub use kafka::partitions::PartitionRange;
-pub use kafka::reader::{Gathered, Next, ReadOptions, Reader, Records};
+pub use kafka::reader::{Gathered, ReadOptions, Reader, Records};
 pub use kafka::security::{
     ClientCertificate, FREE_PROPERTIES, Login, Pem, Refusal, Sasl, Security, Tls, parse_properties,
 };
-pub use record::{Record, TimestampType};
+pub use record::{Next, Record, TimestampType};
 pub use secret::Secret;

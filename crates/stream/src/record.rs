@@ -3,6 +3,17 @@
 use crate::kafka::ffi::Message;
 pub use crate::kafka::ffi::TimestampType;
 
+/// What a reader's `next` has to say, of any source.
+#[derive(Debug)]
+pub enum Next<R> {
+    /// The next record.
+    Record(R),
+    /// Nothing has arrived: wait for the client's descriptor, clear it, call again.
+    Wait,
+    /// Everything has been read as far as was asked.
+    End,
+}
+
 /// A record, borrowed from the reader until its next call.
 #[derive(Clone, Copy)]
 pub struct Record<'a>(pub(crate) Message<'a>);

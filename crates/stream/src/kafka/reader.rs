@@ -6,7 +6,7 @@ use super::client::{
 use super::config::RECORD_OVERHEAD;
 use super::ffi::{Batch, Code, Failure, Message, Queue, Topic};
 use super::partitions::{PartitionRange, Partitions};
-use crate::{Error, Record};
+use crate::{Error, Next, Record};
 use std::ffi::CString;
 use std::time::{Duration, Instant};
 
@@ -23,17 +23,6 @@ impl Default for ReadOptions {
             batch_records: 1024,
         }
     }
-}
-
-/// What [`Reader::next`] has to say.
-#[derive(Debug)]
-pub enum Next<'a> {
-    /// The next record.
-    Record(Record<'a>),
-    /// Nothing has arrived: wait for the client's descriptor, clear it, call again.
-    Wait,
-    /// Every range has been read to its end.
-    End,
 }
 
 /// Records that were taken from a reader, to be read as often as needed.
@@ -175,7 +164,7 @@ impl Reader {
         reason = "a record borrows from the reader, which Iterator cannot say"
     )]
     #[inline]
-    pub fn next(&mut self) -> Result<Next<'_>, Error> {
+    pub fn next(&mut self) -> Result<Next<Record<'_>>, Error> {
         let found = loop {
             let Some(message) = self.batch.get(self.at) else {
                 if self.refill()? {

@@ -90,6 +90,14 @@ impl Client {
         self.service.trouble().map(|(_, trouble)| trouble)
     }
 
+    /// In words, which limit of the service's slows it down, if one did in the last seconds.
+    pub fn throttled(&self) -> Option<String> {
+        /// Longer than the longest pause between two tries.
+        const LATELY: Duration = Duration::from_secs(6);
+        let (when, refusal) = self.service.throttled()?;
+        (when.elapsed() < LATELY).then_some(refusal)
+    }
+
     /// The same, if it came after this moment.
     pub fn trouble_since(&self, moment: Instant) -> Option<String> {
         let (when, trouble) = self.service.trouble()?;

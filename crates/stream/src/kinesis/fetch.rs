@@ -2,6 +2,7 @@
 
 use super::aggregate::{Contents, HashKeys, contents};
 use super::limit::Turns;
+use super::memory::{Memory, Reserved};
 use super::position::{Position, SequenceNumber};
 use super::reader::{ReadOptions, ShardStart};
 use super::service::{Failure, Pause, Service};
@@ -12,7 +13,6 @@ use aws_sdk_kinesis::types::{ChildShard, Record};
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{sleep, sleep_until};
 
 /// The largest page that the service gives.
@@ -65,7 +65,7 @@ pub struct Page {
     /// Parity is reached, or the shard's end.
     pub is_done: bool,
     /// Its part of the memory.
-    _memory: Option<OwnedSemaphorePermit>,
+    _memory: Reserved,
 }
 
 /// Bytes of key and data.
@@ -105,7 +105,8 @@ pub struct Fetch {
     pub is_closed: bool,
     pub options: ReadOptions,
     pub turns: Option<Turns>,
-    pub memory: Arc<Semaphore>,
+    /// What pages are reserved of: the reader's, and what that is a part of.
+    pub memory: Arc<[Memory]>,
     pub pages: Sender<Result<Page, Error>>,
     pub wake: Arc<Wake>,
 }
@@ -139,7 +140,8 @@ impl Fetch {
             if let Some(turns) = &self.turns {
                 sleep_until(turns.take()).await;
             }
-            let memory = self.reserve().await;
+            // What the page does not need is given back when it is there.
+            let memory = Reserved::of(&self.memory, LARGEST_PAGE).await;
             let asked = now_ms();
             match self
                 .service
@@ -202,12 +204,6 @@ impl Fetch {
         }
     }
 
-    /// Room for the largest page; what it does not need is given back when it is there.
-    async fn reserve(&self) -> Option<OwnedSemaphorePermit> {
-        let memory = Arc::clone(&self.memory);
-        memory.acquire_many_owned(LARGEST_PAGE as u32).await.ok()
-    }
-
     pub(super) async fn wait_after(
         &self,
         failure: Failure,
@@ -240,7 +236,7 @@ impl Fetch {
         &self,
         answer: Answer,
         asked: i64,
-        memory: Option<OwnedSemaphorePermit>,
+        memory: Reserved,
         late: &mut i64,
     ) -> Page {
         let mut records = answer.records;
@@ -299,17 +295,11 @@ impl Fetch {
             is_done: at_end || at_parity,
             caught_up_to,
             behind_ms,
-            _memory: memory.and_then(|memory| keep(memory, memory_bytes)),
+            _memory: memory.keep(memory_bytes),
             records,
             contents,
         }
     }
-}
-
-/// The part of a reservation that is needed; the rest goes back.
-fn keep(mut memory: OwnedSemaphorePermit, bytes: usize) -> Option<OwnedSemaphorePermit> {
-    let bytes = bytes.min(memory.num_permits());
-    memory.split(bytes)
 }
 
 /// The position behind a record.

@@ -1,16 +1,16 @@
 //! Reads the shards of a stream, record by record: a child only after its parents.
 
 use super::aggregate::{Contents, Deaggregate, HashKeys, UserRecord};
-use super::fetch::{self, Fetch, LARGEST_PAGE, Page, Until};
+use super::fetch::{self, Fetch, Page, Until};
 use super::limit;
+use super::memory::Memory;
 use super::position::{Position, SequenceNumber};
 use super::service::Service;
 use super::subscribe::Consumer;
 use crate::wake::Wake;
-use crate::{Error, Gathered, runtime};
+use crate::{Error, Gathered, Next, runtime};
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, Sender, TryRecvError};
-use tokio::sync::Semaphore;
 use tokio::task::AbortHandle;
 
 /// A shard to read.
@@ -144,16 +144,6 @@ impl<'a> Record<'a> {
     }
 }
 
-/// What [`Reader::next`] has to say.
-pub enum Next<'a> {
-    /// The next record.
-    Record(Record<'a>),
-    /// Nothing has arrived: wait for the client's descriptor, clear it, call again.
-    Wait,
-    /// Every shard has been read as far as was asked.
-    End,
-}
-
 /// Records that were taken from a reader, to be read as often as needed.
 #[derive(Default)]
 pub struct Records {
@@ -230,7 +220,8 @@ pub struct Reader {
     stream: String,
     options: ReadOptions,
     consumer: Option<Arc<Consumer>>,
-    memory: Arc<Semaphore>,
+    /// Its own, and what that is a part of.
+    memory: Arc<[Memory]>,
     slots: Vec<Slot>,
     pages: Receiver<Result<Page, Error>>,
     sender: Sender<Result<Page, Error>>,
@@ -257,14 +248,15 @@ impl Reader {
         consumer: Option<&str>,
     ) -> Result<Reader, Error> {
         let (sender, pages) = mpsc::channel();
-        let memory = service.config().memory_bytes.max(LARGEST_PAGE);
+        let own = Memory::new(service.config().memory_bytes);
+        let memories = [own].into_iter().chain(service.config().part_of.clone());
         let mut reader = Reader {
             service: Arc::clone(service),
             wake: Arc::clone(wake),
             stream: stream.to_owned(),
             options: *options,
             consumer: consumer.map(|name| Arc::new(Consumer::new(name))),
-            memory: Arc::new(Semaphore::new(memory.min(Semaphore::MAX_PERMITS))),
+            memory: memories.collect(),
             slots: Vec::new(),
             pages,
             sender,
@@ -349,7 +341,7 @@ impl Reader {
         clippy::should_implement_trait,
         reason = "a record borrows from the reader, which Iterator cannot say"
     )]
-    pub fn next(&mut self) -> Result<Next<'_>, Error> {
+    pub fn next(&mut self) -> Result<Next<Record<'_>>, Error> {
         let (page, at, user) = loop {
             if let Some(page) = self.current.take() {
                 if let Some((at, user)) = self.advance(&page) {
@@ -444,11 +436,18 @@ impl Reader {
         let is_behind = |slot: &Slot| slot.state.behind_ms > Some(0);
         let has_more = is_full || self.slots.iter().any(is_behind);
         // What was gathered may stand in the way of the next page.
-        let has_no_room = self.memory.available_permits() < LARGEST_PAGE;
+        let has_no_room = self.memory.iter().any(Memory::is_short);
         Ok(Gathered {
             is_full: is_full || has_more && has_no_room && !self.gathered.is_empty(),
             has_more,
         })
+    }
+
+    /// It holds at most so many bytes from now on.
+    pub fn set_memory(&self, bytes: usize) {
+        if let Some(own) = self.memory.first() {
+            own.resize(bytes);
+        }
     }
 
     /// What was gathered, to be read as often as needed.

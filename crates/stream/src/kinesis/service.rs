@@ -45,6 +45,8 @@ pub struct Service {
     config: Config,
     client: OnceCell<Client>,
     trouble: Mutex<Option<(Instant, String)>>,
+    /// When and in which words it last refused what it would take later.
+    throttled: Mutex<Option<(Instant, String)>>,
     /// When the reads that have no answer yet were sent.
     unanswered: Mutex<Vec<Instant>>,
 }
@@ -72,6 +74,7 @@ impl Service {
             config,
             client: OnceCell::new(),
             trouble: Mutex::default(),
+            throttled: Mutex::default(),
             unanswered: Mutex::default(),
         }
     }
@@ -107,8 +110,22 @@ impl Service {
         unanswered.iter().min().copied()
     }
 
+    /// The last refusal of what was too much at a time, and when it came.
+    pub fn throttled(&self) -> Option<(Instant, String)> {
+        self.throttled
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
     /// Keeps the last trouble.
     pub fn remember(&self, trouble: String) {
+        if TOO_MUCH.iter().any(|code| trouble.contains(code)) {
+            *self
+                .throttled
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), trouble.clone()));
+        }
         *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) =
             Some((Instant::now(), trouble));
     }
@@ -381,6 +398,14 @@ impl Pause {
         self.tries = 0;
     }
 }
+
+/// Errors that say "not so much".
+const TOO_MUCH: [&str; 4] = [
+    "ProvisionedThroughputExceededException",
+    "LimitExceededException",
+    "ThrottlingException",
+    "Throttling: ",
+];
 
 /// Errors that say "not now".
 const LATER: [&str; 9] = [

@@ -3,14 +3,14 @@
 //! A subscription ends after five minutes, and whenever the connection does; the next one begins after the last record. Only open shards are followed
 //! so. What a closed one still has is fetched ([`super::fetch`]): it has nothing to push.
 
-use super::fetch::{Answer, Fetch, LARGEST_PAGE, after, now_ms, size};
+use super::fetch::{Answer, Fetch, after, now_ms, size};
+use super::memory::Reserved;
 use super::position::Position;
 use super::service::{Failure, Pause, Service};
 use crate::Error;
 use aws_sdk_kinesis::primitives::event_stream::EventReceiver;
 use aws_sdk_kinesis::types::SubscribeToShardEventStream;
 use aws_sdk_kinesis::types::error::SubscribeToShardEventStreamError;
-use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::OnceCell;
 use tokio::time::timeout;
@@ -96,9 +96,7 @@ impl Fetch {
             pause.reset();
             let bytes: u64 = event.records.iter().map(size).sum();
             // What is not taken yet holds up the connection.
-            let memory = Arc::clone(&self.memory);
-            let room = (bytes as usize).clamp(1, LARGEST_PAGE) as u32;
-            let memory = memory.acquire_many_owned(room).await.ok();
+            let memory = Reserved::of(&self.memory, bytes as usize).await;
             if let Some(last) = event.records.last() {
                 *from = after(last, from.clone());
             }

@@ -1,15 +1,16 @@
 //! Where a view begins in each shard, and where it is moved to: earliest, latest, a time, or explicit positions.
 
+use super::Kinesis;
+use super::columns::is_shard_id;
 use super::plan::Checkpoint;
-use super::source::Source;
+use crate::catalog::position::{Position as Stored, number};
 use crate::pg::spi;
-use crate::scan::column::to_milliseconds;
-use crate::view::start::{Members, is_earliest};
+use crate::source::Source;
+use crate::source::column::to_milliseconds;
+use crate::source::position::{Members, is_earliest};
 use crate::{error, settings};
 use std::collections::HashMap;
 use stream::kinesis::{Position, SequenceNumber, Shard, StreamDescription, now_ms};
-
-const ALLOWED: &str = "earliest, latest, a timestamp, or the last loaded records such as {\"shardId-000000000000\": \"49590338271490256608559692538361571095921575989136588898\"}";
 
 /// A start, as it was written.
 enum Start {
@@ -19,32 +20,73 @@ enum Start {
     Explicit(HashMap<String, SequenceNumber>),
 }
 
-/// The checkpoints of a view that begins there, one for each shard that the stream shows now.
-pub fn checkpoints(source: &Source, stream: &str, start: Option<&str>) -> Vec<Checkpoint> {
-    let client = source.connect(settings::memory_limit_bytes());
-    let description = source.describe(&client, stream);
-    let start = parse(start.unwrap_or("earliest"), &description)
-        .unwrap_or_else(|text| error::option_value("start", text, ALLOWED).raise());
-    let checkpoint = |shard| at(&start, shard, &description);
-    description.shards.iter().map(checkpoint).collect()
+impl Stored for Position {
+    type Part = String;
+    const PART: &'static str = "shard";
+
+    fn read_part(text: &str) -> Option<String> {
+        is_shard_id(text).then(|| text.to_owned())
+    }
+
+    fn first() -> Position {
+        Position::Horizon
+    }
+
+    fn earliest() -> Position {
+        Position::Horizon
+    }
+
+    fn read(text: &str) -> Option<Position> {
+        Position::parse(text)
+    }
+
+    fn after(record: &str) -> Option<Position> {
+        SequenceNumber::parse(record).map(Position::After)
+    }
+
+    fn last_record(&self) -> Option<String> {
+        match self {
+            Position::After(number) => Some(number.to_string()),
+            _ => None,
+        }
+    }
+
+    /// The stream's creation time in milliseconds since 1970.
+    fn is_source_id(text: &str) -> bool {
+        number::<i64>(text).is_some()
+    }
 }
 
-/// The checkpoint of one shard that is moved there; `None` if the stream does not show the shard.
-pub fn checkpoint(
-    source: &Source,
-    stream: &str,
-    shard: &str,
-    position: &str,
-) -> Option<Checkpoint> {
-    let client = source.connect(settings::memory_limit_bytes());
-    let description = source.describe(&client, stream);
-    let shown = description.shards.iter().find(|shown| shown.id == shard)?;
-    let start = match SequenceNumber::parse(position.trim()) {
-        Some(number) => Start::Explicit(HashMap::from([(shard.to_owned(), number)])),
-        None => parse(position, &description)
-            .unwrap_or_else(|text| error::invalid_position(text).raise()),
+/// The checkpoints of a view that begins there, one for each shard that the stream shows now.
+pub(super) fn start(stream: &StreamDescription, text: &str) -> Option<Vec<Checkpoint>> {
+    let start = parse(text, stream).ok()?;
+    let checkpoint = |shard| at(&start, shard, stream);
+    Some(stream.shards.iter().map(checkpoint).collect())
+}
+
+/// The checkpoints of shards that are moved: those that the stream shows.
+pub(super) fn moved(
+    source: Option<(&Kinesis, &str)>,
+    shard: Option<&str>,
+    text: &str,
+) -> Vec<Checkpoint> {
+    let Some((source, name)) = source else {
+        return Vec::new();
     };
-    Some(at(&start, shown, &description))
+    let client = source.connect(settings::memory_limit_bytes());
+    let stream = source.describe(&client, name);
+    let Some(shard) = shard else {
+        return start(&stream, text)
+            .unwrap_or_else(|| error::option_value("start", text, Kinesis::WORDS.starts).raise());
+    };
+    let Some(shown) = stream.shards.iter().find(|shown| shown.id == shard) else {
+        return Vec::new();
+    };
+    let start = match SequenceNumber::parse(text.trim()) {
+        Some(number) => Start::Explicit(HashMap::from([(shard.to_owned(), number)])),
+        None => parse(text, &stream).unwrap_or_else(|text| error::invalid_position(text).raise()),
+    };
+    vec![at(&start, shown, &stream)]
 }
 
 fn parse<'a>(text: &'a str, stream: &StreamDescription) -> Result<Start, &'a str> {

@@ -1,16 +1,15 @@
 //! From a foreign server's options to a client of Kinesis, and its answers.
 
+use super::columns::is_shard_id;
 use crate::access::Access;
 use crate::pg::descriptors::Descriptors;
-use crate::pg::foreign::Server;
+use crate::pg::foreign::{Server, option};
 use crate::pg::relation::Oid;
-use crate::pg::wait;
-use crate::scan::column::is_shard_id;
-use crate::source::{Stream, option};
+use crate::source::Source;
+use crate::source::request::{Pending, answer};
 use crate::{error, settings};
-use std::time::{Duration, Instant};
 use stream::aws::Identity;
-use stream::kinesis::{Client, Config, Deaggregate, Pending, StreamDescription};
+use stream::kinesis::{Client, Config, Deaggregate, Memory, StreamDescription};
 
 /// What a client opens: a pipe, and connections to the service and to who gives credentials.
 const DESCRIPTORS: u32 = 6;
@@ -29,6 +28,11 @@ pub fn check_shard(stream: &str, id: &str) {
     }
 }
 
+/// Have columns the names of Redshift's preview?
+pub(super) fn has_preview_columns(server: &Server) -> bool {
+    option(&server.options, "preview_columns").is_some_and(|value| value == "true")
+}
+
 /// What becomes of aggregated records of a server's streams.
 pub fn deaggregate(server: &Server) -> Deaggregate {
     match option(&server.options, "deaggregate").as_deref() {
@@ -39,7 +43,7 @@ pub fn deaggregate(server: &Server) -> Deaggregate {
 }
 
 /// Where an external schema's streams are.
-pub struct Source {
+pub struct Kinesis {
     /// The foreign server, whose name is the external schema's.
     pub server_name: String,
     /// `streams` of CREATE SERVER: comma-separated names in which `*` stands for any characters. All if absent.
@@ -52,30 +56,22 @@ pub struct Source {
     endpoint_url: Option<String>,
 }
 
-impl Source {
+impl Kinesis {
     /// The source of a server, read as `user`.
-    pub fn of_server(server: &Server, user: Oid) -> Source {
+    pub(super) fn of(server: &Server, user: Oid) -> Kinesis {
         let of = |name| option(&server.options, name);
-        Source {
+        Kinesis {
             server_name: server.name.clone(),
             streams: of("streams"),
-            preview_columns: of("preview_columns").is_some_and(|value| value == "true"),
+            preview_columns: has_preview_columns(server),
             deaggregate: deaggregate(server),
             identity: Access::of(server, user).identity(),
             endpoint_url: of("endpoint_url").or_else(settings::aws_endpoint_url),
         }
     }
 
-    /// The source of a stream, read as `user`, and the stream's name; raises if the table is a topic.
-    pub fn of_stream(table: Oid, user: Oid) -> (Source, String) {
-        match Stream::of_table(table, user) {
-            Stream::Kinesis(source, stream) => (source, stream),
-            Stream::Topic(_, topic) => error::not_a_stream(&topic).raise(),
-        }
-    }
-
     /// Would a stream be read in the same way, by the same client?
-    pub fn reads_as(&self, other: &Source) -> bool {
+    pub(super) fn is_like(&self, other: &Kinesis) -> bool {
         self.identity == other.identity
             && self.endpoint_url == other.endpoint_url
             && self.deaggregate == other.deaggregate
@@ -90,19 +86,20 @@ impl Source {
             .is_some_and(|kind| kind.eq_ignore_ascii_case("kinesis"))
     }
 
-    /// What error messages call it.
-    pub fn label(&self) -> String {
+    /// Its name and where its streams are.
+    pub(super) fn name_and_place(&self) -> String {
         let place = self.endpoint_url.as_ref().or(self.identity.region.as_ref());
         let place = place.map_or("Kinesis", String::as_str);
         format!("external schema \"{}\" ({place})", self.server_name)
     }
 
-    /// A new client that buffers at most `memory_bytes`. Nothing is asked yet.
-    pub fn connect(&self, memory_bytes: usize) -> Client {
+    /// A new client that buffers at most `memory_bytes`, which are a part of what several have together. Nothing is asked yet.
+    pub fn client(&self, memory_bytes: usize, part_of: Option<&Memory>) -> Client {
         let config = Config {
             identity: self.identity.clone(),
             endpoint_url: self.endpoint_url.clone(),
             memory_bytes,
+            part_of: part_of.cloned(),
             keep_limits: settings::kinesis_limits(),
         };
         let descriptors = Descriptors::acquire(DESCRIPTORS);
@@ -113,37 +110,8 @@ impl Source {
     }
 
     /// Waits for an answer; raises what went wrong.
-    pub fn answer<T>(&self, client: &Client, pending: Pending<T>) -> T {
-        self.try_answer(client, pending)
+    pub fn answer<T>(&self, client: &Client, pending: impl Pending<T>) -> T {
+        answer(client, pending)
             .unwrap_or_else(|error| error::service(&self.label(), &error).raise())
-    }
-
-    /// Waits for an answer, interruptibly.
-    pub fn try_answer<T>(
-        &self,
-        client: &Client,
-        mut pending: Pending<T>,
-    ) -> Result<T, stream::Error> {
-        // The request ends by itself at its deadline, with the cause; this is for one that does not.
-        const GRACE: Duration = Duration::from_millis(500);
-        loop {
-            client.clear_wake();
-            if let Some(answer) = pending.poll() {
-                return answer;
-            }
-            wait::readable(
-                client.wake_fd(),
-                pending.deadline().max(Instant::now()) + GRACE,
-                wait::Event::BrokerAnswer,
-            );
-        }
-    }
-
-    /// The stream and its shards.
-    pub fn describe(&self, client: &Client, stream: &str) -> StreamDescription {
-        let asked = client.describe_stream(stream, settings::connect_timeout());
-        let description = self.answer(client, asked);
-        check_shards(&description);
-        description
     }
 }

@@ -1,9 +1,9 @@
-//! What a refresh counts while its scan reads, of a topic and of a stream alike.
+//! What a refresh counts while its scan reads, of any source.
 
-use super::job::{self, Limits, MAX_LISTED_SKIPS, Outcome, Progress, SkipReason, SkippedRecord};
+use super::outcome::{Limits, MAX_LISTED_SKIPS, Outcome, Progress, SkipReason, SkippedRecord};
+use crate::catalog::position::{Position, State};
 use crate::pg::{current_record, progress, time};
 use plan::bounds::Bounds;
-use stream::kinesis::ShardState;
 
 /// Progress is reported each time that so many records have been read, while there are few at each doubling, and before a wait.
 const PROGRESS_RECORDS: u64 = 1024;
@@ -14,9 +14,12 @@ const MOST_AHEAD: i64 = 24 * 3600 * 1_000_000;
 
 /// The counts of one refresh.
 pub struct Tally {
+    /// When to stop, and which records to skip.
     pub limits: Limits,
     /// One a partition or shard.
-    pub progress: Vec<Progress>,
+    progress: Vec<Progress>,
+    /// Where the parts of these numbers are counted, where parts have numbers.
+    places: Vec<usize>,
     /// Where the current record is counted.
     current: usize,
     scanned: u64,
@@ -30,14 +33,22 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// Nothing is read yet.
-    pub fn new(limits: Limits, progress: Vec<Progress>) -> Tally {
+    /// Nothing is read yet of these parts.
+    pub fn new<P: Position>(limits: Limits, parts: &[P::Part]) -> Tally {
         current_record::forget_rows();
+        let mut places = Vec::new();
+        for (place, part) in parts.iter().enumerate() {
+            if let Some(number) = P::number(part) {
+                places.resize(places.len().max(number + 1), 0);
+                places[number] = place;
+            }
+        }
         Tally {
+            places,
+            progress: vec![Progress::default(); parts.len()],
             latest_time: time::now_utc().saturating_add(MOST_AHEAD),
             bounds: Bounds::default(),
             limits,
-            progress,
             current: 0,
             scanned: 0,
             bytes: 0,
@@ -60,6 +71,13 @@ impl Tally {
         (bytes > limit).then_some(SkipReason::TooLarge { part, bytes, limit })
     }
 
+    /// Where the part of that number is counted.
+    #[inline]
+    pub fn place_of(&self, number: i32) -> usize {
+        let place = usize::try_from(number).ok();
+        place.and_then(|p| self.places.get(p).copied()).unwrap_or(0)
+    }
+
     /// Counts a record that was read: where, its bytes and its time (milliseconds since 1970). Returns where more can be said of it.
     pub fn count(&mut self, place: usize, bytes: u64, time_ms: Option<i64>) -> &mut Progress {
         self.settle_rows();
@@ -70,6 +88,10 @@ impl Tally {
             || self.scanned < PROGRESS_RECORDS && self.scanned.is_power_of_two()
         {
             self.report();
+        }
+        if place >= self.progress.len() {
+            // A child came up while others were read.
+            self.progress.resize(place + 1, Progress::default());
         }
         let progress = &mut self.progress[place];
         progress.count(bytes, time_ms, self.latest_time);
@@ -102,20 +124,22 @@ impl Tally {
         progress::loaded(self.scanned, self.bytes);
     }
 
-    /// Lays the outcome down for the refresh; `shards` are how far those of a stream were read.
-    pub fn finish(&mut self, shards: Vec<ShardState>) {
+    /// All that was read; `states` are how far.
+    pub fn outcome<P: Position>(&mut self, states: Vec<State<P>>) -> Outcome<P> {
         self.settle_rows();
         if !current_record::forget_rows() {
             for progress in &mut self.progress {
                 progress.dropped = 0;
             }
         }
-        job::finish(Outcome {
-            partitions: std::mem::take(&mut self.progress),
+        let parts = self.progress.len().max(states.len());
+        self.progress.resize(parts, Progress::default());
+        Outcome {
+            progress: std::mem::take(&mut self.progress),
             skipped: std::mem::take(&mut self.skipped),
             bounds: self.bounds.clone(),
             stopped_early: self.stopped_early,
-            shards,
-        });
+            states,
+        }
     }
 }

@@ -1,25 +1,27 @@
 //! Is data flowing: what the stream shows of each shard.
 
-use super::source::{Source, check_shards};
-use crate::api::external_schema::PartitionStatus;
-use crate::api::lag::{Lag, Trouble};
+use super::{Kinesis, check_shards};
 use crate::pg::wait;
-use crate::scan::column::to_timestamp;
 use crate::settings;
+use crate::source::Source;
+use crate::source::column::to_timestamp;
+use crate::source::request::answer;
+use crate::source::status::{Lag, LagQuestion, PartStatus, Trouble};
 use std::os::fd::RawFd;
 use std::time::Instant;
+use stream::Next;
 use stream::kinesis::{
-    Client, Deaggregate, HashKeys, Next, Position, ReadOptions, Reader, ShardStart,
-    StreamDescription, Until, now_ms,
+    Client, Deaggregate, HashKeys, Position, ReadOptions, Reader, ShardStart, StreamDescription,
+    Until, now_ms,
 };
 
 /// The newest record is looked for in this time: a stream tells it only to who reads up to it.
 const WINDOW_MS: i64 = 10_000;
 
 /// Every shard of a stream, and the time of its newest record if that is not older than ten seconds.
-pub fn of_stream(source: &Source, client: &Client, stream: &str) -> Vec<PartitionStatus> {
+pub fn of_stream(source: &Kinesis, client: &Client, stream: &str) -> Vec<PartStatus> {
     let asked = client.describe_stream(stream, settings::connect_timeout());
-    let description = match source.try_answer(client, asked) {
+    let description = match answer(client, asked) {
         Ok(description) => description,
         // A stream that was deleted since the schema was synchronized has no shards to show.
         Err(stream::Error::UnknownStream { .. }) => return Vec::new(),
@@ -28,12 +30,12 @@ pub fn of_stream(source: &Source, client: &Client, stream: &str) -> Vec<Partitio
         }
         Err(error) => {
             let report = crate::error::service(&source.label(), &error);
-            return vec![PartitionStatus::unknown(stream, report)];
+            return vec![PartStatus::unknown(stream, report)];
         }
     };
     check_shards(&description);
     let times = newest_times(client, &description);
-    let status = |(shard, time): (&stream::kinesis::Shard, Option<i64>)| PartitionStatus {
+    let status = |(shard, time): (&stream::kinesis::Shard, Option<i64>)| PartStatus {
         topic: stream.to_owned(),
         partition_id: None,
         shard_id: Some(shard.id.clone()),
@@ -57,7 +59,7 @@ pub struct LagReader {
 
 impl LagReader {
     /// Begins to read a stream at these positions.
-    pub fn start(source: &Source, stream: &str, positions: Vec<(String, Position)>) -> LagReader {
+    pub fn start(source: &Kinesis, stream: &str, positions: Vec<(String, Position)>) -> LagReader {
         let client = source.connect(settings::memory_limit_bytes());
         let lags = positions.iter().map(|(id, _)| (id.clone(), None)).collect();
         let start = |(id, from): (String, Position)| ShardStart {
@@ -86,29 +88,6 @@ impl LagReader {
             Err(error) => it.fail(&error),
         }
         it
-    }
-
-    /// Becomes readable when there may be more to take in.
-    pub fn wake_fd(&self) -> RawFd {
-        self.client.wake_fd()
-    }
-
-    /// Takes in what has come. Until when to wait; `None` if it is done.
-    pub fn take_in(&mut self) -> Option<Instant> {
-        self.client.clear_wake();
-        if self.read() {
-            self.reader = None;
-        }
-        self.reader.as_ref()?;
-        if Instant::now() < self.deadline {
-            return Some(self.deadline);
-        }
-        self.reader = None;
-        self.fail(&stream::Error::Timeout {
-            request: "read of shards".to_owned(),
-            cause: self.client.last_trouble(),
-        });
-        None
     }
 
     /// True if nothing more is to come.
@@ -149,9 +128,34 @@ impl LagReader {
         let report = crate::error::service(&self.label, error);
         self.trouble = Some(Trouble::of_source(&report));
     }
+}
 
-    /// The answer: what is known, and for the rest the cause.
-    pub fn rows(&self) -> Vec<Lag> {
+impl LagQuestion for LagReader {
+    fn wake_fd(&self) -> RawFd {
+        self.client.wake_fd()
+    }
+
+    fn clear_wake(&self) {
+        self.client.clear_wake();
+    }
+
+    fn take_in(&mut self) -> Option<Instant> {
+        if self.read() {
+            self.reader = None;
+        }
+        self.reader.as_ref()?;
+        if Instant::now() < self.deadline {
+            return Some(self.deadline);
+        }
+        self.reader = None;
+        self.fail(&stream::Error::Timeout {
+            request: "read of shards".to_owned(),
+            cause: self.client.last_trouble(),
+        });
+        None
+    }
+
+    fn rows(&self) -> Vec<Lag> {
         match &self.trouble {
             Some(trouble) if self.lags.iter().all(|(_, lag)| lag.is_none()) => vec![trouble.row()],
             trouble => self

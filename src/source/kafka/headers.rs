@@ -5,8 +5,8 @@
 //!
 //! Memory follows what a producer sends: it is asked for so that a refusal is an error.
 
-use super::job::SkipReason;
 use crate::error;
+use crate::source::outcome::SkipReason;
 use std::borrow::Cow;
 use stream::Record;
 use super_value::JsonErrorKind;

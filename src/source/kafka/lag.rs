@@ -1,64 +1,59 @@
-//! The ends of one topic's partitions, asked for without waiting.
+//! The ends of one topic's partitions, asked for without waiting. Each topic is asked for once, by a client for each server and owner.
 
-use super::Lag;
-use crate::pg::guard::Failure;
-use crate::pg::report::Report;
-use crate::source::Watermarks;
+use super::{Kafka, Watermarks};
+use crate::access::Access;
+use crate::source::Source;
+use crate::source::status::{Lag, LagQuestion, Trouble};
 use crate::{error, settings};
-use std::rc::Rc;
+use std::cell::RefCell;
+use std::os::fd::RawFd;
+use std::rc::{Rc, Weak};
 use std::time::{Duration, Instant};
 use stream::{Client, ListedOffset, OffsetSpec, Pending, TopicDescription};
 
+/// What this process is asking.
+#[derive(Default)]
+struct Asked {
+    /// One client for each server and owner.
+    clients: Vec<(Access, Weak<Client>)>,
+    topics: Vec<Weak<RefCell<Topic>>>,
+}
+
+thread_local! {
+    static ASKED: RefCell<Asked> = RefCell::default();
+}
+
+/// Asks for a topic, unless it is being asked for.
+pub(super) fn ask(source: &Kafka, name: &str) -> Rc<RefCell<Topic>> {
+    let known = ASKED.with_borrow_mut(|asked| {
+        let clients = &mut asked.clients;
+        clients.retain(|(_, client)| client.strong_count() > 0);
+        let mut clients = clients.iter();
+        let of_access = clients.find(|(access, _)| access == source.access());
+        of_access.and_then(|(_, client)| client.upgrade())
+    });
+    // Nothing is borrowed here: it may raise.
+    let client = known.unwrap_or_else(|| {
+        let client = Rc::new(source.connect(settings::memory_limit_bytes()));
+        let entry = (source.access().clone(), Rc::downgrade(&client));
+        ASKED.with_borrow_mut(|asked| asked.clients.push(entry));
+        client
+    });
+    ASKED.with_borrow_mut(|asked| {
+        asked.topics.retain(|topic| topic.strong_count() > 0);
+        let mut topics = asked.topics.iter().filter_map(Weak::upgrade);
+        let known = topics.find(|topic| topic.borrow().is_of(&client, name));
+        known.unwrap_or_else(|| {
+            let topic = Topic::ask(source.label(), client, name.to_owned());
+            let topic = Rc::new(RefCell::new(topic));
+            asked.topics.push(Rc::downgrade(&topic));
+            topic
+        })
+    })
+}
+
 /// A request ends by itself after its time; so much later we stop waiting for it.
 const GRACE: Duration = Duration::from_millis(500);
-
-/// Why there is no answer.
-#[derive(Clone)]
-pub struct Trouble {
-    error: String,
-    source_up: Option<bool>,
-}
-
-impl Trouble {
-    /// The view itself is broken, so that its source was not asked.
-    pub fn of_view(failure: Failure) -> Trouble {
-        Trouble {
-            error: failure.message,
-            source_up: None,
-        }
-    }
-
-    /// No client can be made of the server's options and the owner's credentials.
-    pub fn of_server(failure: Failure) -> Trouble {
-        Trouble {
-            error: failure.message,
-            source_up: Some(false),
-        }
-    }
-
-    /// The source has said no, or nothing (SQLSTATE class 08, connections).
-    pub fn of_source(report: &Report) -> Trouble {
-        let detail = report
-            .detail
-            .as_ref()
-            .map(|detail| format!(" DETAIL: {detail}"));
-        Trouble {
-            error: format!("{}{}", report.message, detail.unwrap_or_default()),
-            source_up: Some(!report.sqlstate.0.starts_with(b"08")),
-        }
-    }
-
-    /// As a row without a lag.
-    pub fn row(&self) -> Lag {
-        Lag {
-            partition: None,
-            high_watermark: None,
-            seconds: None,
-            error: Some(self.error.clone()),
-            source_up: self.source_up,
-        }
-    }
-}
 
 enum State {
     Describing(Pending<TopicDescription>),
@@ -95,7 +90,7 @@ pub struct Topic {
 
 impl Topic {
     /// Asks which partitions it has.
-    pub fn ask(label: String, client: Rc<Client>, name: String) -> Topic {
+    fn ask(label: String, client: Rc<Client>, name: String) -> Topic {
         let timeout = settings::connect_timeout();
         let asked = client.describe_topic(&name, timeout);
         Topic {
@@ -108,28 +103,8 @@ impl Topic {
     }
 
     /// Is it this topic, asked by this client?
-    pub fn is_of(&self, client: &Rc<Client>, name: &str) -> bool {
+    fn is_of(&self, client: &Rc<Client>, name: &str) -> bool {
         Rc::ptr_eq(&self.client, client) && self.name == name
-    }
-
-    /// Takes in what has come, and asks on. Until when to wait; `None` if it is done.
-    pub fn take_in(&mut self) -> Option<Instant> {
-        if let Err(error) = self.step() {
-            self.state = State::Done(Err(Trouble::of_source(&error::source(&self.label, &error))));
-        }
-        if matches!(self.state, State::Done(_)) {
-            return None;
-        }
-        let last = self.deadline + GRACE;
-        if Instant::now() >= last {
-            let error = stream::Error::Timeout {
-                request: format!("offsets of topic \"{}\"", self.name),
-                cause: self.client.last_broker_error(),
-            };
-            self.state = State::Done(Err(Trouble::of_source(&error::source(&self.label, &error))));
-            return None;
-        }
-        Some(last)
     }
 
     fn step(&mut self) -> Result<(), stream::Error> {
@@ -172,9 +147,37 @@ impl Topic {
             ask(OffsetSpec::Latest),
         ]))
     }
+}
 
-    /// The answer; to be asked for when it is there.
-    pub fn rows(&self) -> Vec<Lag> {
+impl LagQuestion for Topic {
+    fn wake_fd(&self) -> RawFd {
+        self.client.wake_fd()
+    }
+
+    fn clear_wake(&self) {
+        self.client.clear_wake();
+    }
+
+    fn take_in(&mut self) -> Option<Instant> {
+        if let Err(error) = self.step() {
+            self.state = State::Done(Err(Trouble::of_source(&error::source(&self.label, &error))));
+        }
+        if matches!(self.state, State::Done(_)) {
+            return None;
+        }
+        let last = self.deadline + GRACE;
+        if Instant::now() >= last {
+            let error = stream::Error::Timeout {
+                request: format!("offsets of topic \"{}\"", self.name),
+                cause: self.client.last_broker_error(),
+            };
+            self.state = State::Done(Err(Trouble::of_source(&error::source(&self.label, &error))));
+            return None;
+        }
+        Some(last)
+    }
+
+    fn rows(&self) -> Vec<Lag> {
         match &self.state {
             State::Done(Ok(watermarks)) => watermarks
                 .iter()
