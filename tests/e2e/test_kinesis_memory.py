@@ -6,11 +6,11 @@ from stage import Stage, StreamStage, wait_until
 from test_ingest_workers import setting
 from test_memory import MEGABYTE, Watch
 
-LIMIT = 64
+LIMIT = 16
 
 
 def test_streams_and_topics_keep_within_it_together(cluster, kinesis):
-    """Eight streams with a backlog are followed one after the other, beside topics that have one too."""
+    """Eight streams with a backlog of 4 MB each are followed one after the other, beside topics that have one too."""
     database = cluster.database()
     database.run("CREATE EXTENSION redshift_streaming")
     kafka = Kafka("embedded", (RUN / "embedded.bootstrap").read_text().strip(), str(RUN))
@@ -22,7 +22,7 @@ def test_streams_and_topics_keep_within_it_together(cluster, kinesis):
             named = [kinesis.stream(2) for _ in range(8)]
             streams.map(",".join(named))
             for stream in named:
-                kinesis.produce(stream, [b"x" * 40_000] * 200, size=50)
+                kinesis.produce(stream, [b"x" * 400_000] * 10, size=5)
             of_kafka = [kafka.topic(2) for _ in range(4)]
             topics.map(",".join(of_kafka))
             for topic in of_kafka:
@@ -38,7 +38,7 @@ def test_streams_and_topics_keep_within_it_together(cluster, kinesis):
                         streams.view(named[n], f"s{n}", columns=f"shard_id, sequence_number, {length('kinesis_data')}", options="auto_refresh = on")
                     if n % 2 == 0:
                         database.run(f"ALTER MATERIALIZED VIEW t{n // 2} SET (auto_refresh = on)")
-                wait_until(lambda: all(count(f"s{n}") == 200 for n in range(8)), 120, "eight streams")
+                wait_until(lambda: all(count(f"s{n}") == 10 for n in range(8)), 120, "eight streams")
                 wait_until(lambda: all(count(f"t{n}") == 800 for n in range(4)), 60, "four topics")
             assert watch.peak <= (LIMIT + 40) * MEGABYTE, f"{watch.peak / MEGABYTE:.0f} MB"
             names = [f"s{n}" for n in range(8)] + [f"t{n}" for n in range(4)]
