@@ -33,7 +33,7 @@ suite_crates() {
   export KINESIS_ENDPOINT
   # With the features of the build, so that nothing is built twice. Those that the tests of these two bring would build the AWS crates anew.
   PGRX_PG_CONFIG_PATH=${PG_CONFIG:-$PG_BIN/pg_config} cargo test --release --locked -p redshift_streaming -p mock-kafka -p hostile-kafka -p stream
-  cargo test --release --locked -p super-value -p plan
+  cargo test --release --locked -p super-value -p plan -p settings
 }
 need_crates() { need_kinesis; }
 count_crates() { awk '/^test result:/ { p += $4; f += $6; s += $8 } END { print p + 0, f + 0, s + 0 }' "$1"; }

@@ -5,10 +5,12 @@
 //! everybody go.
 
 use crate::aws::{self, Question};
+use crate::error;
 use crate::pg::foreign::{self, Server};
 use crate::pg::node::Definition;
 use crate::pg::relation::{self, Oid};
-use crate::{error, settings};
+use crate::pg::setting;
+use settings::switch;
 use std::collections::BTreeMap;
 use stream::aws::{Arn, BrokerAccess, Identity, Keys};
 use stream::{ClientCertificate, Config, Login, Pem, Sasl, Secret, Security, Tls};
@@ -55,9 +57,6 @@ pub enum Authentication {
 }
 
 impl Authentication {
-    /// What may be given.
-    pub const ALLOWED: &str = "none, mtls, iam, plain, scram-sha-256, scram-sha-512";
-
     /// Reads it, in any case.
     pub fn parse(text: &str) -> Option<Authentication> {
         Some(match text.to_ascii_lowercase().as_str() {
@@ -69,15 +68,6 @@ impl Authentication {
             "scram-sha-512" => Authentication::Scram512,
             _ => return None,
         })
-    }
-}
-
-/// `on` or `off`, as Postgres reads them.
-pub fn switch(text: &str) -> Option<bool> {
-    match text.to_ascii_lowercase().as_str() {
-        "on" | "true" | "yes" | "1" => Some(true),
-        "off" | "false" | "no" | "0" => Some(false),
-        _ => None,
     }
 }
 
@@ -109,7 +99,7 @@ impl Access {
             security: self.security(),
             properties: properties.unwrap_or_default(),
             memory_bytes,
-            batch_bytes: settings::memory_limit_bytes() / 2,
+            batch_bytes: setting::memory_limit_bytes() / 2,
             ..Config::default()
         }
     }
@@ -183,7 +173,7 @@ impl Access {
             error::no_aws_identity(&self.server, &user).raise();
         }
         let roles = match role {
-            Some(role) if role.eq_ignore_ascii_case("default") => settings::default_iam_role(),
+            Some(role) if role.eq_ignore_ascii_case("default") => setting::default_iam_role(),
             role => role.map(str::to_owned),
         };
         let roles = roles.map(|text| {
@@ -196,7 +186,7 @@ impl Access {
             keys,
             roles: roles.unwrap_or_default(),
             external_id: self.options.get("external_id").cloned(),
-            endpoint_url: settings::aws_endpoint_url(),
+            endpoint_url: setting::aws_endpoint_url(),
         }
     }
 
@@ -212,7 +202,7 @@ impl Access {
             .or_else(|| of_arn("cluster_arn"))
             .or_else(|| of_arn("secret_arn"))
             .or_else(|| of_arn("authentication_arn"))
-            .or_else(settings::aws_region)
+            .or_else(setting::aws_region)
     }
 
     fn security(&self) -> Security {

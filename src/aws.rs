@@ -1,8 +1,9 @@
 //! What is looked up at AWS before a client can be made: brokers, secrets, certificates. A session waits for it here, interruptibly; a worker asks before
 //! ([`Question`]) and goes on meanwhile. Kept for a minute.
 
+use crate::error;
+use crate::pg::setting;
 use crate::pg::wait;
-use crate::{error, settings};
 use std::cell::RefCell;
 use std::time::{Duration, Instant};
 use stream::aws::{self, BrokerAccess, Identity, Request};
@@ -144,7 +145,7 @@ impl Asking {
 
 impl What {
     fn ask(&self, identity: &Identity) -> Result<Asked, stream::Error> {
-        let timeout = settings::connect_timeout();
+        let timeout = setting::connect_timeout();
         Ok(match self {
             What::Brokers {
                 endpoint_url,
@@ -198,7 +199,7 @@ pub fn brokers(
         access,
     };
     let answer = kept_or(what, identity, || {
-        let timeout = settings::connect_timeout();
+        let timeout = setting::connect_timeout();
         let request = aws::bootstrap_brokers(identity, endpoint_url, arn, access, timeout);
         Answer::Brokers(wait_for(schema, request))
     });
@@ -211,7 +212,7 @@ pub fn brokers(
 /// Two fields of a secret that is a JSON object.
 pub fn secret(schema: &str, identity: &Identity, arn: &str, names: [&str; 2]) -> [Secret; 2] {
     let answer = kept_or(What::Secret(arn.to_owned()), identity, || {
-        let request = aws::secret(identity, arn, settings::connect_timeout());
+        let request = aws::secret(identity, arn, setting::connect_timeout());
         Answer::Secret(wait_for(schema, request))
     });
     let Answer::Secret(text) = answer else {
@@ -229,7 +230,7 @@ pub fn secret(schema: &str, identity: &Identity, arn: &str, names: [&str; 2]) ->
 /// A certificate of AWS Certificate Manager.
 pub fn certificate(schema: &str, identity: &Identity, arn: &str) -> ClientCertificate {
     let answer = kept_or(What::Certificate(arn.to_owned()), identity, || {
-        let request = aws::exported_certificate(identity, arn, settings::connect_timeout());
+        let request = aws::exported_certificate(identity, arn, setting::connect_timeout());
         Answer::Certificate(Box::new(wait_for(schema, request)))
     });
     match answer {

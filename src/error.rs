@@ -616,6 +616,15 @@ pub fn option_value(name: &str, value: &str, allowed: &str) -> Report {
     .hint(format!("Allowed: {allowed}."))
 }
 
+/// An option that a setting bounds is more than that.
+pub fn option_bounded(name: &str, value: &str, most: &str) -> Report {
+    Report::new(
+        sqlstate::SUCCESSFUL_COMPLETION,
+        format!("option \"{name}\": \"{value}\" is more than redshift.{name}, {most}, which holds"),
+    )
+    .detail("The option holds where it is less than the setting.")
+}
+
 /// An option of a later release.
 pub fn option_not_yet(name: &str, instead: &str) -> Report {
     Report::new(

@@ -27,7 +27,6 @@ pub mod error;
 pub mod pg;
 pub mod refresh;
 pub mod scan;
-pub mod settings;
 pub mod source;
 pub mod types;
 pub mod view;

@@ -12,11 +12,13 @@ use crate::catalog::materialized_view::MaterializedView;
 use crate::catalog::position::Position;
 use crate::catalog::refresh_history::status_text;
 use crate::catalog::{checkpoint, event, refresh_history};
+use crate::error;
 use crate::pg::error_context::{with_context, with_hint};
 use crate::pg::progress::{Phase, Reporting};
 use crate::pg::query::Query;
 use crate::pg::relation::{self, LockMode, Oid};
 use crate::pg::report::sqlstate;
+use crate::pg::setting;
 use crate::pg::{background, current_record, execute, guard, report, shared, spi, time};
 use crate::scan::job::{self, Input, Job, Running};
 use crate::scan::{Scan, shape};
@@ -26,7 +28,6 @@ use crate::source::column::{timestamp_type_letter, to_timestamp};
 use crate::source::outcome::{Limits, Outcome, Progress, SkipReason};
 use crate::source::plan::Plan;
 use crate::view::{check, definition, landing_table, owned};
-use crate::{error, settings};
 use pgrx::spi::quote_identifier;
 use plan::bounds::Bounds;
 use std::rc::Rc;
@@ -124,7 +125,7 @@ fn load_stream<S: Source>(run: &Run, locked: &Locked, stream: &Named<S>) -> Summ
     if stored.is_empty() {
         error::no_checkpoint(&view.name()).raise();
     }
-    let client = Rc::new(source.connect(settings::memory_limit_bytes()));
+    let client = Rc::new(source.connect(setting::memory_limit_bytes()));
     let before = source.describe(&client, name);
     let bounds = if S::LEAVES_OUT {
         definition_bounds::<S>(view, locked, name)

@@ -3,12 +3,13 @@
 use crate::pg::foreign::{self, Server};
 use crate::pg::relation;
 use crate::pg::report::{Report, sqlstate};
+use crate::pg::setting;
 use crate::source::Source;
 use crate::source::any::{Any, Kind, column_set, each};
 use crate::source::column::ColumnType;
 use crate::source::request::answer;
 use crate::source::status::{Listed, PartStatus};
-use crate::{catalog, error, pg, settings};
+use crate::{catalog, error, pg};
 use pgrx::spi::{quote_identifier, quote_literal};
 use plan::names::{Pattern, named};
 
@@ -148,7 +149,7 @@ fn topics_of(server: &Server) -> Vec<String> {
 }
 
 fn names<S: Source>(source: &S) -> Vec<String> {
-    let client = source.connect(settings::memory_limit_bytes());
+    let client = source.connect(setting::memory_limit_bytes());
     let listed = answer(&client, source.list(&client))
         .unwrap_or_else(|error| S::failure(&source.label(), &error).raise());
     shown(source.pattern(), listed)
@@ -224,7 +225,7 @@ pub fn status(schema: &str) -> Vec<PartStatus> {
 }
 
 fn status_of<S: Source>(source: &S, mapped: &[String]) -> Vec<PartStatus> {
-    let client = source.connect(settings::memory_limit_bytes());
+    let client = source.connect(setting::memory_limit_bytes());
     let status = |name: &String| source.status(&client, name);
     mapped.iter().flat_map(status).collect()
 }

@@ -2,11 +2,14 @@
 //!
 //! Values of a user mapping are secrets: no message repeats them.
 
-use crate::access::{Authentication, switch};
+use crate::access::Authentication;
+use crate::error;
 use crate::pg::node::Definition;
+use crate::pg::setting;
 use crate::pg::{extension, relation, server_guard};
-use crate::{error, settings};
 use plan::names::Pattern;
+use settings::server::{self, Form, ServerOption, Who};
+use settings::{Values, switch};
 use stream::aws::{Arn, Identity, is_region};
 
 /// The catalogue that the validator is asked about.
@@ -22,71 +25,22 @@ pub enum OptionsOf {
     Other,
 }
 
-/// Of Kafka, of both, of Kinesis.
-const SERVER: [&str; 19] = [
-    "uri",
-    "cluster_arn",
-    "authentication",
-    "secret_arn",
-    "authentication_arn",
-    "topics",
-    "tls",
-    "ca",
-    "ca_file",
-    "verify_hostname",
-    "client_properties",
-    "region",
-    "iam_role",
-    "external_id",
-    "endpoint_url",
-    "streams",
-    "preview_columns",
-    "deaggregate",
-    "sync",
-];
-const MAPPING: [&str; 10] = [
-    "user",
-    "password",
-    "certificate",
-    "certificate_file",
-    "private_key",
-    "private_key_file",
-    "private_key_password",
-    "access_key_id",
-    "secret_access_key",
-    "session_token",
-];
-const TABLE: [&str; 2] = ["topic", "stream"];
-
-/// What reads files of the server's machine, or speaks for it at AWS.
-const SUPERUSER: [&str; 5] = [
-    "ca_file",
-    "certificate_file",
-    "private_key_file",
-    "iam_role",
-    "endpoint_url",
-];
-
-/// What says to which hosts the server's machine connects. (Hosts of Kinesis are those of AWS in the region.)
-const HOSTS: [&str; 2] = ["uri", "cluster_arn"];
-
-/// Of these at most one can be given.
-const EITHER: [(&str, &str); 5] = [
-    ("uri", "cluster_arn"),
-    ("secret_arn", "authentication_arn"),
-    ("ca", "ca_file"),
-    ("certificate", "certificate_file"),
-    ("private_key", "private_key_file"),
-];
-
 impl OptionsOf {
-    fn names(self) -> &'static [&'static str] {
+    fn entries(self) -> &'static [ServerOption] {
         match self {
-            OptionsOf::Server => &SERVER,
-            OptionsOf::Mapping => &MAPPING,
-            OptionsOf::Table => &TABLE,
+            OptionsOf::Server => &server::SERVER,
+            OptionsOf::Mapping => &server::MAPPING,
+            OptionsOf::Table => &server::TABLE,
             OptionsOf::Other => &[],
         }
+    }
+
+    fn find(self, name: &str) -> Option<&'static ServerOption> {
+        self.entries().iter().find(|entry| entry.name == name)
+    }
+
+    fn may_set(self, name: &str, who: Who) -> bool {
+        self.find(name).is_some_and(|entry| entry.who == who)
     }
 }
 
@@ -101,45 +55,52 @@ pub fn validate(of: OptionsOf, options: &[Definition]) {
         }
         if let Some(kept) = existing
             .iter()
-            .find(|option| SUPERUSER.contains(&option.name.as_str()))
+            .find(|option| of.may_set(&option.name, Who::Superuser))
         {
             error::superuser_option(&kept.name).raise();
         }
-        check_hosts(options, &existing);
+        check_hosts(of, options, &existing);
     }
-    for Definition { name, value } in options {
-        if !of.names().contains(&name.as_str()) {
-            let allowed = match of.names() {
-                [] => "none".to_owned(),
-                names => names.join(", "),
-            };
-            error::foreign_option(name, &allowed).raise();
-        }
-        if SUPERUSER.contains(&name.as_str()) && !relation::is_superuser() {
-            error::superuser_option(name).raise();
-        }
-        if let Some(allowed) = wrong(name, value.as_deref().unwrap_or_default()) {
-            // A key may have been pasted into the wrong option.
-            let may_be_secret =
-                of == OptionsOf::Mapping || matches!(name.as_str(), "ca" | "client_properties");
-            match value {
-                Some(value) if !may_be_secret => error::option_value(name, value, allowed).raise(),
-                _ => error::secret_option_value(name, allowed).raise(),
-            }
-        }
+    for option in options {
+        check(of, option);
     }
     let given = |wanted: &str| options.iter().any(|option| option.name == wanted);
-    for (one, other) in EITHER {
-        if given(one) && given(other) {
-            error::conflicting_options(one, other).raise();
+    for entry in of.entries() {
+        if let Some(other) = entry.not_with
+            && given(entry.name)
+            && given(other)
+        {
+            error::conflicting_options(entry.name, other).raise();
         }
     }
     check_tls(options);
 }
 
+fn check(of: OptionsOf, Definition { name, value }: &Definition) {
+    let Some(entry) = of.find(name) else {
+        let names: Vec<&str> = of.entries().iter().map(|entry| entry.name).collect();
+        let allowed = match names.as_slice() {
+            [] => "none".to_owned(),
+            names => names.join(", "),
+        };
+        error::foreign_option(name, &allowed).raise();
+    };
+    if entry.who == Who::Superuser && !relation::is_superuser() {
+        error::superuser_option(name).raise();
+    }
+    if is_right(entry.form, value.as_deref().unwrap_or_default()) {
+        return;
+    }
+    let allowed = entry.form.allowed();
+    match value {
+        Some(value) if !entry.is_secret => error::option_value(name, value, &allowed).raise(),
+        _ => error::secret_option_value(name, &allowed).raise(),
+    }
+}
+
 /// The machine connects to hosts that superusers have named, or members of a role that a superuser has named for that.
-fn check_hosts(options: &[Definition], existing: &[Definition]) {
-    let role = settings::host_role();
+fn check_hosts(of: OptionsOf, options: &[Definition], existing: &[Definition]) {
+    let role = setting::host_role();
     let is_known = |option: &Definition| {
         let value = |of: &Definition| of.value.clone().unwrap_or_default();
         let known = existing.iter().find(|known| known.name == option.name);
@@ -151,7 +112,7 @@ fn check_hosts(options: &[Definition], existing: &[Definition]) {
     };
     let new = options
         .iter()
-        .find(|option| HOSTS.contains(&option.name.as_str()) && !is_known(option));
+        .find(|option| of.may_set(&option.name, Who::HostRole) && !is_known(option));
     if let Some(new) = new
         && !server_guard::may_choose_hosts(role.as_deref())
     {
@@ -160,63 +121,27 @@ fn check_hosts(options: &[Definition], existing: &[Definition]) {
     }
 }
 
-/// What is allowed instead, if a value cannot be.
-fn wrong(name: &str, value: &str) -> Option<&'static str> {
-    let (right, allowed) = match name {
-        "uri" => (value.split(',').all(is_broker), "host:port[,host:port..]"),
-        "authentication" => (
-            Authentication::parse(value).is_some(),
-            Authentication::ALLOWED,
-        ),
-        "topics" | "streams" => (
-            Pattern::is_valid(value),
-            "names separated by commas, * stands for any characters, ! before a name leaves it out",
-        ),
-        "topic" | "stream" => (!value.trim().is_empty(), "a name"),
-        "region" => (is_region(value), "a region of AWS, such as us-east-1"),
-        "preview_columns" => (matches!(value, "true" | "false"), "true, false"),
-        "deaggregate" => (matches!(value, "off" | "on" | "all"), "off, on, all"),
-        "sync" => (matches!(value, "auto" | "manual"), "auto, manual"),
-        "endpoint_url" => (
-            value.starts_with("https://") || value.starts_with("http://"),
-            "https://host[:port], http://host[:port]",
-        ),
-        "cluster_arn" => (
-            is_arn(value, "kafka", "cluster/"),
-            "arn:aws:kafka:REGION:ACCOUNT:cluster/NAME/ID",
-        ),
-        "secret_arn" => (
-            is_arn(value, "secretsmanager", "secret:"),
-            "arn:aws:secretsmanager:REGION:ACCOUNT:secret:NAME",
-        ),
-        "authentication_arn" => (
-            is_arn(value, "acm", "certificate/"),
-            "arn:aws:acm:REGION:ACCOUNT:certificate/ID",
-        ),
-        "iam_role" => (
-            value.eq_ignore_ascii_case("default") || Identity::parse_roles(value).is_ok(),
-            "default, or ARNs of at most 10 roles, arn:aws:iam::ACCOUNT:role/NAME[,..], each assumed by the one before it",
-        ),
-        "tls" | "verify_hostname" => (switch(value).is_some(), "on, off"),
-        "ca" | "certificate" => (
-            value.contains("-----BEGIN CERTIFICATE-----"),
-            "certificates as PEM text",
-        ),
-        "private_key" => (
-            value.contains("-----BEGIN ") && value.contains("PRIVATE KEY-----"),
-            "a private key as PEM text",
-        ),
-        "ca_file" | "certificate_file" | "private_key_file" => {
-            (value.starts_with('/'), "the absolute path of a file")
+fn is_right(form: Form, value: &str) -> bool {
+    match form {
+        Form::Brokers => value.split(',').all(is_broker),
+        Form::Authentication => Authentication::parse(value).is_some(),
+        Form::Names => Pattern::is_valid(value),
+        Form::Name => !value.trim().is_empty(),
+        Form::Region => is_region(value),
+        Form::Address => value.starts_with("https://") || value.starts_with("http://"),
+        Form::Arn(service, resource, _) => is_arn(value, service, resource),
+        Form::Roles => {
+            value.eq_ignore_ascii_case("default") || Identity::parse_roles(value).is_ok()
         }
-        "client_properties" => (stream::parse_properties(value).is_ok(), CLIENT_PROPERTIES),
-        _ => (!value.is_empty(), "a text"),
-    };
-    (!right).then_some(allowed)
+        Form::Of(Values::Words(words)) => words.contains(&value),
+        Form::Of(_) => switch(value).is_some(),
+        Form::Certificates => value.contains("-----BEGIN CERTIFICATE-----"),
+        Form::PrivateKey => value.contains("-----BEGIN ") && value.contains("PRIVATE KEY-----"),
+        Form::File => value.starts_with('/'),
+        Form::Properties => stream::parse_properties(value).is_ok(),
+        Form::Any => !value.is_empty(),
+    }
 }
-
-/// [`stream::FREE_PROPERTIES`] in words; the documentation lists them.
-const CLIENT_PROPERTIES: &str = "name=value[,name=value..] of harmless properties of librdkafka, such as client.rack, client.id, socket.timeout.ms, fetch.min.bytes";
 
 fn is_arn(text: &str, service: &str, resource: &str) -> bool {
     Arn::parse(text).is_some_and(|arn| {

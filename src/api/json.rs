@@ -7,7 +7,7 @@ use super_value::{JsonErrorKind, Kind, Value, cast};
 
 use crate::pg::datum::{Bytes, Varlena};
 use crate::pg::report::{Report, sqlstate};
-use crate::settings;
+use crate::pg::setting;
 use crate::types::{compose, json_text};
 
 /// The document as SUPER; an error if it is none.
@@ -21,8 +21,8 @@ fn json_parse(document: Bytes<'_>) -> Varlena {
 #[pg_extern]
 fn json_parse_lax(document: Bytes<'_>) -> Option<Varlena> {
     let document = document.as_slice();
-    let lax = settings::PARSE_SUPER_NULL_ON_ERROR.get();
-    if settings::JSON_PARSE_DEDUP_ATTRIBUTES.get() {
+    let lax = setting::PARSE_SUPER_NULL_ON_ERROR.get();
+    if setting::JSON_PARSE_DEDUP_ATTRIBUTES.get() {
         let refused = lax && !json_text::can_parse(document);
         return (!refused).then(|| json_text::parse(document, None));
     }

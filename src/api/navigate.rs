@@ -11,8 +11,8 @@ use super_value::{Kind, Value};
 
 use crate::pg::datum::{Bytes, Super, Varlena};
 use crate::pg::report::{Report, sqlstate};
+use crate::pg::setting;
 use crate::pg::time;
-use crate::settings;
 use crate::types::compose;
 
 fn kind_name(value: Value<'_>) -> &'static str {
@@ -36,7 +36,7 @@ fn start(name: &str) -> &str {
 
 /// NULL, or with `navigate_super_null_on_error` off an error.
 fn lost<T>(message: impl FnOnce() -> String) -> Option<T> {
-    if settings::NAVIGATE_SUPER_NULL_ON_ERROR.get() {
+    if setting::NAVIGATE_SUPER_NULL_ON_ERROR.get() {
         return None;
     }
     Report::new(sqlstate::INVALID_NAVIGATION, message())
@@ -54,7 +54,7 @@ fn super_attribute(value: Super<'_>, name: Bytes<'_>, keep_case: bool) -> Option
     }
     let name = name.as_str();
     let folded;
-    let wanted = if keep_case || settings::ENABLE_CASE_SENSITIVE_SUPER_ATTRIBUTE.get() {
+    let wanted = if keep_case || setting::ENABLE_CASE_SENSITIVE_SUPER_ATTRIBUTE.get() {
         name
     } else {
         folded = compose::made(lower(name));
@@ -131,7 +131,7 @@ fn super_element(value: Super<'_>, index: i64) -> Option<Varlena> {
 #[pg_extern]
 fn require_castable(value: Super<'_>, type_name: Bytes<'_>) -> bool {
     let value = value.value();
-    if value.kind() != Kind::Null && !settings::CAST_SUPER_NULL_ON_ERROR.get() {
+    if value.kind() != Kind::Null && !setting::CAST_SUPER_NULL_ON_ERROR.get() {
         let message = format!("cannot cast {} to {}", kind_name(value), type_name.as_str());
         Report::new(sqlstate::CANNOT_COERCE, message)
             .hint("SET cast_super_null_on_error = on gives NULL here.")

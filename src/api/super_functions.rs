@@ -10,7 +10,7 @@ use super_value::{Kind, Limit, Number, Value, array, split, text};
 
 use crate::pg::datum::{Arguments, Bytes, Collation, SqlValue, Super, Varlena};
 use crate::pg::report::{Report, sqlstate};
-use crate::settings;
+use crate::pg::setting;
 use crate::types::compose::{self, Held};
 use crate::types::json_text;
 
@@ -258,7 +258,7 @@ fn search<T>(arguments: &Arguments<'_>, take: impl FnOnce(Value<'_>, Value<'_>) 
         return None;
     };
     let null_match = match rest {
-        [] => settings::DEFAULT_ARRAY_SEARCH_NULL_HANDLING.get(),
+        [] => setting::DEFAULT_ARRAY_SEARCH_NULL_HANDLING.get(),
         [SqlValue::Boolean(null_match), ..] => *null_match,
         _ => return None,
     };

@@ -52,10 +52,10 @@ impl Damage {
     fn report<P: Position>(&self, mv_id: i64) -> Report {
         let view = as_extension_owner(|| {
             spi::first(
-                "SELECT v.mv::pg_catalog.text, c.relname::pg_catalog.text FROM redshift.materialized_view AS v
+                "SELECT v.mv::pg_catalog.text AS view, c.relname::pg_catalog.text AS name FROM redshift.materialized_view AS v
                  JOIN pg_catalog.pg_class AS c ON c.oid OPERATOR(pg_catalog.=) v.mv WHERE v.mv_id OPERATOR(pg_catalog.=) $1",
                 &[mv_id.into()],
-                |row| (row.expect::<String>(1), row.expect::<String>(2)),
+                |row| (row.expect::<String>("view"), row.expect::<String>("name")),
             )
         });
         let (view, name) = view.unwrap_or_default();
@@ -228,11 +228,11 @@ pub fn last_known<P: Position>(mv_id: i64, part: &str) -> Option<P> {
         spi::first(
             "SELECT c.pending_latest, c.pending_first,
                     (SELECT l.end_position FROM redshift.scan_ledger AS l
-                     WHERE l.mv_id OPERATOR(pg_catalog.=) $1 AND l.partition_id OPERATOR(pg_catalog.=) $2 ORDER BY l.query_id DESC LIMIT 1)
+                     WHERE l.mv_id OPERATOR(pg_catalog.=) $1 AND l.partition_id OPERATOR(pg_catalog.=) $2 ORDER BY l.query_id DESC LIMIT 1) AS end_position
              FROM (SELECT 1) AS one
              LEFT JOIN redshift.checkpoint AS c ON c.mv_id OPERATOR(pg_catalog.=) $1 AND c.partition_id OPERATOR(pg_catalog.=) $2",
             &[mv_id.into(), part.into()],
-            |row| (row.get::<String>(1), row.get::<String>(2), row.get::<String>(3)),
+            |row| (row.get::<String>("pending_latest"), row.get::<String>("pending_first"), row.get::<String>("end_position")),
         )
     });
     let (latest, first, end) = known?;
@@ -369,9 +369,9 @@ pub fn advance(mv_id: i64, entries: &[Entry], rows: u64) {
 pub fn pending_query_id<P: ToString>(mv_id: i64, partitions: Option<&[P]>) -> i64 {
     let known = as_extension_owner(|| {
         spi::first(
-            "SELECT max(pending_query_id) FROM redshift.checkpoint WHERE mv_id = $1 AND ($2 IS NULL OR partition_id = ANY ($2))",
+            "SELECT max(pending_query_id) AS query_id FROM redshift.checkpoint WHERE mv_id = $1 AND ($2 IS NULL OR partition_id = ANY ($2))",
             &[mv_id.into(), partitions.map(names).into()],
-            |row| row.get::<i64>(1),
+            |row| row.get::<i64>("query_id"),
         )
     });
     known.flatten().unwrap_or_else(|| {
@@ -397,15 +397,16 @@ pub fn flush<P: ToString>(view: &MaterializedView, partitions: Option<&[P]>) {
     let names = || partitions.map(names);
     let pending = as_extension_owner(|| {
         spi::first(
-            "SELECT (extract(epoch FROM min(pending_since)) * 1000000)::pg_catalog.int8 - 946684800000000,
-                    sum(pending_rows)::pg_catalog.int8, sum(pending_scanned)::pg_catalog.int8, sum(pending_skipped)::pg_catalog.int8
+            "SELECT (extract(epoch FROM min(pending_since)) * 1000000)::pg_catalog.int8 - 946684800000000 AS since,
+                    sum(pending_rows)::pg_catalog.int8 AS rows, sum(pending_scanned)::pg_catalog.int8 AS scanned,
+                    sum(pending_skipped)::pg_catalog.int8 AS skipped
              FROM redshift.checkpoint
              WHERE mv_id = $1 AND pending_since IS NOT NULL AND ($2 IS NULL OR partition_id = ANY ($2)) HAVING count(*) > 0",
             &[view.id.into(), names().into()],
-            |row| (row.expect::<i64>(1), row.expect::<i64>(2), row.expect::<i64>(3), row.expect::<i64>(4)),
+            |row| ["since", "rows", "scanned", "skipped"].map(|column| row.expect::<i64>(column)),
         )
     });
-    let Some((since, rows, scanned, skipped)) = pending else {
+    let Some([since, rows, scanned, skipped]) = pending else {
         return;
     };
     let query_id = pending_query_id(view.id, partitions);

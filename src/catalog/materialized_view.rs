@@ -1,6 +1,7 @@
 //! redshift.materialized_view: which tables are streaming materialized views, and their options.
 
-use crate::catalog::options::{OnDataLoss, Options, Pace};
+use crate::catalog::options::Options;
+use crate::catalog::pace::Pace;
 use crate::pg::relation::{self, Oid};
 use crate::pg::spi::{self, Row, as_extension_owner};
 
@@ -33,47 +34,28 @@ impl MaterializedView {
     }
 }
 
-const COLUMNS: &str = "mv_id, mv::oid, definition::oid, external_schema_name, stream_name, on_data_loss, max_record_bytes,
-    origin IS DISTINCT FROM redshift.origin(), auto_refresh, paused, batch_records, batch_size, commit_window_ms,
-    max_records_per_second, parallel, batch_timeout, consumer, lag_alert_records, lag_alert_seconds";
+const COLUMNS: &str = "mv_id, mv::oid, definition::oid, external_schema_name, stream_name,
+    origin IS DISTINCT FROM redshift.origin() AS restored, auto_refresh, paused";
 
 fn read(row: Row) -> MaterializedView {
-    let definition: Oid = row.expect(3);
+    let definition: Oid = row.expect("definition");
     MaterializedView {
-        id: row.expect(1),
-        table: row.expect(2),
+        id: row.expect("mv_id"),
+        table: row.expect("mv"),
         definition: relation::exists(definition).then_some(definition),
-        external_schema_name: row.expect(4),
-        stream_name: row.expect(5),
-        options: Options {
-            on_data_loss: OnDataLoss::of_name(&row.expect::<String>(6)).unwrap_or_default(),
-            max_record_bytes: u64::try_from(row.expect::<i64>(7)).unwrap_or(0),
-            pace: read_pace(&row, 11),
-            consumer: row.get(17),
-            lag_alert_records: row.get(18),
-            lag_alert_seconds: row.get(19),
-        },
-        restored: row.expect(8),
-        auto_refresh: row.expect(9),
-        paused: row.expect(10),
-    }
-}
-
-/// The columns batch_records, batch_size, commit_window_ms, max_records_per_second, parallel, batch_timeout.
-fn read_pace(row: &Row, first: usize) -> Pace {
-    Pace {
-        batch_records: row.get(first),
-        batch_kb: row.get(first + 1),
-        commit_window_ms: row.get(first + 2),
-        max_records_per_second: row.get(first + 3),
-        parallel: row.expect(first + 4),
-        batch_timeout_ms: row.get(first + 5),
+        external_schema_name: row.expect("external_schema_name"),
+        stream_name: row.expect("stream_name"),
+        options: Options::read(&row),
+        restored: row.expect("restored"),
+        auto_refresh: row.expect("auto_refresh"),
+        paused: row.expect("paused"),
     }
 }
 
 /// The view whose landing table this is.
 pub fn find(table: Oid) -> Option<MaterializedView> {
-    let sql = format!("SELECT {COLUMNS} FROM redshift.materialized_view WHERE mv = $1");
+    let options = Options::columns().join(", ");
+    let sql = format!("SELECT {COLUMNS}, {options} FROM redshift.materialized_view WHERE mv = $1");
     as_extension_owner(|| spi::first(&sql, &[table.into()], read))
 }
 
@@ -86,28 +68,28 @@ pub fn exists(table: Oid) -> bool {
 /// The landing table of the materialized view that has this hidden view. Only looks: also where nothing may be written.
 pub fn defined_by(view: Oid) -> Option<Oid> {
     let sql = "SELECT mv::oid FROM redshift.materialized_view WHERE definition = $1";
-    as_extension_owner(|| spi::look(sql, &[view.into()], |row| row.expect(1)))
+    as_extension_owner(|| spi::look(sql, &[view.into()], spi::only))
 }
 
 /// Registers a view; returns its number.
 pub fn insert(table: Oid, definition: Oid, schema: &str, stream: &str, options: &Options) -> i64 {
     as_extension_owner(|| {
-        let id = spi::first(
-            "INSERT INTO redshift.materialized_view
-                (mv, definition, external_schema_name, stream_name, on_data_loss, max_record_bytes)
-             VALUES ($1, $2, $3, $4, $5, $6) RETURNING mv_id",
-            &[
-                table.into(),
-                definition.into(),
-                schema.into(),
-                stream.into(),
-                options.on_data_loss.name().into(),
-                (options.max_record_bytes as i64).into(),
-            ],
-            |row| row.expect(1),
+        let columns = Options::columns();
+        let sql = format!(
+            "INSERT INTO redshift.materialized_view (mv, definition, external_schema_name, stream_name, {})
+             VALUES ($1, $2, $3, $4, {}) RETURNING mv_id",
+            columns.join(", "),
+            parameters(5, columns.len()).join(", ")
         );
+        let mut args = vec![
+            table.into(),
+            definition.into(),
+            schema.into(),
+            stream.into(),
+        ];
+        args.extend(options.args());
+        let id = spi::first(&sql, &args, spi::only);
         let id = id.unwrap_or_else(|| panic!("INSERT .. RETURNING gave no row"));
-        update_options(id, options);
         adopt_as_extension_owner(id);
         id
     })
@@ -132,29 +114,22 @@ pub fn forget_orphans() {
 
 /// Stores changed options.
 pub fn update_options(id: i64, options: &Options) {
-    as_extension_owner(|| {
-        spi::execute(
-            "UPDATE redshift.materialized_view
-             SET on_data_loss = $2, max_record_bytes = $3, batch_records = $4, batch_size = $5, commit_window_ms = $6,
-                 max_records_per_second = $7, parallel = $8, consumer = $9, lag_alert_records = $10, lag_alert_seconds = $11,
-                 batch_timeout = $12
-             WHERE mv_id = $1",
-            &[
-                id.into(),
-                options.on_data_loss.name().into(),
-                (options.max_record_bytes as i64).into(),
-                options.pace.batch_records.into(),
-                options.pace.batch_kb.into(),
-                options.pace.commit_window_ms.into(),
-                options.pace.max_records_per_second.into(),
-                options.pace.parallel.into(),
-                options.consumer.as_deref().into(),
-                options.lag_alert_records.into(),
-                options.lag_alert_seconds.into(),
-                options.pace.batch_timeout_ms.into(),
-            ],
-        )
-    });
+    let columns = Options::columns();
+    let sql = format!(
+        "UPDATE redshift.materialized_view SET ({}) = ROW ({}) WHERE mv_id = $1",
+        columns.join(", "),
+        parameters(2, columns.len()).join(", ")
+    );
+    let mut args = vec![id.into()];
+    args.extend(options.args());
+    as_extension_owner(|| spi::execute(&sql, &args));
+}
+
+/// `$first`, `$first + 1` and so on.
+fn parameters(first: usize, count: usize) -> Vec<String> {
+    (first..first + count)
+        .map(|number| format!("${number}"))
+        .collect()
 }
 
 /// Turns auto refresh on or off.
@@ -191,20 +166,22 @@ pub struct Followed {
 
 /// The views that workers have to load, in the order of their numbers.
 pub fn under_auto_refresh() -> Vec<Followed> {
+    let sql = format!(
+        "SELECT mv_id, mv::oid, external_schema_name, stream_name, {} FROM redshift.materialized_view
+         WHERE mv_id IN (SELECT p.mv_id FROM redshift.present_view AS p) AND auto_refresh AND NOT paused AND origin IS NOT DISTINCT FROM redshift.origin()
+         ORDER BY mv_id",
+        Pace::columns().join(", ")
+    );
     as_extension_owner(|| {
-        spi::rows(
-            "SELECT mv_id, mv::oid, external_schema_name, stream_name, batch_records, batch_size, commit_window_ms,
-                 max_records_per_second, parallel, batch_timeout
-             FROM redshift.materialized_view
-             WHERE mv_id IN (SELECT p.mv_id FROM redshift.present_view AS p) AND auto_refresh AND NOT paused AND origin IS NOT DISTINCT FROM redshift.origin() ORDER BY mv_id",
-            &[],
-            |row| Followed {
-                id: row.expect(1),
-                table: row.expect(2),
-                topic: (row.expect(3), row.expect(4)),
-                pace: read_pace(&row, 5),
-            },
-        )
+        spi::rows(&sql, &[], |row| Followed {
+            id: row.expect("mv_id"),
+            table: row.expect("mv"),
+            topic: (
+                row.expect("external_schema_name"),
+                row.expect("stream_name"),
+            ),
+            pace: Pace::read(&row),
+        })
     })
 }
 
@@ -215,7 +192,7 @@ pub fn others_on_topic(id: i64, schema: &str, topic: &str) -> Vec<String> {
             "SELECT mv::pg_catalog.text FROM redshift.materialized_view
              WHERE auto_refresh AND mv_id <> $1 AND external_schema_name = $2 AND stream_name = $3 ORDER BY mv_id",
             &[id.into(), schema.into(), topic.into()],
-            |row| row.expect(1),
+            spi::only,
         )
     })
 }

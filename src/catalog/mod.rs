@@ -8,6 +8,7 @@ pub mod lag_alert;
 pub mod ledger;
 pub mod materialized_view;
 pub mod options;
+pub mod pace;
 pub mod position;
 pub mod refresh_history;
 pub mod statement_history;

@@ -1,7 +1,12 @@
-//! Options of a view that stay: columns of redshift.materialized_view. What may stand in WITH (..) is in `crate::view::options`.
+//! What stays of WITH (..): columns of redshift.materialized_view, each with an entry in `crates/settings` and a field here or in [`Pace`].
 
-/// The largest VARBYTE, and so the largest record that Redshift ingests ("Streaming ingestion to a materialized view", limits).
-pub const DEFAULT_MAX_RECORD_BYTES: u64 = 16_777_216;
+use crate::catalog::pace::Pace;
+use crate::error;
+use crate::pg::node::Definition;
+use crate::pg::setting;
+use crate::pg::spi::{Arg, Row};
+use settings::Preset;
+use settings::view::{self, Relation, ViewOption};
 
 /// What a refresh does when records were lost before it could read them.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
@@ -15,7 +20,7 @@ pub enum OnDataLoss {
 
 impl OnDataLoss {
     /// By its name in WITH (..).
-    pub fn of_name(name: &str) -> Option<OnDataLoss> {
+    fn of_name(name: &str) -> Option<OnDataLoss> {
         match name {
             "fail" => Some(OnDataLoss::Fail),
             "continue" => Some(OnDataLoss::Continue),
@@ -23,8 +28,7 @@ impl OnDataLoss {
         }
     }
 
-    /// Its name in WITH (..).
-    pub fn name(self) -> &'static str {
+    fn name(self) -> &'static str {
         match self {
             OnDataLoss::Fail => "fail",
             OnDataLoss::Continue => "continue",
@@ -32,34 +36,217 @@ impl OnDataLoss {
     }
 }
 
-/// The options that stay and can be changed by ALTER MATERIALIZED VIEW .. SET.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// `on_data_loss`
-    pub on_data_loss: OnDataLoss,
-    /// `max_record_bytes`
-    pub max_record_bytes: u64,
-    /// How a worker loads it.
-    pub pace: Pace,
-    /// `consumer`: by whose subscriptions a worker reads a stream of Kinesis (enhanced fan-out).
-    pub consumer: Option<String>,
-    /// `lag_alert_records`, instead of the setting; 0 turns it off.
-    pub lag_alert_records: Option<i32>,
-    /// `lag_alert_seconds`, in the same way.
-    pub lag_alert_seconds: Option<i32>,
+/// The type of an option that stays.
+pub trait Kept: Sized {
+    /// What it is where nothing is said.
+    fn preset(entry: &ViewOption) -> Self;
+    /// What is written; raises what cannot be.
+    fn parse(entry: &ViewOption, value: &str) -> Self;
+    /// From its column.
+    fn read(row: &Row, column: &'static str) -> Self;
+    /// For its column.
+    fn arg(&self) -> Arg<'_>;
 }
 
-impl Default for Options {
-    fn default() -> Options {
-        Options {
-            on_data_loss: OnDataLoss::default(),
-            max_record_bytes: DEFAULT_MAX_RECORD_BYTES,
-            pace: Pace::default(),
-            consumer: None,
-            lag_alert_records: None,
-            lag_alert_seconds: None,
+impl Kept for i32 {
+    fn preset(entry: &ViewOption) -> i32 {
+        match entry.default {
+            Preset::Number(number) => number,
+            _ => 0,
         }
     }
+
+    /// A whole number of a setting's form, with or without a unit.
+    fn parse(entry: &ViewOption, value: &str) -> i32 {
+        setting::value::parse(value, entry.values.whole()).unwrap_or_else(|| refuse(entry, value))
+    }
+
+    fn read(row: &Row, column: &'static str) -> i32 {
+        row.expect(column)
+    }
+
+    fn arg(&self) -> Arg<'_> {
+        (*self).into()
+    }
+}
+
+impl Kept for Option<i32> {
+    fn preset(_: &ViewOption) -> Option<i32> {
+        None
+    }
+
+    fn parse(entry: &ViewOption, value: &str) -> Option<i32> {
+        let number = i32::parse(entry, value);
+        tell_of_bound(entry, value, number);
+        Some(number)
+    }
+
+    fn read(row: &Row, column: &'static str) -> Option<i32> {
+        row.get(column)
+    }
+
+    fn arg(&self) -> Arg<'_> {
+        (*self).into()
+    }
+}
+
+/// A number of bytes, in a column of bigint.
+impl Kept for u64 {
+    fn preset(entry: &ViewOption) -> u64 {
+        u64::try_from(i32::preset(entry)).unwrap_or(0)
+    }
+
+    fn parse(entry: &ViewOption, value: &str) -> u64 {
+        u64::try_from(i32::parse(entry, value)).unwrap_or(0)
+    }
+
+    fn read(row: &Row, column: &'static str) -> u64 {
+        u64::try_from(row.expect::<i64>(column)).unwrap_or(0)
+    }
+
+    fn arg(&self) -> Arg<'_> {
+        (*self as i64).into()
+    }
+}
+
+impl Kept for OnDataLoss {
+    fn preset(_: &ViewOption) -> OnDataLoss {
+        OnDataLoss::default()
+    }
+
+    fn parse(entry: &ViewOption, value: &str) -> OnDataLoss {
+        OnDataLoss::of_name(&value.to_ascii_lowercase()).unwrap_or_else(|| refuse(entry, value))
+    }
+
+    fn read(row: &Row, column: &'static str) -> OnDataLoss {
+        OnDataLoss::of_name(&row.expect::<String>(column)).unwrap_or_default()
+    }
+
+    fn arg(&self) -> Arg<'_> {
+        self.name().into()
+    }
+}
+
+/// The name of a consumer, as RegisterStreamConsumer takes it.
+impl Kept for Option<String> {
+    fn preset(_: &ViewOption) -> Option<String> {
+        None
+    }
+
+    fn parse(entry: &ViewOption, value: &str) -> Option<String> {
+        let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
+        if !(1..=128).contains(&value.len()) || !value.chars().all(is_name) {
+            refuse(entry, value);
+        }
+        Some(value.to_owned())
+    }
+
+    fn read(row: &Row, column: &'static str) -> Option<String> {
+        row.get(column)
+    }
+
+    fn arg(&self) -> Arg<'_> {
+        self.as_deref().into()
+    }
+}
+
+/// Raises that an option cannot be so.
+pub fn refuse(entry: &ViewOption, value: &str) -> ! {
+    error::option_value(entry.name, value, &entry.values.allowed()).raise()
+}
+
+/// Says that the setting holds, where it is less and bounds the option.
+fn tell_of_bound(entry: &ViewOption, value: &str, number: i32) {
+    if let Relation::Within(setting) = entry.setting
+        && let Some(most) = setting::number_of(setting)
+        && 0 < most
+        && most < number
+    {
+        let unit = setting.values.whole().unit;
+        error::option_bounded(entry.name, value, &unit.show(most)).notice();
+    }
+}
+
+/// A struct of options that stay, by their entries; `with` names one that is part of it.
+macro_rules! kept_options {
+    (
+        $(#[$docs:meta])*
+        struct $name:ident { $($(#[$field_docs:meta])* $field:ident: $type:ty = $entry:ident,)* }
+        $(with $(#[$part_docs:meta])* $part:ident: $part_type:ty)?
+    ) => {
+        $(#[$docs])*
+        pub struct $name {
+            $($(#[$field_docs])* pub $field: $type,)*
+            $($(#[$part_docs])* pub $part: $part_type,)?
+        }
+
+        impl Default for $name {
+            fn default() -> $name {
+                $name {
+                    $($field: $crate::catalog::options::Kept::preset(&settings::view::$entry),)*
+                    $($part: Default::default(),)?
+                }
+            }
+        }
+
+        impl $name {
+            /// The columns of these options.
+            pub fn columns() -> Vec<&'static str> {
+                let columns = vec![$(settings::view::$entry.name),*];
+                $(let columns = [columns, <$part_type>::columns()].concat();)?
+                columns
+            }
+
+            /// Their values, in the same order.
+            pub fn args(&self) -> Vec<$crate::pg::spi::Arg<'_>> {
+                let args = vec![$($crate::catalog::options::Kept::arg(&self.$field)),*];
+                $(let args = args.into_iter().chain(self.$part.args()).collect();)?
+                args
+            }
+
+            /// From a row that has the columns.
+            pub fn read(row: &$crate::pg::spi::Row) -> $name {
+                $name {
+                    $($field: $crate::catalog::options::Kept::read(row, settings::view::$entry.name),)*
+                    $($part: <$part_type>::read(row),)?
+                }
+            }
+
+            /// Changes an option to `value`, or back to its default; false if it is none of these.
+            pub fn change(&mut self, name: &str, value: Option<&str>) -> bool {
+                $(if name == settings::view::$entry.name {
+                    let entry = &settings::view::$entry;
+                    self.$field = match value {
+                        Some(value) => $crate::catalog::options::Kept::parse(entry, value),
+                        None => $crate::catalog::options::Kept::preset(entry),
+                    };
+                    return true;
+                })*
+                false $(|| self.$part.change(name, value))?
+            }
+        }
+    };
+}
+pub(super) use kept_options;
+
+kept_options! {
+    /// The options that stay and can be changed by ALTER MATERIALIZED VIEW .. SET.
+    #[derive(Clone, Debug)]
+    struct Options {
+        /// `on_data_loss`
+        on_data_loss: OnDataLoss = ON_DATA_LOSS,
+        /// `max_record_bytes`
+        max_record_bytes: u64 = MAX_RECORD_BYTES,
+        /// `consumer`: by whose subscriptions a worker reads a stream of Kinesis (enhanced fan-out).
+        consumer: Option<String> = CONSUMER,
+        /// `lag_alert_records`, instead of the setting; 0 turns it off.
+        lag_alert_records: Option<i32> = LAG_ALERT_RECORDS,
+        /// `lag_alert_seconds`, in the same way.
+        lag_alert_seconds: Option<i32> = LAG_ALERT_SECONDS,
+    }
+    with
+    /// How a worker loads it.
+    pace: Pace
 }
 
 impl Options {
@@ -67,34 +254,33 @@ impl Options {
     pub fn has_lag_limits(&self) -> bool {
         self.lag_alert_records.is_some() || self.lag_alert_seconds.is_some()
     }
-}
 
-/// How a worker loads a view.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Pace {
-    /// `batch_records`
-    pub batch_records: Option<i32>,
-    /// `batch_size`, in kilobytes.
-    pub batch_kb: Option<i32>,
-    /// `commit_window_ms`
-    pub commit_window_ms: Option<i32>,
-    /// `max_records_per_second`
-    pub max_records_per_second: Option<i32>,
-    /// `batch_timeout`, in milliseconds.
-    pub batch_timeout_ms: Option<i32>,
-    /// `parallel`: how many workers divide the partitions.
-    pub parallel: i32,
-}
-
-impl Default for Pace {
-    fn default() -> Pace {
-        Pace {
-            batch_records: None,
-            batch_kb: None,
-            commit_window_ms: None,
-            max_records_per_second: None,
-            batch_timeout_ms: None,
-            parallel: 1,
+    /// Changes one option.
+    pub fn set(&mut self, option: &Definition) {
+        let value = option.value.as_deref().unwrap_or_default();
+        if option.name == view::ON_ERROR.name {
+            check_on_error(value);
+        } else if !self.change(&option.name, Some(value)) {
+            error::option_fixed(&option.name).raise();
         }
+    }
+
+    /// Sets one option back to its default.
+    pub fn reset(&mut self, name: &str) {
+        if name != view::ON_ERROR.name && !self.change(name, None) {
+            error::option_fixed(name).raise();
+        }
+    }
+}
+
+fn check_on_error(value: &str) {
+    match value.to_ascii_lowercase().as_str() {
+        "fail" => {}
+        "skip" => error::option_not_yet(
+            "on_error = skip",
+            "Guard the definition instead: WHERE can_json_parse(kafka_value).",
+        )
+        .raise(),
+        _ => refuse(&view::ON_ERROR, value),
     }
 }

@@ -9,7 +9,7 @@ use pgrx::prelude::*;
 pub extern "C-unwind" fn _PG_init() {
     crate::pg::memory::install();
     super_value::pace::ask_with(crate::pg::wait::interruption);
-    crate::settings::define();
+    crate::pg::setting::define();
     crate::pg::analyze::install(crate::types::super_guard::judge);
     super::utility::install();
     super::hints::install();

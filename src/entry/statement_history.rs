@@ -5,9 +5,9 @@
 
 use super::statement_clock;
 use crate::pg::guard::entry;
+use crate::pg::setting;
 use crate::pg::statement_ring::{self, Statement};
 use crate::pg::{background, noted_refresh, shared, time};
-use crate::settings;
 use pgrx::pg_sys;
 use plan::redact;
 use std::borrow::Cow;
@@ -96,13 +96,13 @@ pub(super) fn install() {
 
 /// The number of the last statement of this session, if all are recorded.
 pub fn last_query_id() -> Option<i64> {
-    LAST_ID.get().filter(|_| settings::records_all_statements())
+    LAST_ID.get().filter(|_| setting::records_all_statements())
 }
 
 /// Is this a session of a client whose statements are recorded?
 fn is_recorded() -> bool {
     // SAFETY: reads variables of the backend.
-    settings::records_all_statements()
+    setting::records_all_statements()
         && shared::is_ready()
         && unsafe {
             pg_sys::MyBackendType == pg_sys::BackendType::B_BACKEND
@@ -135,7 +135,7 @@ unsafe extern "C-unwind" fn planner(
             Some(next) => next,
             None => unguarded::standard_planner,
         };
-        if !settings::records_all_statements() {
+        if !setting::records_all_statements() {
             return next(query, text, options, parameters);
         }
         let began = pg_sys::GetCurrentTimestamp();
@@ -148,7 +148,7 @@ unsafe extern "C-unwind" fn planner(
 unsafe extern "C-unwind" fn executor_start(query: *mut pg_sys::QueryDesc, flags: i32) {
     // SAFETY: as above.
     unsafe {
-        let recorded = settings::records_all_statements();
+        let recorded = setting::records_all_statements();
         let began = if recorded { time::now_utc() } else { 0 };
         match NEXT_START {
             Some(next) => next(query, flags),
@@ -330,7 +330,7 @@ unsafe extern "C-unwind" fn emit_log(error: *mut pg_sys::ErrorData) {
         let level = (*error).elevel as u32;
         if level >= pgrx::PgLogLevel::ERROR as u32
             && level < pgrx::PgLogLevel::PANIC as u32
-            && settings::records_all_statements()
+            && setting::records_all_statements()
             && pg_sys::CritSectionCount == 0
             && !pg_sys::proc_exit_inprogress
             && is_recorded()

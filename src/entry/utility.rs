@@ -19,9 +19,9 @@ use crate::pg::node::{self, Definition, append, copy, definition, is_a, names, p
 use crate::pg::query::Query;
 use crate::pg::relation::{self, Oid, text};
 use crate::pg::report::sqlstate;
+use crate::pg::setting;
 use crate::pg::step_aside;
 use crate::pg::utility_call::Call;
-use crate::settings;
 use crate::view::{alter, create, landing_table, options, owned, registered};
 use pgrx::pg_sys;
 use std::ffi::{CStr, c_char};
@@ -83,7 +83,7 @@ unsafe extern "C-unwind" fn process_utility(
             });
         }
         let recorded = context == pg_sys::ProcessUtilityContext::PROCESS_UTILITY_TOPLEVEL
-            && settings::records_all_statements()
+            && setting::records_all_statements()
             && entry(|| statement_history::utility_begins(planned, text));
         let watch = if may_reshape((*statement).type_) {
             entry(|| shape_watch(statement))

@@ -5,7 +5,7 @@
 use super::background::{self, wake};
 use super::relation::Oid;
 use super::shared_memory::SharedValues;
-use crate::settings;
+use crate::pg::setting;
 use pgrx::prelude::*;
 use pgrx::{PGRXSharedMemory, pg_shmem_init, pg_sys};
 use std::cell::RefCell;
@@ -15,7 +15,7 @@ use std::time::Duration;
 pub use super::failed_refresh::{Failed, leave_failure, lost_failures, take_failures};
 
 /// Workers that a database can have.
-pub const MOST_WORKERS: usize = 16;
+pub const MOST_WORKERS: usize = settings::setting::MOST_WORKERS as usize;
 
 #[derive(Clone, Copy, Default)]
 pub(super) struct Slot {
@@ -85,7 +85,7 @@ unsafe impl PGRXSharedMemory for Slot {}
 
 // SAFETY: the name is unique to this extension.
 static SLOTS: SharedValues<Slot> =
-    unsafe { SharedValues::new(c"redshift_streaming databases", settings::max_databases) };
+    unsafe { SharedValues::new(c"redshift_streaming databases", setting::max_databases) };
 
 /// What is of the whole server.
 #[derive(Clone, Copy, Default)]

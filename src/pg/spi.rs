@@ -12,7 +12,6 @@ use pgrx::prelude::*;
 use pgrx::spi::{OwnedPreparedStatement, SpiClient, SpiHeapTupleData, SpiTupleTable};
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
-use std::fmt::Display;
 use std::panic::AssertUnwindSafe;
 
 /// An argument of a statement.
@@ -55,34 +54,17 @@ impl Columns {
     }
 }
 
-/// A column: by its name, or by its number from 1.
-pub trait Column: Copy + Display {
-    /// Its number.
-    fn number(self, row: &Row) -> usize;
-}
-
-impl Column for &'static str {
-    fn number(self, row: &Row) -> usize {
-        row.columns.number(row.table, self)
-    }
-}
-
-impl Column for usize {
-    fn number(self, _: &Row) -> usize {
-        self
-    }
-}
-
 impl Row<'_> {
-    /// A column; `None` for SQL NULL.
-    pub fn get<T: IntoDatum + FromDatum>(&self, column: impl Column) -> Option<T> {
+    /// A column by its name; `None` for SQL NULL.
+    pub fn get<T: IntoDatum + FromDatum>(&self, column: &'static str) -> Option<T> {
+        let number = self.columns.number(self.table, column);
         self.tuple
-            .get(column.number(self))
+            .get(number)
             .unwrap_or_else(|error| panic!("column {column} of our own query: {error}"))
     }
 
     /// A column that the query never leaves NULL.
-    pub fn expect<T: IntoDatum + FromDatum>(&self, column: impl Column) -> T {
+    pub fn expect<T: IntoDatum + FromDatum>(&self, column: &'static str) -> T {
         self.get(column)
             .unwrap_or_else(|| panic!("column {column} of our own query is NULL"))
     }
@@ -90,7 +72,10 @@ impl Row<'_> {
 
 /// The only column of a query that never leaves it NULL.
 pub fn only<T: IntoDatum + FromDatum>(row: Row) -> T {
-    row.expect(1)
+    let value = row.tuple.get(1);
+    value
+        .unwrap_or_else(|error| panic!("the column of our own query: {error}"))
+        .unwrap_or_else(|| panic!("the column of our own query is NULL"))
 }
 
 /// Runs `sql` and makes a value of each row.
@@ -257,10 +242,10 @@ pub fn utc_timestamp(text: &str) -> Option<i64> {
             // Undone with the search path.
             execute("SELECT pg_catalog.set_config('TimeZone', 'UTC', true)", &[]);
             first(
-                "SELECT CASE WHEN pg_catalog.isfinite(t.at) THEN (EXTRACT(epoch FROM t.at) * 1000000)::pg_catalog.int8 - 946684800000000 END
+                "SELECT CASE WHEN pg_catalog.isfinite(t.at) THEN (EXTRACT(epoch FROM t.at) * 1000000)::pg_catalog.int8 - 946684800000000 END AS time
                  FROM (SELECT $1::pg_catalog.timestamptz AS at) AS t",
                 &[text.into()],
-                |row| row.get::<i64>(1),
+                |row| row.get::<i64>("time"),
             )
             .flatten()
         })

@@ -6,8 +6,10 @@ pub mod job;
 pub mod shape;
 pub mod stream_scan;
 
+use crate::error;
 use crate::pg::current_record::work_on;
 use crate::pg::relation::{self, Oid};
+use crate::pg::setting;
 use crate::pg::tuple::RowWriter;
 use crate::pg::wait::Event;
 use crate::pg::{foreign, progress, time, wait};
@@ -16,7 +18,6 @@ use crate::source::column::Column;
 use crate::source::outcome::SkipReason;
 use crate::source::tally::Tally;
 use crate::source::{Client, Reader, Record, Records, Source};
-use crate::{error, settings};
 use job::{Input, Job};
 use plan::bounds::Bounds;
 use std::ffi::CStr;
@@ -131,7 +132,7 @@ impl<S: Source> Scan<S> {
         let source = S::of_server(&server, self.user);
         let name = name_of::<S>(&options);
         let few = (1..=SMALL_PEEK_RECORDS).contains(&self.limit);
-        let memory = settings::memory_limit_bytes();
+        let memory = setting::memory_limit_bytes();
         let client = Rc::new(source.connect(if few {
             memory.min(S::SMALL_PEEK_BYTES)
         } else {
@@ -340,7 +341,7 @@ impl Silence {
         match self.since {
             Some((known, deadline)) if known == signs => deadline,
             _ => {
-                let deadline = now + settings::fetch_timeout();
+                let deadline = now + setting::fetch_timeout();
                 self.since = Some((signs, deadline));
                 deadline
             }

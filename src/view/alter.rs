@@ -10,6 +10,7 @@ use crate::pg::{execute, shared, spi};
 use crate::source::any::Stream;
 use crate::view::options::{parse_switch, refuse_repetition};
 use pgrx::spi::quote_identifier;
+use settings::view::AUTO_REFRESH;
 
 /// What must hold after any ALTER of the table or of a partition: the definition follows the table, no trigger is deferrable, and rows stay where
 /// positions say that they are.
@@ -69,8 +70,8 @@ pub fn set_options(table: Oid, options: &[Definition], reset: bool) {
     let mut view = owned_at_rest(table);
     refuse_repetition(options);
     for option in options {
-        if option.name == "auto_refresh" {
-            set_auto_refresh(&view, !reset && parse_switch(option));
+        if option.name == AUTO_REFRESH.name {
+            set_auto_refresh(&view, !reset && parse_switch(&AUTO_REFRESH, option));
         } else if reset {
             view.options.reset(&option.name);
         } else {

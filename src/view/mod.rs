@@ -8,7 +8,6 @@ pub mod create;
 pub mod definition;
 pub mod landing_table;
 pub mod options;
-pub mod pace;
 pub mod partition;
 pub mod position;
 pub mod start;

@@ -1,9 +1,10 @@
 //! Where a new view begins: the option `start`.
 
 use crate::catalog::checkpoint;
+use crate::error;
+use crate::pg::setting;
 use crate::source::Source;
 use crate::source::any::{Named, Stream, each};
-use crate::{error, settings};
 
 /// Asks the source where a view begins; gives what stores it as the checkpoints of a view.
 pub fn ask(stream: &Stream, start: Option<&str>) -> Box<dyn Fn(i64)> {
@@ -12,7 +13,7 @@ pub fn ask(stream: &Stream, start: Option<&str>) -> Box<dyn Fn(i64)> {
 
 fn checkpoints<S: Source>(stream: &Named<S>, start: &str) -> impl Fn(i64) + use<S> {
     let Named { source, name } = stream;
-    let client = source.connect(settings::memory_limit_bytes());
+    let client = source.connect(setting::memory_limit_bytes());
     let description = source.describe(&client, name);
     let start = start.trim();
     let checkpoints = source

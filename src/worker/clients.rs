@@ -9,8 +9,8 @@ use super::opening::Opening;
 use crate::access::Access;
 use crate::error;
 use crate::pg::background::{Failure, transaction};
+use crate::pg::setting;
 use crate::pg::wait::WakeSet;
-use crate::settings;
 use crate::source::Source;
 use crate::source::kafka::Kafka;
 use plan::room;
@@ -41,7 +41,7 @@ impl Default for Clients {
         Clients {
             places: Vec::new(),
             readers: FEWEST_READERS,
-            memory: settings::memory_limit_bytes(),
+            memory: setting::memory_limit_bytes(),
         }
     }
 }

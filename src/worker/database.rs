@@ -20,10 +20,10 @@ use crate::catalog::position::Position;
 use crate::catalog::{checkpoint, lag_alert, materialized_view, trouble};
 use crate::pg::background::{self, Failure, transaction};
 use crate::pg::relation::Oid;
+use crate::pg::setting;
 use crate::pg::shared;
 use crate::pg::wait::WakeSet;
 use crate::pg::{extension, invalidation, kept_plan};
-use crate::settings;
 use crate::source::any::Kind;
 use crate::source::kafka::position::Offset;
 use plan::pause;
@@ -153,7 +153,7 @@ pub fn tell_that_there_is_no_room() {
     if has_views.unwrap_or(false) {
         background::log(&format!(
             "no auto refresh in this database: {} others have it already; raise redshift.max_databases",
-            settings::max_databases()
+            setting::max_databases()
         ));
     }
 }
@@ -177,7 +177,7 @@ impl Worker {
             first.sync.tend();
             first
                 .others
-                .tend(first.useful.min(settings::ingest_workers()));
+                .tend(first.useful.min(setting::ingest_workers()));
         }
         let crew = shared::crew(self.database);
         if self.number >= crew.useful {

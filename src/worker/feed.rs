@@ -7,7 +7,7 @@ use super::backlog::Backlog;
 use super::clients::Clients;
 use super::opening::Answer;
 use crate::access::Access;
-use crate::catalog::options::Pace;
+use crate::catalog::pace::Pace;
 use crate::error;
 use crate::pg::background::{Failure, transaction};
 use crate::pg::progress;

@@ -5,9 +5,9 @@ use crate::catalog::{event, journal, trouble};
 use crate::pg::background::{self, Failure, transaction};
 use crate::pg::extension;
 use crate::pg::relation::{self, Oid};
+use crate::pg::setting;
 use crate::pg::shared::{self, Failed};
 use crate::pg::time;
-use crate::settings;
 use std::time::{Duration, Instant};
 
 /// How often old history is looked for.
@@ -50,7 +50,7 @@ impl Journal {
 
 /// Removes what is too old of one table; what keeps it from going is logged and shown, and stops no other.
 pub fn trim(what: Trim) {
-    let days = settings::history_days();
+    let days = setting::history_days();
     let trimmed = transaction(|| {
         if extension::is_usable() {
             trimming::trim(what, days);

@@ -1,7 +1,7 @@
 //! One limit of memory for all that a worker reads: where it has topics and streams, each kind has its part, which is divided among its readers.
 
 use super::database::Worker;
-use crate::settings;
+use crate::pg::setting;
 use crate::source::any::Kind;
 use stream::kinesis;
 
@@ -21,7 +21,7 @@ pub struct Memory {
 
 impl Default for Memory {
     fn default() -> Memory {
-        let limit = settings::memory_limit_bytes();
+        let limit = setting::memory_limit_bytes();
         Memory {
             topics: limit,
             streams: kinesis::Memory::new(limit),
@@ -57,7 +57,7 @@ impl Worker {
         };
         let topics = of_kind(Kind::Kafka).count();
         let streams = of_kind(Kind::Kinesis).count();
-        let limit = settings::memory_limit_bytes();
+        let limit = setting::memory_limit_bytes();
         let (of_topics, of_streams) = divided(limit, topics > 0, streams > 0);
         let memory = &mut self.memory;
         if (memory.streams_bytes, memory.stream_views) != (of_streams, streams.max(1)) {

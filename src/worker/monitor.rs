@@ -6,9 +6,9 @@ use crate::catalog::trimming::STATEMENTS;
 use crate::catalog::{lag_alert, statement_history};
 use crate::pg::background::{self, Failure, transaction};
 use crate::pg::relation::{self, Oid};
+use crate::pg::setting;
 use crate::pg::wait::Event;
 use crate::pg::{shared, statement_ring};
-use crate::settings;
 use std::time::{Duration, Instant};
 
 /// How often statements are written when nobody says that there are many.
@@ -24,11 +24,11 @@ const COMPLAINT_PAUSE: Duration = Duration::from_secs(60);
 
 /// Is a monitor wanted in the database: in each, or because a view there has a limit of its own?
 pub fn is_wanted(database: Oid) -> bool {
-    settings::records_all_statements() || has_lag_limits(database)
+    setting::records_all_statements() || has_lag_limits(database)
 }
 
 fn has_lag_limits(database: Oid) -> bool {
-    settings::lag_limits() != (0, 0) || shared::has_lag_limits(database)
+    setting::lag_limits() != (0, 0) || shared::has_lag_limits(database)
 }
 
 /// Runs until the server stops, or until there is nothing to do.
@@ -63,7 +63,7 @@ pub fn run(database: Oid, settings_changes: u64) {
         }
         if has_lag_limits(database) && due(looked, LAG_PAUSE) {
             looked = Some(Instant::now());
-            let (records, seconds) = settings::lag_limits();
+            let (records, seconds) = setting::lag_limits();
             results.push(transaction(|| lag_alert::look(records, seconds)));
         }
         for Failure { message, .. } in results.into_iter().filter_map(Result::err) {

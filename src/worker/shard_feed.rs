@@ -6,12 +6,14 @@ use super::backlog::Backlog;
 use super::feed::Plan;
 use super::ingest::{self, Known, Outcome};
 use super::memory::Memory;
-use crate::catalog::options::Pace;
+use crate::catalog::pace::Pace;
 use crate::catalog::position::State;
 use crate::catalog::{checkpoint, materialized_view};
+use crate::error;
 use crate::pg::background::{Failure, transaction};
 use crate::pg::batch::{self, Stop};
 use crate::pg::relation::Oid;
+use crate::pg::setting;
 use crate::pg::wait::WakeSet;
 use crate::pg::{progress, relation, time};
 use crate::refresh;
@@ -22,7 +24,6 @@ use crate::source::kinesis::plan::Checkpoint;
 use crate::source::kinesis::{self, Kinesis, Plan as ShardPlan, check_shard};
 use crate::source::outcome::{Limits, Outcome as Read};
 use crate::source::plan::entry;
-use crate::{error, settings};
 use plan::tempo::Tempo;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -65,7 +66,7 @@ impl ShardOpening {
         } = stream;
         let client = source.client(memory.of_stream(), Some(&memory.streams));
         wake.add(client.wake_fd());
-        let description = client.describe_stream(&stream, settings::connect_timeout());
+        let description = client.describe_stream(&stream, setting::connect_timeout());
         ShardOpening {
             plan,
             source,

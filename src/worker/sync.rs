@@ -7,17 +7,18 @@ use super::ingest::bound_lock_waits;
 use super::lookup::Lookups;
 use super::state::LOCK_NOT_AVAILABLE;
 use crate::api::external_schema;
+use crate::aws;
 use crate::pg::background::{self, Failure, transaction};
 use crate::pg::foreign::{self, Server};
 use crate::pg::relation::{self, Oid};
 use crate::pg::report::Report;
+use crate::pg::setting;
 use crate::pg::spi::{self, as_view_owner};
 use crate::pg::{extension, shared};
 use crate::source::Source;
 use crate::source::any::{Any, each};
 use crate::source::request::Pending;
 use crate::source::status::Listed;
-use crate::{aws, settings};
 use plan::names::Pattern;
 use std::collections::HashMap;
 
@@ -57,7 +58,7 @@ struct Listing {
 
 impl Listing {
     fn ask<S: Source>(source: &S) -> Listing {
-        let client = source.connect(settings::memory_limit_bytes());
+        let client = source.connect(setting::memory_limit_bytes());
         Listing {
             answer: source.list(&client),
             _client: Box::new(client),
@@ -97,7 +98,7 @@ impl Sync {
 
     /// Asks if it is time to, and acts on the answers that have come.
     pub fn tend(&mut self) {
-        let Some(interval) = settings::sync_interval() else {
+        let Some(interval) = setting::sync_interval() else {
             self.questions.clear();
             return;
         };

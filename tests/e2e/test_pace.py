@@ -93,7 +93,7 @@ def test_rate_limit(stage, batches):
 
 @pytest.mark.parametrize("option, hint", [
     ("batch_records = 0", "a whole number from 1"), ("batch_size = '1s'", "memory"), ("commit_window_ms = '-1'", "a time"),
-    ("max_records_per_second = none", "greater than 0"), ("parallel = 17", "from 1 to 16"),
+    ("max_records_per_second = none", "from 1 to 2147483647"), ("parallel = 17", "from 1 to 16"),
 ])
 def test_values_that_are_none(stage, option, hint):
     topic = stage.topic()

@@ -2,9 +2,10 @@
 
 use super::{Kafka, Watermarks};
 use crate::access::Access;
+use crate::error;
+use crate::pg::setting;
 use crate::source::Source;
 use crate::source::status::{Lag, LagQuestion, Trouble};
-use crate::{error, settings};
 use std::cell::RefCell;
 use std::os::fd::RawFd;
 use std::rc::{Rc, Weak};
@@ -34,7 +35,7 @@ pub(super) fn ask(source: &Kafka, name: &str) -> Rc<RefCell<Topic>> {
     });
     // Nothing is borrowed here: it may raise.
     let client = known.unwrap_or_else(|| {
-        let client = Rc::new(source.connect(settings::memory_limit_bytes()));
+        let client = Rc::new(source.connect(setting::memory_limit_bytes()));
         let entry = (source.access().clone(), Rc::downgrade(&client));
         ASKED.with_borrow_mut(|asked| asked.clients.push(entry));
         client
@@ -91,7 +92,7 @@ pub struct Topic {
 impl Topic {
     /// Asks which partitions it has.
     fn ask(label: String, client: Rc<Client>, name: String) -> Topic {
-        let timeout = settings::connect_timeout();
+        let timeout = setting::connect_timeout();
         let asked = client.describe_topic(&name, timeout);
         Topic {
             label,

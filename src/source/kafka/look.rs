@@ -1,12 +1,13 @@
 //! What brokers say of a topic's partitions: where they begin and end, and by time.
 
 use super::Kafka;
+use crate::error;
+use crate::pg::setting;
 use crate::pg::wait::{self, Event};
 use crate::source::Source;
 use crate::source::column::to_timestamp;
 use crate::source::request::answer;
 use crate::source::status::PartStatus;
-use crate::{error, settings};
 use std::time::Instant;
 use stream::{Client, ListedOffset, Next, OffsetSpec, PartitionRange, Pending, ReadOptions};
 
@@ -81,7 +82,7 @@ impl Kafka {
             .iter()
             .map(|partition| (*partition, spec))
             .collect();
-        client.list_offsets(topic, specs, settings::connect_timeout())
+        client.list_offsets(topic, specs, setting::connect_timeout())
     }
 
     /// The first offset of each partition whose record is not older than `milliseconds` (since 1970), for the partitions where the broker can
@@ -182,7 +183,7 @@ impl Kafka {
         let Ok(mut reader) = client.read(topic, ranges, &ReadOptions::default()) else {
             return Vec::new();
         };
-        let deadline = Instant::now() + settings::connect_timeout();
+        let deadline = Instant::now() + setting::connect_timeout();
         let mut times = Vec::new();
         loop {
             match reader.next() {
@@ -207,7 +208,7 @@ impl Kafka {
 pub(super) fn status(source: &Kafka, client: &Client, topic: &str) -> Vec<PartStatus> {
     let description = match answer(
         client,
-        client.describe_topic(topic, settings::connect_timeout()),
+        client.describe_topic(topic, setting::connect_timeout()),
     ) {
         Ok(description) => description,
         // A topic that was dropped since the schema was synchronized has no partitions to show.

@@ -17,11 +17,12 @@ use crate::catalog::position::State;
 use crate::pg::foreign::Server;
 use crate::pg::relation::Oid;
 use crate::pg::report::Report;
+use crate::pg::setting;
 use crate::pg::tuple::RowWriter;
 use crate::source::column::{Column, Spec, to_milliseconds};
 use crate::source::request::{Map, Pending};
 use crate::source::status::{LagQuestion, Listed, PartStatus};
-use crate::{aws, error, settings};
+use crate::{aws, error};
 use ::plan::bounds::{BoundColumn, Bounds};
 pub use connect::Kafka;
 use headers::Headers;
@@ -76,7 +77,7 @@ impl Source for Kafka {
             is_internal: topic.is_internal || topic.name.starts_with("__"),
             name: topic.name,
         };
-        let asked = client.list_topics(settings::connect_timeout());
+        let asked = client.list_topics(setting::connect_timeout());
         Box::new(Map::new(asked, move |topics: Vec<TopicSummary>| {
             topics.into_iter().map(listed).collect()
         }))
@@ -113,7 +114,7 @@ impl Source for Kafka {
     fn describe(&self, client: &stream::Client, name: &str) -> TopicDescription {
         self.answer(
             client,
-            client.describe_topic(name, settings::connect_timeout()),
+            client.describe_topic(name, setting::connect_timeout()),
         )
     }
 

@@ -3,11 +3,12 @@
 use super::plan::{Checkpoint, at};
 use super::{Kafka, Watermarks};
 use crate::catalog::position::{EARLIEST, Position, number};
+use crate::error;
+use crate::pg::setting;
 use crate::pg::spi;
 use crate::source::column::to_milliseconds;
 use crate::source::position::{Members, is_earliest};
 use crate::source::{Known, Source};
-use crate::{error, settings};
 use std::collections::HashMap;
 use std::fmt::{self, Display};
 use stream::{Client, TopicDescription};
@@ -90,7 +91,7 @@ pub(super) fn moved(
     // The brokers are asked only for what neither rows nor the text say.
     let ask = || {
         let (source, name) = source?;
-        let client = source.connect(settings::memory_limit_bytes());
+        let client = source.connect(setting::memory_limit_bytes());
         let topic = source.describe(&client, name);
         Some((source, client, topic))
     };

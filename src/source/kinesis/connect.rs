@@ -2,12 +2,13 @@
 
 use super::columns::is_shard_id;
 use crate::access::Access;
+use crate::error;
 use crate::pg::descriptors::Descriptors;
 use crate::pg::foreign::{Server, option};
 use crate::pg::relation::Oid;
+use crate::pg::setting;
 use crate::source::Source;
 use crate::source::request::{Pending, answer};
-use crate::{error, settings};
 use stream::aws::Identity;
 use stream::kinesis::{Client, Config, Deaggregate, Memory, StreamDescription};
 
@@ -66,7 +67,7 @@ impl Kinesis {
             preview_columns: has_preview_columns(server),
             deaggregate: deaggregate(server),
             identity: Access::of(server, user).identity(),
-            endpoint_url: of("endpoint_url").or_else(settings::aws_endpoint_url),
+            endpoint_url: of("endpoint_url").or_else(setting::aws_endpoint_url),
         }
     }
 
@@ -100,7 +101,7 @@ impl Kinesis {
             endpoint_url: self.endpoint_url.clone(),
             memory_bytes,
             part_of: part_of.cloned(),
-            keep_limits: settings::kinesis_limits(),
+            keep_limits: setting::kinesis_limits(),
         };
         let descriptors = Descriptors::acquire(DESCRIPTORS);
         let client = Client::new(&config)

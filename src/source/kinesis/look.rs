@@ -1,8 +1,8 @@
 //! Is data flowing: what the stream shows of each shard.
 
 use super::{Kinesis, check_shards};
+use crate::pg::setting;
 use crate::pg::wait;
-use crate::settings;
 use crate::source::Source;
 use crate::source::column::to_timestamp;
 use crate::source::request::answer;
@@ -20,7 +20,7 @@ const WINDOW_MS: i64 = 10_000;
 
 /// Every shard of a stream, and the time of its newest record if that is not older than ten seconds.
 pub fn of_stream(source: &Kinesis, client: &Client, stream: &str) -> Vec<PartStatus> {
-    let asked = client.describe_stream(stream, settings::connect_timeout());
+    let asked = client.describe_stream(stream, setting::connect_timeout());
     let description = match answer(client, asked) {
         Ok(description) => description,
         // A stream that was deleted since the schema was synchronized has no shards to show.
@@ -60,7 +60,7 @@ pub struct LagReader {
 impl LagReader {
     /// Begins to read a stream at these positions.
     pub fn start(source: &Kinesis, stream: &str, positions: Vec<(String, Position)>) -> LagReader {
-        let client = source.connect(settings::memory_limit_bytes());
+        let client = source.connect(setting::memory_limit_bytes());
         let lags = positions.iter().map(|(id, _)| (id.clone(), None)).collect();
         let start = |(id, from): (String, Position)| ShardStart {
             id,
@@ -78,7 +78,7 @@ impl LagReader {
         let mut it = LagReader {
             reader: None,
             lags,
-            deadline: Instant::now() + settings::connect_timeout(),
+            deadline: Instant::now() + setting::connect_timeout(),
             trouble: None,
             label: source.label(),
             client,
@@ -195,7 +195,7 @@ fn newest_times(client: &Client, stream: &StreamDescription) -> Vec<Option<i64>>
     let Ok(mut reader) = client.read(&stream.name, shards, &options) else {
         return newest;
     };
-    let deadline = Instant::now() + settings::connect_timeout();
+    let deadline = Instant::now() + setting::connect_timeout();
     loop {
         match reader.next() {
             Ok(Next::Record(record)) => {

@@ -12,14 +12,15 @@ use super::tally::Tally;
 use super::{Client, Known, Reader, Record, Records, Source, Words};
 use crate::catalog::materialized_view::MaterializedView;
 use crate::catalog::position::State;
+use crate::error;
 use crate::pg::foreign::Server;
 use crate::pg::relation::Oid;
 use crate::pg::report::Report;
+use crate::pg::setting;
 use crate::pg::tuple::RowWriter;
 use crate::source::column::{Column, Spec, to_milliseconds};
 use crate::source::request::{Map, Pending};
 use crate::source::status::{LagQuestion, Listed, PartStatus};
-use crate::{error, settings};
 use ::plan::bounds::{BoundColumn, Bounds};
 use columns::{is_sequence_number, is_shard_id};
 pub use connect::{Kinesis, check_shard, check_shards, deaggregate};
@@ -116,7 +117,7 @@ impl Source for Kinesis {
             name,
             is_internal: false,
         };
-        let asked = client.list_streams(settings::connect_timeout());
+        let asked = client.list_streams(setting::connect_timeout());
         Box::new(Map::new(asked, move |names: Vec<String>| {
             names.into_iter().map(listed).collect()
         }))
@@ -160,7 +161,7 @@ impl Source for Kinesis {
     }
 
     fn describe(&self, client: &kinesis::Client, name: &str) -> StreamDescription {
-        let asked = client.describe_stream(name, settings::connect_timeout());
+        let asked = client.describe_stream(name, setting::connect_timeout());
         let stream = self.answer(client, asked);
         check_shards(&stream);
         stream

@@ -4,11 +4,12 @@ use super::Kinesis;
 use super::columns::is_shard_id;
 use super::plan::Checkpoint;
 use crate::catalog::position::{Position as Stored, number};
+use crate::error;
+use crate::pg::setting;
 use crate::pg::spi;
 use crate::source::Source;
 use crate::source::column::to_milliseconds;
 use crate::source::position::{Members, is_earliest};
-use crate::{error, settings};
 use std::collections::HashMap;
 use stream::kinesis::{Position, SequenceNumber, Shard, StreamDescription, now_ms};
 
@@ -73,7 +74,7 @@ pub(super) fn moved(
     let Some((source, name)) = source else {
         return Vec::new();
     };
-    let client = source.connect(settings::memory_limit_bytes());
+    let client = source.connect(setting::memory_limit_bytes());
     let stream = source.describe(&client, name);
     let Some(shard) = shard else {
         return start(&stream, text)

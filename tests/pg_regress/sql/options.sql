@@ -29,6 +29,12 @@ SELECT reloptions FROM pg_class WHERE relname = 'v';
 ALTER MATERIALIZED VIEW v SET (on_data_loss = 'fail', on_data_loss = 'continue');
 ALTER MATERIALIZED VIEW v RESET (on_data_loss, on_data_loss);
 ALTER MATERIALIZED VIEW v SET (on_data_loss = 'Continue');
+-- What a setting bounds may be more than that; the setting holds.
+ALTER MATERIALIZED VIEW v SET (batch_timeout = '1h', commit_window_ms = '2s');
+ALTER MATERIALIZED VIEW v SET (batch_timeout = '30s');
+ALTER MATERIALIZED VIEW v SET (batch_timeout = 0);
+SELECT batch_timeout, commit_window_ms, on_data_loss, max_record_bytes FROM redshift.materialized_view WHERE mv = 'v'::regclass;
+ALTER MATERIALIZED VIEW v RESET (batch_timeout, commit_window_ms);
 DROP MATERIALIZED VIEW v;
 -- Where to start.
 CREATE MATERIALIZED VIEW v WITH (start = 'EARLIEST') AS SELECT kafka_partition, kafka_offset FROM shop.orders;

@@ -3,12 +3,15 @@
 //! A name without a dot in `postgresql.conf` keeps a server from starting that does not preload the library, so there stands the alias. It counts as
 //! long as nothing set the name itself, which is what `SHOW` of the name tells.
 
-use std::ffi::{CStr, c_char, c_void};
+use std::ffi::{c_char, c_void};
 use std::ptr;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use pgrx::guc::{GucContext, GucFlags, GucRegistry, GucSetting};
 use pgrx::pg_sys;
+use settings::session::{self as entry, SessionSwitch};
+
+use super::kind::kept;
 
 /// One such setting.
 pub struct SessionSetting {
@@ -25,8 +28,9 @@ struct GucValue(std::cell::UnsafeCell<bool>);
 unsafe impl Sync for GucValue {}
 
 impl SessionSetting {
-    /// A setting that is `default` until somebody sets it.
-    const fn new(default: bool) -> Self {
+    /// A setting that is its default until somebody sets it.
+    const fn new(entry: &SessionSwitch) -> Self {
+        let default = entry.default;
         SessionSetting {
             value: GucValue(std::cell::UnsafeCell::new(default)),
             explicit: AtomicBool::new(false),
@@ -46,16 +50,15 @@ impl SessionSetting {
 
     fn define(
         &'static self,
-        name: &'static CStr,
-        alias: &'static CStr,
-        description: &'static CStr,
+        entry: &SessionSwitch,
         assign: unsafe extern "C-unwind" fn(bool, *mut c_void),
         show: unsafe extern "C-unwind" fn() -> *const c_char,
     ) {
+        let description = kept(entry.summary);
         // SAFETY: plain values and functions that live as long as the library.
         unsafe {
             pg_sys::DefineCustomBoolVariable(
-                name.as_ptr(),
+                kept(entry.name).as_ptr(),
                 description.as_ptr(),
                 ptr::null(),
                 self.value.0.get(),
@@ -68,7 +71,7 @@ impl SessionSetting {
             );
         }
         GucRegistry::define_bool_guc(
-            alias,
+            kept(&format!("redshift.{}", entry.name)),
             description,
             c"Counts as long as nothing sets the name without the prefix.",
             &self.alias,
@@ -96,7 +99,7 @@ unsafe extern "C-unwind" fn check(
 ) -> bool {
     if source > pg_sys::GucSource::PGC_S_DEFAULT {
         // SAFETY: Postgres frees it by the function that belongs to this one.
-        let mark = unsafe { super::polyfill::allocate_guc_extra(1) };
+        let mark = unsafe { crate::pg::polyfill::allocate_guc_extra(1) };
         if mark.is_null() {
             return false;
         }
@@ -106,10 +109,13 @@ unsafe extern "C-unwind" fn check(
     true
 }
 
-/// Defines a static for each setting, its hooks, which C calls without telling for which, and `define` for all of them.
+/// Defines a static for each entry, its hooks, which C calls without telling for which, and `define` for all of them.
 macro_rules! session_settings {
-    ($($(#[$docs:meta])* $setting:ident = $default:literal, $name:literal, $alias:literal, $description:literal;)*) => {
-        $($(#[$docs])* pub static $setting: SessionSetting = SessionSetting::new($default);)*
+    ($($setting:ident)*) => {
+        $(
+            #[doc = concat!("[`entry::", stringify!($setting), "`]")]
+            pub static $setting: SessionSetting = SessionSetting::new(&entry::$setting);
+        )*
 
         /// Defines the settings; called once, when the library is loaded.
         pub fn define() {
@@ -120,29 +126,17 @@ macro_rules! session_settings {
                 unsafe extern "C-unwind" fn show() -> *const c_char {
                     $setting.shown()
                 }
-                $setting.define($name, $alias, $description, assign, show);
+                $setting.define(&entry::$setting, assign, show);
             })*
         }
     };
 }
 
 session_settings! {
-    /// On: navigation into what is not there gives NULL.
-    NAVIGATE_SUPER_NULL_ON_ERROR = true, c"navigate_super_null_on_error", c"redshift.navigate_super_null_on_error",
-        c"Whether navigation into what a SUPER value does not have gives NULL in place of an error.";
-    /// On: a cast of SUPER that is not possible gives NULL.
-    CAST_SUPER_NULL_ON_ERROR = true, c"cast_super_null_on_error", c"redshift.cast_super_null_on_error",
-        c"Whether a cast of a SUPER value that is not possible gives NULL in place of an error.";
-    /// On: a document that is no JSON gives NULL.
-    PARSE_SUPER_NULL_ON_ERROR = false, c"parse_super_null_on_error", c"redshift.parse_super_null_on_error",
-        c"Whether JSON_PARSE of what is no JSON gives NULL in place of an error.";
-    /// Off: a document in which an object has two attributes of one name is no JSON; on: the last one counts.
-    JSON_PARSE_DEDUP_ATTRIBUTES = false, c"json_parse_dedup_attributes", c"redshift.json_parse_dedup_attributes",
-        c"Whether JSON_PARSE takes the last of several attributes of one name in place of an error.";
-    /// Off: names of attributes in a path are folded to lower case.
-    ENABLE_CASE_SENSITIVE_SUPER_ATTRIBUTE = false, c"enable_case_sensitive_super_attribute", c"redshift.enable_case_sensitive_super_attribute",
-        c"Whether the case of attribute names in a path of a SUPER value counts.";
-    /// On: array functions find NULL like any other value.
-    DEFAULT_ARRAY_SEARCH_NULL_HANDLING = true, c"default_array_search_null_handling", c"redshift.default_array_search_null_handling",
-        c"Whether functions that search an array treat NULL as a value that can be found.";
+    NAVIGATE_SUPER_NULL_ON_ERROR
+    CAST_SUPER_NULL_ON_ERROR
+    PARSE_SUPER_NULL_ON_ERROR
+    JSON_PARSE_DEDUP_ATTRIBUTES
+    ENABLE_CASE_SENSITIVE_SUPER_ATTRIBUTE
+    DEFAULT_ARRAY_SEARCH_NULL_HANDLING
 }

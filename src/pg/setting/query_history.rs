@@ -1,8 +1,10 @@
 //! The setting `redshift.query_history`.
 
-use super::guard::entry;
-use pgrx::guc::{GucContext, GucEnum, GucFlags, GucRegistry, GucSetting, PostgresGucEnum};
+use super::kind::{context, kept, name};
+use crate::pg::guard::entry;
+use pgrx::guc::{GucEnum, GucFlags, GucRegistry, GucSetting, PostgresGucEnum};
 use pgrx::pg_sys;
+use settings::setting::QUERY_HISTORY;
 use std::ffi::{c_int, c_void};
 
 /// Values of `redshift.query_history`.
@@ -21,11 +23,11 @@ pub fn define(setting: &'static GucSetting<QueryHistory>) {
     // SAFETY: the hook keeps to what check hooks may do.
     unsafe {
         GucRegistry::define_enum_guc_with_hooks(
-            c"redshift.query_history",
-            c"Which statements sys_query_history shows.",
-            c"Refreshes, or all that clients send. Of statements that may hold a secret the command is kept.",
+            name(&QUERY_HISTORY),
+            kept(QUERY_HISTORY.summary),
+            kept(QUERY_HISTORY.details),
             setting,
-            GucContext::Suset,
+            context(&QUERY_HISTORY),
             GucFlags::default(),
             Some(check_setting),
             None,
@@ -43,9 +45,10 @@ unsafe extern "C-unwind" fn check_setting(
     use pg_sys::GucSource::{PGC_S_SESSION, PGC_S_TEST};
     // SAFETY: Postgres calls it with the new value.
     let is_all = unsafe { *value } == QueryHistory::All.to_ordinal();
-    if is_all && (source == PGC_S_SESSION || source == PGC_S_TEST) && !super::shared::is_ready() {
+    if is_all && (source == PGC_S_SESSION || source == PGC_S_TEST) && !crate::pg::shared::is_ready()
+    {
         // SAFETY: a report at WARNING raises nothing.
-        unsafe { entry(|| super::error::no_monitor().warn()) };
+        unsafe { entry(|| crate::pg::error::no_monitor().warn()) };
     }
     true
 }

@@ -1,24 +1,12 @@
 //! Values with units, read as Postgres reads those of its settings.
 
-use super::relation::c_text;
+use crate::pg::relation::c_text;
 use pgrx::pg_sys;
+use settings::{Unit, Whole};
 
-/// What a plain number counts.
-#[derive(Clone, Copy)]
-pub enum Unit {
-    /// Nothing in particular: no unit may stand behind it.
-    None,
-    /// Kilobytes.
-    Kilobytes,
-    /// Milliseconds.
-    Milliseconds,
-    /// Seconds.
-    Seconds,
-}
-
-/// A whole number such as `100`, `8MB` or `2s`; `None` if it is none.
-pub fn parse(value: &str, unit: Unit) -> Option<i32> {
-    let flags = match unit {
+/// A whole number of the range, such as `100`, `8MB` or `2s`; `None` if it is none.
+pub fn parse(value: &str, range: Whole) -> Option<i32> {
+    let flags = match range.unit {
         Unit::None => 0,
         Unit::Kilobytes => pg_sys::GUC_UNIT_KB,
         Unit::Milliseconds => pg_sys::GUC_UNIT_MS,
@@ -35,5 +23,5 @@ pub fn parse(value: &str, unit: Unit) -> Option<i32> {
             std::ptr::null_mut(),
         )
     };
-    read.then_some(number)
+    (read && range.contains(number)).then_some(number)
 }
