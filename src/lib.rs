@@ -5,7 +5,7 @@
 //! ```text
 //! Kafka topic
 //!   source      crates/stream + source/       external schema, user mapping (access.rs) -> client
-//!   scan        scan/ (+ pg/fdw.rs)           the foreign table: position -> fixed end; records -> tuple slots
+//!   scan        scan/ (+ entry/fdw.rs)        the foreign table: position -> fixed end; records -> tuple slots
 //!   view        view/                         the definition: checked at creation, planned as the source of INSERT .. SELECT
 //!   land        Postgres's own ModifyTable    constraints, triggers, partitions, row security    \
 //!   checkpoint  source/plan.rs                where to resume, per partition                      > one transaction
