@@ -1,7 +1,7 @@
 """Is everything that users can name somewhere in the documentation? documented.py INSTALL.SQL
 
-Relations, functions and procedures of the install script, settings (src/settings.rs), options of views (src/view), of servers, user mappings and foreign
-tables (src/api/foreign_options.rs). docs/functions.tsv, which pg_regress compares with pg_proc, stands for the functions of the dialect.
+Relations, functions and procedures of the install script. docs/functions.tsv, which pg_regress compares with pg_proc, stands for the functions of the
+dialect; the tables of settings and options are compared by crates/settings.
 """
 
 import pathlib
@@ -61,24 +61,8 @@ def of_sql(sql):
     return relations | (routines - support)
 
 
-def of_source():
-    source = {name: (ROOT / name).read_text(encoding="utf-8") for name in
-              ("src/settings.rs", "src/view/options.rs", "src/view/pace.rs", "src/api/foreign_options.rs")}
-    settings = words(r'c"(redshift\.\w+)"', source["src/settings.rs"])
-
-    def constants(name, names):
-        found = re.findall(rf"const (?:{names}): \[&str; \d+\] = \[(.*?)\];", source[name], re.S)
-        assert found, f"{name} looks different now: this test reads nothing from it"
-        return words(r'"(\w+)"', " ".join(found))
-
-    options = constants("src/view/options.rs", "OURS") | constants("src/view/pace.rs", "NAMES")
-    foreign = constants("src/api/foreign_options.rs", "SERVER|MAPPING|TABLE")
-    assert settings
-    return settings | options | foreign
-
-
 def main(sql_path):
-    names = of_sql(pathlib.Path(sql_path).read_text(encoding="utf-8")) | of_source()
+    names = of_sql(pathlib.Path(sql_path).read_text(encoding="utf-8"))
     pages = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
     text = "\n".join(page.read_text(encoding="utf-8") for page in pages if page.name != "CHANGELOG.md")
     text += (ROOT / "docs" / "functions.tsv").read_text(encoding="utf-8")
