@@ -5,36 +5,9 @@ use crate::error;
 use crate::pg::node::Definition;
 use crate::pg::setting;
 use crate::pg::spi::{Arg, Row};
+use plan::loss::OnDataLoss;
 use settings::Preset;
 use settings::view::{self, Relation, ViewOption};
-
-/// What a refresh does when records were lost before it could read them.
-#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
-pub enum OnDataLoss {
-    /// Raise an error that names what is lost.
-    #[default]
-    Fail,
-    /// Go on at the earliest record and log what is lost.
-    Continue,
-}
-
-impl OnDataLoss {
-    /// By its name in WITH (..).
-    fn of_name(name: &str) -> Option<OnDataLoss> {
-        match name {
-            "fail" => Some(OnDataLoss::Fail),
-            "continue" => Some(OnDataLoss::Continue),
-            _ => None,
-        }
-    }
-
-    fn name(self) -> &'static str {
-        match self {
-            OnDataLoss::Fail => "fail",
-            OnDataLoss::Continue => "continue",
-        }
-    }
-}
 
 /// The type of an option that stays.
 pub trait Kept: Sized {

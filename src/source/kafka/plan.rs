@@ -5,11 +5,11 @@ use super::{Plan, Watermarks};
 use crate::catalog::checkpoint;
 use crate::catalog::ledger::{Failure, Reason};
 use crate::catalog::materialized_view::MaterializedView;
-use crate::catalog::options::OnDataLoss;
 use crate::catalog::position::State;
 use crate::error;
 use crate::source::plan::Planned;
 use plan::bounds::Bounds;
+use plan::partitions::{self, Difference, Held, Loss, Range, Refusal, Stored, Topic};
 use stream::{PartitionRange, TopicDescription};
 
 /// Where a view stands in one partition.
@@ -58,92 +58,93 @@ pub fn plan(
     (watermarks, left_out): (&[Watermarks], &[i32]),
     bounds: &Bounds,
 ) -> Plan {
-    let mut plan = Plan {
-        parts: Vec::with_capacity(watermarks.len()),
-        reading: Vec::new(),
-        lost: Vec::new(),
-        source_id: topic.topic_id.clone(),
-        gone: Vec::new(),
-        excluded: excluded(stored, topic.topic_id.as_ref(), left_out),
-    };
     let is_read = |row: &&Checkpoint| bounds.has_partition(row.part);
-    let checkpoints: Vec<Checkpoint> = stored.iter().filter(is_read).cloned().collect();
-    let checkpoints = &checkpoints[..];
-    let recreated = difference(topic, checkpoints);
-    if let Some(detail) = &recreated {
-        accept_new_topic(view, topic, checkpoints, detail, &mut plan.lost);
-    }
-    let in_topic = |checkpoint: &&Checkpoint| topic.partitions.contains(&checkpoint.part);
-    plan.gone = checkpoints
-        .iter()
-        .filter(|c| !in_topic(c))
-        .map(|checkpoint| checkpoint.part)
-        .collect();
-    for partition in watermarks {
-        let checkpoint = checkpoints.iter().find(|c| c.part == partition.partition);
-        let resume = match checkpoint {
-            _ if recreated.is_some() => None,
-            Some(checkpoint) => checkpoint.position.0,
-            // A partition that came later is read from its first record, which has offset 0.
-            None => Some(0),
-        };
-        let start = readable_start(view, &topic.name, partition, resume, &mut plan.lost);
-        plan.parts.push(Planned {
-            from: State::at(partition.partition, Offset(Some(start))),
-            end: Some(Offset(Some(partition.latest))),
-            stored: checkpoint.cloned(),
-            leader_epoch: partition.leader_epoch,
-        });
-        if start < partition.latest {
-            plan.reading.push(PartitionRange {
-                partition: partition.partition,
-                start,
-                end: partition.latest,
-            });
-        }
-    }
-    plan
-}
-
-/// Why this is another topic than the one that the positions belong to, if it is. (Offsets alone would not tell: a new topic may well have more records
-/// than the old one.)
-fn difference(topic: &TopicDescription, checkpoints: &[Checkpoint]) -> Option<String> {
-    checkpoints.iter().find_map(
-        |checkpoint| match (&checkpoint.source_id, &topic.topic_id) {
-            (Some(old), Some(new)) if old != new => {
-                Some(format!("Its id was {old}, now it is {new}."))
-            }
-            _ if checkpoint.position.0.is_some()
-                && !topic.partitions.contains(&checkpoint.part) =>
-            {
-                Some(format!("It has no partition {} any more.", checkpoint.part))
-            }
-            _ => None,
+    let rows = stored.iter().filter(is_read).map(|row| Stored {
+        partition: row.part,
+        position: row.position.0,
+        topic_id: row.source_id.as_deref(),
+    });
+    let held = watermarks.iter().map(|watermarks| Held {
+        partition: watermarks.partition,
+        earliest: watermarks.earliest,
+        end: watermarks.latest,
+    });
+    let decided = partitions::plan(
+        Topic {
+            id: topic.topic_id.as_deref(),
+            partitions: &topic.partitions,
         },
+        &rows.collect::<Vec<_>>(),
+        &held.collect::<Vec<_>>(),
+        view.options.on_data_loss,
     )
-}
-
-/// Raises an error, or by `on_data_loss = 'continue'` logs what of the old topic may be lost.
-fn accept_new_topic(
-    view: &MaterializedView,
-    topic: &TopicDescription,
-    checkpoints: &[Checkpoint],
-    detail: &str,
-    lost: &mut Vec<Failure>,
-) {
-    if view.options.on_data_loss == OnDataLoss::Fail {
-        error::topic_recreated(&view.name(), &topic.name, detail.to_owned()).raise();
+    .unwrap_or_else(|refusal| refused(&view.name(), &topic.name, refusal));
+    let planned = |(range, watermarks): (&Range, &Watermarks)| Planned {
+        from: State::at(range.partition, Offset(Some(range.from))),
+        end: Some(Offset(Some(range.end))),
+        stored: stored.iter().find(|c| c.part == range.partition).cloned(),
+        leader_epoch: watermarks.leader_epoch,
+    };
+    let filled = decided.ranges.iter().filter(|range| range.from < range.end);
+    let abandoned = decided.abandoned.iter();
+    let abandoned = abandoned.map(|(partition, at)| failure(*partition, *at, Reason::Recreated));
+    Plan {
+        parts: decided.ranges.iter().zip(watermarks).map(planned).collect(),
+        reading: filled
+            .map(|range| PartitionRange {
+                partition: range.partition,
+                start: range.from,
+                end: range.end,
+            })
+            .collect(),
+        lost: abandoned.chain(decided.lost.iter().map(lost)).collect(),
+        source_id: topic.topic_id.clone(),
+        gone: decided.gone,
+        excluded: excluded(stored, topic.topic_id.as_ref(), left_out),
     }
-    lost.extend(checkpoints.iter().filter_map(|checkpoint| {
-        Some(loss(
-            checkpoint.part,
-            checkpoint.position.0?,
-            Reason::Recreated,
-        ))
-    }));
 }
 
-fn loss(partition: i32, position: i64, reason: Reason) -> Failure {
+/// The error of a view that takes no losses.
+fn refused(view: &str, topic: &str, refusal: Refusal) -> ! {
+    let error = match refusal {
+        Refusal::Recreated(Difference::Id { old, new }) => {
+            let detail = format!("Its id was {old}, now it is {new}.");
+            error::topic_recreated(view, topic, detail)
+        }
+        Refusal::Recreated(Difference::Partition(partition)) => {
+            let detail = format!("It has no partition {partition} any more.");
+            error::topic_recreated(view, topic, detail)
+        }
+        Refusal::Lost(Loss::Removed {
+            partition,
+            position,
+            earliest,
+        }) => error::position_passed(view, topic, partition, position, earliest),
+        Refusal::Lost(Loss::PastEnd {
+            partition,
+            position,
+            end,
+        }) => error::position_past_end(view, topic, partition, position, end),
+    };
+    error.raise()
+}
+
+fn lost(loss: &Loss) -> Failure {
+    match *loss {
+        Loss::Removed {
+            partition,
+            position,
+            earliest,
+        } => failure(partition, position, Reason::Removed { until: earliest }),
+        Loss::PastEnd {
+            partition,
+            position,
+            end,
+        } => failure(partition, end, Reason::Truncated { until: position }),
+    }
+}
+
+fn failure(partition: i32, position: i64, reason: Reason) -> Failure {
     Failure {
         partition: partition.to_string(),
         position: position.to_string(),
@@ -151,40 +152,4 @@ fn loss(partition: i32, position: i64, reason: Reason) -> Failure {
         timestamp: None,
         reason,
     }
-}
-
-/// Where to begin: the resume position, unless its record is gone.
-fn readable_start(
-    view: &MaterializedView,
-    topic: &str,
-    watermarks: &Watermarks,
-    resume: Option<i64>,
-    lost: &mut Vec<Failure>,
-) -> i64 {
-    let Watermarks {
-        partition,
-        earliest,
-        latest,
-        ..
-    } = *watermarks;
-    let Some(resume) = resume else {
-        return earliest;
-    };
-    let goes_on = view.options.on_data_loss == OnDataLoss::Continue;
-    if resume > latest {
-        if !goes_on {
-            error::position_past_end(&view.name(), topic, partition, resume, latest).raise();
-        }
-        // The broker lost records that were loaded already (its leader was elected uncleanly): what comes next is new.
-        lost.push(loss(partition, latest, Reason::Truncated { until: resume }));
-        return latest;
-    }
-    if resume >= earliest {
-        return resume;
-    }
-    if !goes_on {
-        error::position_passed(&view.name(), topic, partition, resume, earliest).raise();
-    }
-    lost.push(loss(partition, resume, Reason::Removed { until: earliest }));
-    earliest
 }

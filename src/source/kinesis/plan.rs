@@ -7,12 +7,12 @@ use super::{Plan, Reading, check_shards};
 use crate::catalog::checkpoint;
 use crate::catalog::ledger::{Failure, Reason};
 use crate::catalog::materialized_view::MaterializedView;
-use crate::catalog::options::OnDataLoss;
 use crate::catalog::position::State;
 use crate::error;
 use crate::pg::time;
 use crate::source::column::to_timestamp;
 use crate::source::plan::Planned;
+use plan::shards::{self, Loss, Read, Refusal, Stored, Stream};
 use stream::kinesis::{Deaggregate, Position, ReadOptions, ShardStart, StreamDescription, Until};
 
 /// Where a view stands in one shard.
@@ -28,88 +28,86 @@ pub fn plan(
 ) -> Plan {
     check_shards(stream);
     let created = stream.created_ms.to_string();
-    let recreated = new_stream(view, stream, &stored, &created);
-    let is_other = recreated.is_some();
-    let mut plan = Plan {
-        parts: Vec::new(),
+    let rows: Vec<Stored<Position>> = stored.iter().map(row).collect();
+    let shown: Vec<&str> = stream.shards.iter().map(|shard| &shard.id[..]).collect();
+    let decided = shards::plan(
+        Stream {
+            created: &created,
+            oldest: now_ms - stream.retention.as_millis() as i64,
+            shards: &shown,
+        },
+        &rows,
+        view.options.on_data_loss,
+    )
+    .unwrap_or_else(|refusal| refused(&view.name(), stream, refusal));
+    let known = |id: &str| stored.iter().find(|row| row.part == id);
+    let read = |read: &Read<Position>| {
+        let shard = stream.shards.iter().find(|shard| shard.id == read.shard)?;
+        Some(ShardStart {
+            id: shard.id.clone(),
+            parents: shard.parents.clone(),
+            from: read.from.cloned().unwrap_or(Position::Horizon),
+            is_closed: shard.last.is_some(),
+            hash_keys: shard.hash_keys,
+        })
+    };
+    let starts: Vec<ShardStart> = decided.reads.iter().filter_map(read).collect();
+    let planned = |start: &ShardStart| Planned {
+        from: State::at(start.id.clone(), start.from.clone()),
+        end: None,
+        stored: known(&start.id).cloned(),
+        leader_epoch: None,
+    };
+    let abandoned = decided.abandoned.iter().filter_map(|id| known(id));
+    let abandoned = abandoned.map(|row| failure(row, Reason::Recreated));
+    let expired = decided.lost.iter().filter_map(|loss| {
+        let (from, until) = (utc(loss.from), utc(loss.until));
+        Some(failure(known(loss.shard)?, Reason::Expired { from, until }))
+    });
+    Plan {
+        parts: starts.iter().map(planned).collect(),
+        lost: abandoned.chain(expired).collect(),
+        gone: decided.gone.iter().map(|id| (*id).to_owned()).collect(),
+        excluded: Vec::new(),
         reading: Reading {
             stream: stream.name.clone(),
-            shards: Vec::new(),
+            shards: starts,
             options: ReadOptions {
                 until: Until::Parity(now_ms),
                 page_records: None,
                 deaggregate,
             },
         },
-        lost: recreated.unwrap_or_default(),
         source_id: Some(created),
-        gone: Vec::new(),
-        excluded: Vec::new(),
+    }
+}
+
+/// What is looked at of a checkpoint.
+fn row(row: &Checkpoint) -> Stored<'_, Position> {
+    Stored {
+        shard: &row.part,
+        position: &row.position,
+        created: row.source_id.as_deref(),
+        caught_up_to: row.caught_up_to,
+        is_drained: row.is_drained,
+    }
+}
+
+/// The error of a view that takes no losses.
+fn refused(view: &str, stream: &StreamDescription, refusal: Refusal) -> ! {
+    let error = match refusal {
+        Refusal::Recreated { old } => {
+            let (old, new) = (utc(old.parse().unwrap_or_default()), utc(stream.created_ms));
+            error::stream_recreated(view, &stream.name, &old, &new)
+        }
+        Refusal::Lost(Loss { shard, from, until }) => {
+            error::shard_expired(view, &stream.name, shard, &utc(from), &utc(until))
+        }
     };
-    let oldest = now_ms - stream.retention.as_millis() as i64;
-    for row in &stored {
-        let is_shown = stream.shards.iter().any(|shard| shard.id == row.part);
-        if !is_shown {
-            plan.gone.push(row.part.clone());
-        }
-        let Some(caught_up_to) = row.caught_up_to.filter(|_| !row.is_drained && !is_other) else {
-            continue;
-        };
-        // A shard is shown as long as it has records. So whatever is missing arrived longer ago than the retention.
-        if caught_up_to < oldest {
-            let (from, until) = (utc(caught_up_to), utc(oldest));
-            if view.options.on_data_loss == OnDataLoss::Fail {
-                error::shard_expired(&view.name(), &stream.name, &row.part, &from, &until).raise();
-            }
-            let reason = Reason::Expired { from, until };
-            plan.lost.push(loss(row, reason));
-        }
-    }
-    for shard in &stream.shards {
-        let row = stored.iter().find(|row| row.part == shard.id);
-        let from = match row {
-            _ if is_other => Position::Horizon,
-            Some(row) if row.is_drained => continue,
-            Some(row) => row.position.clone(),
-            // A child begins where its parents end.
-            None => Position::Horizon,
-        };
-        plan.parts.push(Planned {
-            from: State::at(shard.id.clone(), from.clone()),
-            end: None,
-            stored: row.cloned(),
-            leader_epoch: None,
-        });
-        plan.reading.shards.push(ShardStart {
-            id: shard.id.clone(),
-            parents: shard.parents.clone(),
-            from,
-            is_closed: shard.last.is_some(),
-            hash_keys: shard.hash_keys,
-        });
-    }
-    plan
+    error.raise()
 }
 
-/// Is this another stream than the one that the positions belong to? Then it is read from its start, if the view takes losses: what is lost.
-fn new_stream(
-    view: &MaterializedView,
-    stream: &StreamDescription,
-    stored: &[Checkpoint],
-    created: &str,
-) -> Option<Vec<Failure>> {
-    let other = |row: &&Checkpoint| row.source_id.as_ref().is_some_and(|id| id != created);
-    let old = stored.iter().find(other)?;
-    if view.options.on_data_loss == OnDataLoss::Fail {
-        let old = old.source_id.as_ref().and_then(|ms| ms.parse().ok());
-        let (old, new) = (utc(old.unwrap_or_default()), utc(stream.created_ms));
-        error::stream_recreated(&view.name(), &stream.name, &old, &new).raise();
-    }
-    let unread = stored.iter().filter(|row| !row.is_drained);
-    Some(unread.map(|row| loss(row, Reason::Recreated)).collect())
-}
-
-fn loss(row: &Checkpoint, reason: Reason) -> Failure {
+fn failure(row: &Checkpoint, reason: Reason) -> Failure {
     Failure {
         partition: row.part.clone(),
         position: row.position.to_string(),
