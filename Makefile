@@ -54,7 +54,7 @@ build: ## the extension and the embedded Kafka
 	@scripts/prepare.sh build
 	@scripts/build.sh
 
-lint: ## rustfmt, clippy and shellcheck
+lint: ## rustfmt, clippy, directions of imports, shellcheck
 	@scripts/lint.sh
 
 install: ## into the Postgres of PG_CONFIG=/path/to/pg_config (built before)

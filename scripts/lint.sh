@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Formatting, warnings and shell scripts. Clippy runs in the release profile: the C libraries are built once.
+# Formatting, warnings, the directions of imports and shell scripts. Clippy runs in the release profile: the C libraries are built once.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 cd "$ROOT"
@@ -7,5 +7,7 @@ step "rustfmt"
 cargo fmt --all --check
 step "clippy"
 PGRX_PG_CONFIG_PATH=${PG_CONFIG:-$PG_BIN/pg_config} cargo clippy --release --locked --workspace --all-targets -- -D warnings
+step "rooms"
+"$("$ROOT/scripts/venv.sh")" scripts/rooms.py
 step "shellcheck"
 shellcheck scripts/*.sh .ci/run

@@ -19,7 +19,7 @@ use crate::pg::query::Query;
 use crate::pg::relation::{self, LockMode, Oid};
 use crate::pg::report::sqlstate;
 use crate::pg::setting;
-use crate::pg::{background, current_record, execute, guard, report, shared, spi, time};
+use crate::pg::{background, current_record, execute, failed_refresh, guard, report, spi, time};
 use crate::scan::job::{self, Input, Job, Running};
 use crate::scan::{Scan, shape};
 use crate::source::Source;
@@ -73,7 +73,7 @@ pub fn statement(table: Oid, with_no_data: bool) {
 pub fn run(table: Oid, max_records: u64, max_bytes: u64) {
     let (user, started) = (relation::current_user(), time::now_utc());
     let leave = |failure: &guard::Failure| {
-        shared::leave_failure(&shared::Failed {
+        failed_refresh::leave_failure(&failed_refresh::Failed {
             table,
             user,
             pid: background::pid(),

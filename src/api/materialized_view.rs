@@ -2,7 +2,7 @@
 
 use crate::catalog::{checkpoint, ledger, materialized_view};
 use crate::pg::relation::{self, Oid};
-use crate::pg::{batch_table, foreign, shared};
+use crate::pg::{batch_table, foreign, nudge};
 use crate::source::Source;
 use crate::source::any::{Named, Stream, each};
 use crate::view::{definition, owned_at_rest, partition, position};
@@ -40,7 +40,7 @@ pub fn adopt(table: Oid) {
             }
         }
     }
-    shared::nudge_at_commit();
+    nudge::at_commit();
 }
 
 /// `redshift.damaged_positions`: what of the stored positions no refresh can read, and what mends it.
@@ -73,7 +73,7 @@ pub fn set_paused(table: Oid, paused: bool) {
         batch_table::stop(table);
     }
     materialized_view::set_paused(view.id, paused);
-    shared::nudge_at_commit();
+    nudge::at_commit();
 }
 
 /// `redshift.set_position`: where the next refresh begins, in one partition or (null) in all. Refused while a refresh runs.

@@ -1,7 +1,7 @@
 //! What a worker writes for others: refreshes that failed.
 
 use crate::catalog::refresh_history;
-use crate::pg::shared::Failed;
+use crate::pg::failed_refresh::Failed;
 use crate::pg::spi::{self, as_extension_owner};
 use crate::pg::time::timestamp;
 

@@ -9,7 +9,11 @@ use crate::error;
 use crate::pg::batch_table::{self, Loader};
 use crate::pg::guard::entry;
 use crate::pg::relation::Oid;
-use crate::pg::{extension, foreign, progress, relation, shared, spi, statement_ring, time};
+use crate::pg::{
+    extension, failed_refresh, foreign, nudge, progress, relation, shared, spi, statement_ring,
+    time,
+};
+use crate::source::status;
 use pgrx::prelude::*;
 use pgrx::{datum::Timestamp, pg_sys};
 
@@ -133,7 +137,7 @@ function! {
     |call| {
         utility::check_allowed(c"redshift.sync_external_schema");
         let name: String = call.expect(0, "name");
-        relation::require_server_ownership(&name);
+        foreign::require_ownership(&name);
         external_schema::bind(&name)
     }
 }
@@ -155,7 +159,7 @@ function! {
             error::not_preloaded().raise()
         }
         // When it commits there is something to look after in this database.
-        shared::nudge_at_commit();
+        nudge::at_commit();
     }
 }
 
@@ -205,7 +209,7 @@ fn source_status(
 > {
     relation::require_schema_usage(schema);
     let rows = external_schema::status(schema);
-    let row = |status: crate::source::status::PartStatus| {
+    let row = |status: status::PartStatus| {
         (
             status.topic,
             status.partition_id,
@@ -243,7 +247,7 @@ fn lag_answer(
         name!(source_up, Option<bool>),
     ),
 > {
-    let row = |lag: crate::source::status::Lag| {
+    let row = |lag: status::Lag| {
         (
             lag.partition,
             lag.high_watermark,
@@ -293,7 +297,7 @@ fn current_role_id() -> Oid {
 /// `redshift.journal_lost()`
 #[pg_extern]
 fn journal_lost() -> i64 {
-    shared::lost_failures()
+    failed_refresh::lost_failures()
 }
 
 /// `redshift.statements_lost()`

@@ -1,5 +1,11 @@
 //! Loading the library.
 
+use super::{definition_guard, hints, statement_clock, statement_history, utility};
+use crate::pg::{
+    analyze, background, batch_table, extension, failed_refresh, memory, setting, shared,
+    shared_memory, statement_ring, wait,
+};
+use crate::types::super_guard;
 use pgrx::prelude::*;
 
 ::pgrx::pg_module_magic!(name, version);
@@ -7,17 +13,21 @@ use pgrx::prelude::*;
 /// Called by Postgres when it loads the library.
 #[pg_guard]
 pub extern "C-unwind" fn _PG_init() {
-    crate::pg::memory::install();
-    super_value::pace::ask_with(crate::pg::wait::interruption);
-    crate::pg::setting::define();
-    crate::pg::analyze::install(crate::types::super_guard::judge);
-    super::utility::install();
-    super::hints::install();
-    super::definition_guard::install();
-    super::statement_clock::install();
-    if crate::pg::extension::is_loading_at_start() {
-        crate::pg::shared::request();
-        super::statement_history::install();
-        crate::pg::background::register_launcher();
+    memory::install();
+    super_value::pace::ask_with(wait::interruption);
+    setting::define();
+    analyze::install(super_guard::judge);
+    utility::install();
+    hints::install();
+    definition_guard::install();
+    statement_clock::install(statement_history::has_run);
+    if extension::is_loading_at_start() {
+        shared::request();
+        failed_refresh::request();
+        statement_ring::request();
+        batch_table::request();
+        shared_memory::set_ready();
+        statement_history::install();
+        background::register_launcher();
     }
 }

@@ -15,5 +15,4 @@ mod statement_history;
 mod stop_batch;
 mod subscript;
 mod utility;
-mod utility_family;
 mod worker_main;

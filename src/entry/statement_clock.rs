@@ -25,10 +25,15 @@ thread_local! {
 
 static mut PREVIOUS: pg_sys::ExecutorRun_hook_type = None;
 
+/// Called when an outermost query has run.
+type HasRun = unsafe fn(*mut pg_sys::QueryDesc);
+static mut HAS_RUN: Option<HasRun> = None;
+
 /// Installs the hook; to be called once, from `_PG_init`.
-pub fn install() {
+pub(super) fn install(has_run: HasRun) {
     // SAFETY: `_PG_init` runs once, in the backend's only thread.
     unsafe {
+        HAS_RUN = Some(has_run);
         PREVIOUS = pg_sys::ExecutorRun_hook;
         pg_sys::ExecutorRun_hook = Some(executor_run);
     }
@@ -62,8 +67,8 @@ unsafe extern "C-unwind" fn executor_run(
                 Some(previous) => previous(query, direction, count, execute_once),
                 None => unguarded::standard_ExecutorRun(query, direction, count, execute_once),
             });
-            if outer.is_none() {
-                super::statement_history::has_run(query);
+            if let Some(has_run) = HAS_RUN.filter(|_| outer.is_none()) {
+                has_run(query);
             }
         });
     }

@@ -212,11 +212,14 @@ fn started(descriptor: *mut pg_sys::QueryDesc, started: i64) {
 }
 
 /// A run of the query has ended (a portal may have several).
-pub(super) fn has_run(descriptor: *mut pg_sys::QueryDesc) {
+///
+/// # Safety
+/// The query has been started.
+pub(super) unsafe fn has_run(descriptor: *mut pg_sys::QueryDesc) {
     QUERIES.with_borrow_mut(|queries| {
         for query in queries.iter_mut().filter(|q| q.descriptor == descriptor) {
             query.ended = time::now_utc();
-            // SAFETY: the query has been started.
+            // SAFETY: the caller's promise.
             unsafe {
                 let returns = (*descriptor).operation == pg_sys::CmdType::CMD_SELECT
                     || (*(*descriptor).plannedstmt).hasReturning;

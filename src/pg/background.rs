@@ -1,6 +1,5 @@
 //! Background workers: how they are registered, started and connected, and how one transaction of theirs runs. Their mains are in `src/entry`.
 
-use super::guard;
 use super::relation::Oid;
 use super::wait::Event;
 use super::worker_session;
@@ -8,7 +7,8 @@ use pgrx::pg_sys;
 use std::ffi::{CStr, c_char};
 use std::time::Duration;
 
-pub use super::guard::Failure;
+pub use super::process::{cancel, pid, terminate, wake};
+pub use super::transaction::{Failure, log, transaction, transaction_id};
 
 const LIBRARY: &CStr = c"redshift_streaming";
 /// backend_type of a database's worker and of its ingest workers; redshift.worker_status knows them.
@@ -217,48 +217,6 @@ pub fn databases() -> Vec<Oid> {
     listed.unwrap_or_default()
 }
 
-/// Runs one transaction; on an error it is aborted and the process goes on.
-pub fn transaction<T>(work: impl FnOnce() -> T) -> Result<T, Failure> {
-    let result = guard::catch(|| {
-        // SAFETY: the pattern of the main loops of Postgres's own workers.
-        unsafe {
-            pg_sys::SetCurrentStatementStartTimestamp();
-            pg_sys::StartTransactionCommand();
-            pg_sys::PushActiveSnapshot(pg_sys::GetTransactionSnapshot());
-        }
-        super::batch::allow_cancel(true);
-        let value = work();
-        super::batch::allow_cancel(false);
-        // SAFETY: pushed above.
-        unsafe {
-            if pg_sys::ActiveSnapshotSet() {
-                pg_sys::PopActiveSnapshot();
-            }
-            pg_sys::CommitTransactionCommand();
-        }
-        value
-    });
-    super::batch::allow_cancel(false);
-    // SAFETY: abort is allowed in any state; statistics are reported outside transactions (without them autovacuum sleeps).
-    unsafe {
-        if result.is_err() {
-            pg_sys::error_context_stack = std::ptr::null_mut();
-            pg_sys::AbortOutOfAnyTransaction();
-        }
-        // Between transactions nothing holds interrupts off. A callback of another extension that caught an error while this one ended has left the
-        // count unbalanced, and with that SIGTERM would never again be acted on (PostgresMain resets it as well).
-        pg_sys::InterruptHoldoffCount = 0;
-        pg_sys::QueryCancelHoldoffCount = 0;
-        pg_sys::pgstat_report_stat(false);
-    }
-    result
-}
-
-/// Writes a line to the server's log.
-pub fn log(message: &str) {
-    pgrx::log!("redshift_streaming: {message}");
-}
-
 /// Sleeps until the latch is set, at most so long; interruptible.
 pub fn sleep(time: Duration, event: Event) {
     // SAFETY: waits as WaitLatch of every Postgres loop does.
@@ -273,45 +231,4 @@ pub fn sleep(time: Duration, event: Event) {
         pg_sys::ResetLatch(pg_sys::MyLatch);
     }
     super::wait::interruption();
-}
-
-/// Wakes a process: SIGUSR1 sets the latch of any process that is connected to shared memory.
-pub fn wake(pid: i32) {
-    if pid > 0 {
-        // SAFETY: at worst the number is another process of this server's user by now, which Postgres's own notifications risk as well.
-        unsafe { libc::kill(pid, libc::SIGUSR1) };
-    }
-}
-
-/// Asks a process of the server to cancel what it runs.
-pub fn cancel(pid: i32) {
-    if pid > 0 {
-        // SAFETY: see `wake`.
-        unsafe { libc::kill(pid, libc::SIGINT) };
-    }
-}
-
-/// Asks a process of the server to end.
-pub fn terminate(pid: i32) {
-    if pid > 0 {
-        // SAFETY: see `wake`.
-        unsafe { libc::kill(pid, libc::SIGTERM) };
-    }
-}
-
-/// The current transaction's id, 0 if it has none (yet).
-pub fn transaction_id() -> i64 {
-    // SAFETY: reads the state of the transaction.
-    unsafe {
-        if pg_sys::GetTopTransactionIdIfAny() == pg_sys::InvalidTransactionId {
-            return 0;
-        }
-        pg_sys::GetTopFullTransactionIdIfAny().value as i64
-    }
-}
-
-/// This process.
-pub fn pid() -> i32 {
-    // SAFETY: reads a variable of the process.
-    unsafe { pg_sys::MyProcPid }
 }

@@ -4,10 +4,10 @@
 //! takes no notice (PL/pgSQL can catch a cancel, as `query_canceled`) the worker ends, which nothing can catch. What a session may keep beyond a
 //! transaction is released. C code that looks at no interrupts is not defended against.
 
-use super::background::{Failure, transaction};
 use super::batch_table::{self, Held};
 use super::error;
 use super::relation::Oid;
+use super::transaction::{Failure, allow_cancel, may_cancel, transaction};
 use super::wait;
 use pgrx::pg_sys;
 use std::cell::Cell;
@@ -33,14 +33,8 @@ mod unguarded {
     }
 }
 
-/// A transaction of a worker works: the only time in which a cancel is acted on, by whomever or by lock_timeout. (One that came while the commit waits for a
-/// synchronous standby would end that wait.)
-static IS_RUNNING: AtomicBool = AtomicBool::new(false);
 /// The batch's time is over.
 static IS_LATE: AtomicBool = AtomicBool::new(false);
-/// It went on all the same, and the process ends.
-static HAS_OUTLASTED: AtomicBool = AtomicBool::new(false);
-
 thread_local! {
     /// The timeouts that cancel the batch and end the process.
     static TIMEOUTS: Cell<Option<[i32; 2]>> = const { Cell::new(None) };
@@ -69,18 +63,8 @@ pub fn prepare(database: Oid, number: usize) {
     batch_table::introduce(database, number);
 }
 
-/// From now on a cancel is acted on, or is not.
-pub(super) fn allow_cancel(allowed: bool) {
-    IS_RUNNING.store(allowed, Ordering::Relaxed);
-}
-
-/// Does the process end because a batch took no notice of its cancel?
-pub(super) fn has_outlasted() -> bool {
-    HAS_OUTLASTED.load(Ordering::Relaxed)
-}
-
 unsafe extern "C-unwind" fn on_cancel(signal: i32) {
-    if IS_RUNNING.load(Ordering::Relaxed) {
+    if may_cancel() {
         // SAFETY: the handler that every backend has for this signal.
         unsafe { unguarded::StatementCancelHandler(signal) }
     }
@@ -88,7 +72,7 @@ unsafe extern "C-unwind" fn on_cancel(signal: i32) {
 
 /// Called from Postgres's handler of SIGALRM, which has set the latch.
 unsafe extern "C-unwind" fn on_time() {
-    if IS_RUNNING.load(Ordering::Relaxed) {
+    if may_cancel() {
         IS_LATE.store(true, Ordering::Relaxed);
         // SAFETY: flags that signal handlers set.
         unsafe {
@@ -100,8 +84,8 @@ unsafe extern "C-unwind" fn on_time() {
 
 /// The same, when a cancelled batch still runs.
 unsafe extern "C-unwind" fn on_patience() {
-    if IS_RUNNING.load(Ordering::Relaxed) {
-        HAS_OUTLASTED.store(true, Ordering::Relaxed);
+    if may_cancel() {
+        batch_table::note_outlasted();
         // SAFETY: flags that signal handlers set.
         unsafe {
             pg_sys::ProcDiePending = 1;

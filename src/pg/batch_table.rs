@@ -1,8 +1,8 @@
 //! Shared memory: which view each worker is loading. So a view's owner can stop its batch, and whoever waits for a worker can be told so.
 
-use super::background;
+use super::process;
 use super::relation::Oid;
-use super::shared_memory::SharedValues;
+use super::shared_memory::{self, SharedValues};
 use super::time::now_utc;
 use pgrx::prelude::*;
 use pgrx::{PGRXSharedMemory, pg_shmem_init, pg_sys};
@@ -74,8 +74,16 @@ thread_local! {
     static MINE: Cell<Option<usize>> = const { Cell::new(None) };
 }
 
+/// The batch went on although it was cancelled, and the process ends.
+static HAS_OUTLASTED: AtomicBool = AtomicBool::new(false);
+
+/// This worker ends because its batch took no notice of its cancel. Called by a signal handler.
+pub(super) fn note_outlasted() {
+    HAS_OUTLASTED.store(true, Ordering::Relaxed);
+}
+
 /// Asks for the memory; called while shared_preload_libraries are loaded.
-pub(super) fn request() {
+pub fn request() {
     pg_shmem_init!(BATCHES = ());
 }
 
@@ -89,7 +97,7 @@ pub(super) fn introduce(database: Oid, number: usize) {
     batches.places[free] = Place {
         database: database.to_u32(),
         number: number as u32,
-        pid: background::pid(),
+        pid: process::pid(),
         ..Place::default()
     };
     drop(guard);
@@ -104,7 +112,7 @@ unsafe extern "C-unwind" fn forget(_code: i32, _argument: pg_sys::Datum) {
     let mut guard = BATCHES.exclusive();
     let batches = &mut guard[0];
     let place = std::mem::take(&mut batches.places[mine]);
-    if place.table != 0 && super::batch::has_outlasted() {
+    if place.table != 0 && HAS_OUTLASTED.load(Ordering::Relaxed) {
         let old = batches.hold_of(place.database, place.table);
         let deaths = old.map_or(0, |hold| hold.deaths) + 1;
         let penalty = PENALTY.saturating_mul(1 << (deaths - 1).min(10));
@@ -197,7 +205,7 @@ fn this_database() -> u32 {
 /// The tables that workers of this database are loading.
 pub fn loaded() -> Vec<Oid> {
     let database = this_database();
-    if !super::shared::is_ready() {
+    if !shared_memory::is_ready() {
         return Vec::new();
     }
     let guard = BATCHES.share();
@@ -210,7 +218,7 @@ pub fn loaded() -> Vec<Oid> {
 /// Is a worker of this database loading the table?
 pub fn is_loading(table: Oid) -> bool {
     let database = this_database();
-    super::shared::is_ready()
+    shared_memory::is_ready()
         && BATCHES.share()[0]
             .places
             .iter()
@@ -220,7 +228,7 @@ pub fn is_loading(table: Oid) -> bool {
 /// Stops the batches that are being loaded into a table, for a statement of its owner's: they roll back, and none begins before this transaction ends, or
 /// for a few seconds. Whose the table is must have been checked. True if there was one.
 pub fn stop(table: Oid) -> bool {
-    if !super::shared::is_ready() {
+    if !shared_memory::is_ready() {
         return false;
     }
     let (database, table) = (this_database(), table.to_u32());
@@ -228,12 +236,12 @@ pub fn stop(table: Oid) -> bool {
     let batches = &mut guard[0];
     let mut found = false;
     for place in &mut batches.places {
-        let is_other = place.pid != 0 && place.pid != background::pid();
+        let is_other = place.pid != 0 && place.pid != process::pid();
         if is_other && place.database == database && place.table == table {
             found = true;
             place.is_stopped = true;
             // Sent under the lock, which the worker takes to go on to another view: the signal is there before that.
-            background::cancel(place.pid);
+            process::cancel(place.pid);
         }
     }
     if found || batches.hold_of(database, table).is_some() {
@@ -241,7 +249,7 @@ pub fn stop(table: Oid) -> bool {
             database,
             table,
             until: later(OWNERS_TURN),
-            session: background::pid(),
+            session: process::pid(),
             deaths: 0,
         });
         drop(guard);
@@ -269,7 +277,7 @@ unsafe extern "C-unwind" fn at_end_of_transaction(
     use pg_sys::XactEvent::{XACT_EVENT_ABORT, XACT_EVENT_COMMIT};
     let ends = event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT;
     if ends && HOLDS_SOME.swap(false, Ordering::Relaxed) {
-        let session = background::pid();
+        let session = process::pid();
         for hold in &mut BATCHES.exclusive()[0].holds {
             if hold.session == session {
                 *hold = Hold::default();
@@ -288,7 +296,7 @@ pub struct Loader {
 
 /// The worker of that number, seen from a view.
 pub fn loader(number: i32, table: Oid) -> Option<Loader> {
-    if !super::shared::is_ready() {
+    if !shared_memory::is_ready() {
         return None;
     }
     let database = this_database();

@@ -2,7 +2,7 @@
 
 use super::relation::Oid;
 use super::shared;
-use super::shared_memory::SharedValues;
+use super::shared_memory::{self, SharedValues};
 use pgrx::prelude::*;
 use pgrx::{PGRXSharedMemory, pg_shmem_init, pg_sys};
 
@@ -49,7 +49,7 @@ static JOURNAL: SharedValues<Journal> =
     unsafe { SharedValues::new(c"redshift_streaming failures", || 1) };
 
 /// Asks for the memory; called while shared_preload_libraries are loaded.
-pub(super) fn request() {
+pub fn request() {
     pg_shmem_init!(JOURNAL = ());
 }
 
@@ -71,7 +71,7 @@ pub struct Failed {
 
 /// Leaves a failed refresh for the journal. Called while an error is on its way: nothing here looks into the catalogue.
 pub fn leave_failure(failed: &Failed) {
-    if !shared::is_ready() {
+    if !shared_memory::is_ready() {
         return;
     }
     super::noted_refresh::note(0);
@@ -130,7 +130,7 @@ pub fn take_failures(database: Oid) -> Vec<Failed> {
 
 /// Failures since the server's start that the journal had no room for.
 pub fn lost_failures() -> i64 {
-    if shared::is_ready() {
+    if shared_memory::is_ready() {
         JOURNAL.share()[0].lost
     } else {
         0

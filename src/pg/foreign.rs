@@ -1,7 +1,8 @@
 //! Foreign servers and tables: their options and names.
 
 use super::node::{Definition, definition, pointers};
-use super::relation::{Oid, c_text, text};
+use super::relation::{self, Oid, c_text, text};
+use super::report::{Report, sqlstate};
 use pgrx::pg_sys;
 
 /// A foreign server.
@@ -148,4 +149,18 @@ pub fn option(options: &[Definition], name: &str) -> Option<String> {
         .iter()
         .find(|option| option.name == name)
         .and_then(|option| option.value.clone())
+}
+
+/// Raises an error unless the current user owns the server.
+pub fn require_ownership(name: &str) {
+    let Some(server) = find_server(name) else {
+        return;
+    };
+    if !relation::owns_server(server.oid) {
+        Report::new(
+            sqlstate::INSUFFICIENT_PRIVILEGE,
+            format!("must be owner of foreign server {name}"),
+        )
+        .raise();
+    }
 }

@@ -177,7 +177,7 @@ fn describe_payload(payload: &(dyn Any + Send)) -> Failure {
 }
 
 unsafe fn describe(error: &pg_sys::ErrorData) -> Failure {
-    use super::relation::text;
+    use super::text::text;
     // SAFETY: the code's text is in a static buffer of Postgres's; the others are part of the copy.
     let sqlstate = text(unsafe { pg_sys::unpack_sql_state(error.sqlerrcode) });
     let parts = [(error.detail, "DETAIL: "), (error.context, "CONTEXT: ")];
@@ -197,7 +197,7 @@ fn describe_pgrx(payload: &(dyn Any + Send)) -> Failure {
     use pgrx::pg_sys::panic::{CaughtError, ErrorReport, ErrorReportWithLevel};
     let of = |code: pgrx::PgSqlErrorCode, message: &str, detail: Option<&str>| {
         // SAFETY: the code's text is in a static buffer of Postgres's.
-        let sqlstate = super::relation::text(unsafe { pg_sys::unpack_sql_state(code as i32) });
+        let sqlstate = super::text::text(unsafe { pg_sys::unpack_sql_state(code as i32) });
         let detail = detail
             .map(|detail| format!(" DETAIL: {detail}"))
             .unwrap_or_default();

@@ -1,6 +1,7 @@
 //! Parse nodes: lists, definition elements and names, as values of ours.
 
-use super::relation::{Oid, text};
+use super::text::text;
+use pgrx::pg_sys::Oid;
 use pgrx::{PgList, pg_sys};
 use std::ffi::{CStr, CString, c_void};
 

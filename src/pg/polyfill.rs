@@ -84,6 +84,12 @@ pub unsafe fn scan_user(node: *mut pg_sys::ForeignScanState) -> pg_sys::Oid {
     }
 }
 
+/// The pointers in a list of the executor's.
+unsafe fn pointers<T>(list: *mut pg_sys::List) -> impl Iterator<Item = *mut T> {
+    // SAFETY: the caller's promise that every cell points to a T; the places are the list's.
+    unsafe { (0..pg_sys::list_length(list)).map(move |place| pg_sys::list_nth(list, place).cast()) }
+}
+
 /// Looks at a plan that is being started: its range table and, if they are asked for, the views that the plan needs permissions for.
 pub type PlanCheck = unsafe fn(*mut pg_sys::List, &dyn Fn() -> Vec<pg_sys::Oid>);
 
@@ -122,8 +128,7 @@ unsafe extern "C-unwind" fn check_permissions(entries: *mut pg_sys::List, raises
     unsafe {
         super::guard::entry(|| {
             check_plan(entries, &|| {
-                super::node::pointers::<pg_sys::RangeTblEntry>(entries)
-                    .into_iter()
+                pointers::<pg_sys::RangeTblEntry>(entries)
                     .filter(|entry| {
                         (**entry).rtekind == pg_sys::RTEKind::RTE_RELATION
                             && (**entry).relkind as u8 == pg_sys::RELKIND_VIEW
@@ -151,8 +156,7 @@ unsafe extern "C-unwind" fn check_permissions(
     unsafe {
         super::guard::entry(|| {
             check_plan(entries, &|| {
-                super::node::pointers::<pg_sys::RTEPermissionInfo>(permissions)
-                    .into_iter()
+                pointers::<pg_sys::RTEPermissionInfo>(permissions)
                     .filter(|permission| (**permission).requiredPerms != 0)
                     .map(|permission| (*permission).relid)
                     .collect()

@@ -2,14 +2,14 @@
 
 use super::report::sqlstate;
 use pgrx::pg_sys;
-use std::ffi::{CStr, CString, c_char};
+use std::ffi::CStr;
 
+pub use super::text::c_text;
+pub(crate) use super::text::text;
 pub use pgrx::pg_sys::Oid;
 
 /// The extension's name, in SQL and on disk.
 pub const EXTENSION: &CStr = c"redshift_streaming";
-/// The schema of management procedures and catalogue tables.
-pub const SCHEMA: &CStr = c"redshift";
 
 /// Lock modes that the extension takes on relations, weakest first (lockdefs.h).
 #[derive(Clone, Copy)]
@@ -20,43 +20,10 @@ pub enum LockMode {
     RowExclusive,
 }
 
-/// Copies a C string of Postgres's; `None` for a null pointer.
-pub(crate) fn text(pointer: *const c_char) -> Option<String> {
-    // SAFETY: Postgres's names are NUL-terminated; a null pointer is checked for.
-    (!pointer.is_null()).then(|| {
-        unsafe { CStr::from_ptr(pointer) }
-            .to_string_lossy()
-            .into_owned()
-    })
-}
-
-/// `CString` of a name that came from Postgres and so has no NUL inside.
-pub fn c_text(text: &str) -> CString {
-    CString::new(text).unwrap_or_else(|_| panic!("a name has a NUL byte inside"))
-}
-
 /// Is the extension created in this database?
 pub fn extension_exists() -> bool {
     // SAFETY: catalogue lookup by name; missing is allowed.
     unsafe { pg_sys::get_extension_oid(EXTENSION.as_ptr(), true) != pg_sys::InvalidOid }
-}
-
-/// The owner of schema redshift and of the catalogue tables in it.
-pub fn extension_owner() -> Oid {
-    // SAFETY: the tuple is read before it is released; the struct is pg_namespace's.
-    unsafe {
-        let namespace = pg_sys::get_namespace_oid(SCHEMA.as_ptr(), false);
-        let tuple = pg_sys::SearchSysCache1(
-            pg_sys::SysCacheIdentifier::NAMESPACEOID as i32,
-            pg_sys::Datum::from(namespace),
-        );
-        if tuple.is_null() {
-            panic!("schema redshift was dropped");
-        }
-        let owner = (*pg_sys::GETSTRUCT(tuple).cast::<pg_sys::FormData_pg_namespace>()).nspowner;
-        pg_sys::ReleaseSysCache(tuple);
-        owner
-    }
 }
 
 /// Does the relation exist?
@@ -363,20 +330,6 @@ pub fn role_name(role: Oid) -> String {
 pub fn owns_server(server: Oid) -> bool {
     // SAFETY: permission check without side effects.
     unsafe { super::polyfill::owns_server(server, pg_sys::GetUserId()) }
-}
-
-/// Raises an error unless the current user owns the server.
-pub fn require_server_ownership(name: &str) {
-    let Some(server) = super::foreign::find_server(name) else {
-        return;
-    };
-    if !owns_server(server.oid) {
-        super::report::Report::new(
-            super::report::sqlstate::INSUFFICIENT_PRIVILEGE,
-            format!("must be owner of foreign server {name}"),
-        )
-        .raise();
-    }
 }
 
 /// Raises an error unless the current user has USAGE on the server.

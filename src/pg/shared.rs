@@ -2,17 +2,15 @@
 //!
 //! A database has a slot while something of it runs or has to run; what is only remembered of one makes room for another (`redshift.max_databases`).
 
-use super::background::{self, wake};
+use super::process::{self, wake};
 use super::relation::Oid;
 use super::shared_memory::SharedValues;
 use crate::pg::setting;
 use pgrx::prelude::*;
 use pgrx::{PGRXSharedMemory, pg_shmem_init, pg_sys};
-use std::cell::RefCell;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-pub use super::failed_refresh::{Failed, leave_failure, lost_failures, take_failures};
+pub use super::shared_memory::is_ready;
 
 /// Workers that a database can have.
 pub const MOST_WORKERS: usize = settings::setting::MOST_WORKERS as usize;
@@ -100,21 +98,11 @@ unsafe impl PGRXSharedMemory for Server {}
 
 // SAFETY: the name is unique to this extension.
 static SERVER: SharedValues<Server> = unsafe { SharedValues::new(c"redshift_streaming", || 1) };
-static READY: AtomicBool = AtomicBool::new(false);
 
 /// Asks for the memory; called while shared_preload_libraries are loaded.
 pub fn request() {
     pg_shmem_init!(SLOTS = ());
     pg_shmem_init!(SERVER = ());
-    super::failed_refresh::request();
-    super::statement_ring::request();
-    super::batch_table::request();
-    READY.store(true, Ordering::Relaxed);
-}
-
-/// Is the library in shared_preload_libraries, so that there are workers?
-pub fn is_ready() -> bool {
-    READY.load(Ordering::Relaxed)
 }
 
 /// Changes the slot of a database, which is taken if it has none; `None` if there is no room, or no shared memory.
@@ -171,7 +159,7 @@ fn in_slot<T>(database: Oid, change: impl FnOnce(&mut Slot) -> T) -> Option<T> {
 
 /// The launcher introduces itself.
 pub fn set_launcher() {
-    SERVER.exclusive()[0].launcher = background::pid();
+    SERVER.exclusive()[0].launcher = process::pid();
 }
 
 /// The launcher has wanted to start a process: was there none free?
@@ -271,7 +259,7 @@ pub fn set_worker(database: Oid, number: usize) -> Place {
     let taken = with_slot(database, |slot| {
         let free = slot.pids[number] == 0 && slot.holds == 0;
         if free {
-            slot.pids[number] = background::pid();
+            slot.pids[number] = process::pid();
         }
         free
     });
@@ -292,7 +280,7 @@ unsafe extern "C-unwind" fn forget_worker(_code: i32, argument: pg_sys::Datum) {
     let (database, number) = (argument.value() as u32, argument.value() >> 32);
     let database = pg_sys::Oid::from(database);
     in_slot(database, |slot| {
-        if slot.pids[number] == background::pid() {
+        if slot.pids[number] == process::pid() {
             slot.pids[number] = 0;
         }
         // A database that was only looked at takes nothing.
@@ -360,7 +348,7 @@ pub fn set_monitor(database: Oid) -> bool {
     let taken = with_slot(database, |slot| {
         let free = slot.monitor == 0 && slot.holds == 0;
         if free {
-            slot.monitor = background::pid();
+            slot.monitor = process::pid();
         }
         free
     });
@@ -374,7 +362,7 @@ pub fn set_monitor(database: Oid) -> bool {
 #[pg_guard]
 unsafe extern "C-unwind" fn forget_monitor(_code: i32, database: pg_sys::Datum) {
     in_slot(pg_sys::Oid::from(database.value() as u32), |slot| {
-        if slot.monitor == background::pid() {
+        if slot.monitor == process::pid() {
             slot.monitor = 0;
         }
     });
@@ -424,83 +412,29 @@ pub fn set_wanted(database: Oid, wanted: bool) {
     in_slot(database, |slot| slot.wanted = wanted);
 }
 
-/// Views of this database have changed: when the transaction commits, its worker looks (or is started).
-pub fn nudge_at_commit() {
-    if is_ready() {
-        watch_transactions();
-        NUDGE.store(true, Ordering::Relaxed);
-    }
+/// Somebody has changed a view.
+pub(super) fn note_view_change(database: Oid) {
+    with_slot(database, |slot| {
+        slot.nudged = true;
+        slot.changes += 1;
+        slot.no_extension = false;
+    });
+    wake_workers(database);
+    wake(launcher());
 }
 
-/// The same for servers and user mappings: the workers wake up to hear what has changed, and look at no view that does not depend on it.
-pub fn nudge_sources_at_commit() {
-    if is_ready() {
-        watch_transactions();
-        NUDGE_SOURCES.store(true, Ordering::Relaxed);
-    }
+/// Somebody has changed a server or a user mapping.
+pub(super) fn note_source_change(database: Oid) {
+    with_slot(database, |slot| {
+        slot.nudged = true;
+        slot.source_changes += 1;
+    });
+    wake_workers(database);
+    wake(launcher());
 }
 
-/// A setting was changed that workers read when they connect, in one database or in all: when the transaction commits, they begin anew.
-pub fn renew_at_commit(database: Option<Oid>) {
-    if is_ready() {
-        watch_transactions();
-        RENEW.with_borrow_mut(|databases| databases.push(database));
-    }
-}
-
-static NUDGE: AtomicBool = AtomicBool::new(false);
-static NUDGE_SOURCES: AtomicBool = AtomicBool::new(false);
-
-thread_local! {
-    static RENEW: RefCell<Vec<Option<Oid>>> = const { RefCell::new(Vec::new()) };
-}
-
-fn watch_transactions() {
-    static REGISTERED: AtomicBool = AtomicBool::new(false);
-    if !REGISTERED.swap(true, Ordering::Relaxed) {
-        // SAFETY: registered once a process.
-        unsafe { pg_sys::RegisterXactCallback(Some(at_end_of_transaction), std::ptr::null_mut()) };
-    }
-}
-
-#[pg_guard]
-unsafe extern "C-unwind" fn at_end_of_transaction(
-    event: pg_sys::XactEvent::Type,
-    _argument: *mut std::ffi::c_void,
-) {
-    use pg_sys::XactEvent::{XACT_EVENT_ABORT, XACT_EVENT_COMMIT};
-    if event != XACT_EVENT_COMMIT && event != XACT_EVENT_ABORT {
-        return;
-    }
-    let is_committed = event == XACT_EVENT_COMMIT;
-    let renewed = RENEW.take();
-    if NUDGE_SOURCES.swap(false, Ordering::Relaxed) && is_committed {
-        // SAFETY: reads a variable of the backend.
-        let database = unsafe { pg_sys::MyDatabaseId };
-        with_slot(database, |slot| {
-            slot.nudged = true;
-            slot.source_changes += 1;
-        });
-        wake_workers(database);
-        wake(launcher());
-    }
-    if NUDGE.swap(false, Ordering::Relaxed) && is_committed {
-        // SAFETY: reads a variable of the backend.
-        let database = unsafe { pg_sys::MyDatabaseId };
-        with_slot(database, |slot| {
-            slot.nudged = true;
-            slot.changes += 1;
-            slot.no_extension = false;
-        });
-        wake_workers(database);
-        wake(launcher());
-    }
-    if is_committed {
-        renewed.into_iter().for_each(renew);
-    }
-}
-
-fn renew(database: Option<Oid>) {
+/// Somebody has changed a setting that workers read when they connect, in one database or in all.
+pub(super) fn renew(database: Option<Oid>) {
     let pids: Vec<i32> = {
         let mut slots = SLOTS.exclusive();
         let is_meant = |slot: &&mut Slot| database.is_none_or(|of| of.to_u32() == slot.database);

@@ -9,6 +9,19 @@ use std::cell::UnsafeCell;
 use std::ffi::CStr;
 use std::mem::size_of;
 use std::ops::{Deref, DerefMut};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+static READY: AtomicBool = AtomicBool::new(false);
+
+/// Is the library in shared_preload_libraries, so that there is shared memory, and there are workers?
+pub fn is_ready() -> bool {
+    READY.load(Ordering::Relaxed)
+}
+
+/// All memory has been asked for; called while shared_preload_libraries are loaded.
+pub fn set_ready() {
+    READY.store(true, Ordering::Relaxed);
+}
 
 /// So many values of one kind, whose number is known when the server starts, behind one lock.
 pub(super) struct SharedValues<T> {

@@ -6,8 +6,10 @@
 //!
 //! And everything runs on a closed search path, whoever the current user is: it is closed here, in [`connected`], so that no caller can forget it.
 
-use super::{relation, search_path};
+use super::search_path;
+use super::text::c_text;
 use pgrx::pg_sys;
+use pgrx::pg_sys::Oid;
 use pgrx::prelude::*;
 use pgrx::spi::{OwnedPreparedStatement, SpiClient, SpiHeapTupleData, SpiTupleTable};
 use std::cell::{Cell, RefCell};
@@ -179,12 +181,30 @@ fn kept(client: &SpiClient, sql: &str, args: &[Arg]) -> Option<&'static OwnedPre
     Some(statement)
 }
 
+/// The owner of schema redshift and of the catalogue tables in it.
+fn extension_owner() -> Oid {
+    // SAFETY: the tuple is read before it is released; the struct is pg_namespace's.
+    unsafe {
+        let namespace = pg_sys::get_namespace_oid(c"redshift".as_ptr(), false);
+        let tuple = pg_sys::SearchSysCache1(
+            pg_sys::SysCacheIdentifier::NAMESPACEOID as i32,
+            pg_sys::Datum::from(namespace),
+        );
+        if tuple.is_null() {
+            panic!("schema redshift was dropped");
+        }
+        let owner = (*pg_sys::GETSTRUCT(tuple).cast::<pg_sys::FormData_pg_namespace>()).nspowner;
+        pg_sys::ReleaseSysCache(tuple);
+        owner
+    }
+}
+
 /// Runs `work` as the owner of the extension's tables, with nothing but pg_catalog on the search path: the only way in which
 /// the catalogue tables of schema redshift are read and written. If `work` raises, the abort of the (sub)transaction restores user
 /// and settings.
 pub fn as_extension_owner<T>(work: impl FnOnce() -> T) -> T {
     as_user(
-        relation::extension_owner(),
+        extension_owner(),
         pg_sys::SECURITY_LOCAL_USERID_CHANGE as i32,
         work,
     )
@@ -199,7 +219,7 @@ pub fn as_view_owner<T>(owner: pg_sys::Oid, work: impl FnOnce() -> T) -> T {
 
 /// The longest wait for a lock, until the transaction ends.
 pub fn set_lock_timeout(milliseconds: u32) {
-    let value = relation::c_text(&milliseconds.to_string());
+    let value = c_text(&milliseconds.to_string());
     // SAFETY: what SET LOCAL does, without parsing a statement.
     unsafe {
         pg_sys::set_config_option(

@@ -4,7 +4,7 @@
 //! finds it again. What does not fit is counted.
 
 use super::relation::Oid;
-use super::shared_memory::SharedValues;
+use super::shared_memory::{self, SharedValues};
 use pgrx::prelude::*;
 use pgrx::{PGRXSharedMemory, pg_shmem_init, pg_sys};
 
@@ -41,7 +41,7 @@ static RING: SharedValues<Ring> =
     unsafe { SharedValues::new(c"redshift_streaming statements", || 1) };
 
 /// Asks for the memory; called while shared_preload_libraries are loaded.
-pub(super) fn request() {
+pub fn request() {
     pg_shmem_init!(RING = ());
 }
 
@@ -268,7 +268,7 @@ pub fn has_waiting(database: Oid) -> bool {
 
 /// Statements since the server's start that there was no room for.
 pub fn lost() -> i64 {
-    if super::shared::is_ready() {
+    if shared_memory::is_ready() {
         RING.share()[0].lost
     } else {
         0

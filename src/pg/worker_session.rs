@@ -44,7 +44,7 @@ pub(super) fn begin() {
         }
     }
     // The role that a worker without a name of its own is connected as (InitializeSessionUserIdStandalone).
-    let role = super::background::transaction(|| {
+    let role = super::transaction::transaction(|| {
         let user = pg_sys::Oid::from(pg_sys::BOOTSTRAP_SUPERUSERID);
         set(
             c"session_authorization",
@@ -52,7 +52,7 @@ pub(super) fn begin() {
         );
     });
     if let Err(failure) = role {
-        super::background::log(&format!("session of a worker: {}", failure.message));
+        super::transaction::log(&format!("session of a worker: {}", failure.message));
     }
 }
 

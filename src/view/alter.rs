@@ -6,7 +6,7 @@ use crate::error;
 use crate::pg::node::Definition;
 use crate::pg::relation::{self, Oid};
 use crate::pg::report::{Report, sqlstate};
-use crate::pg::{execute, shared, spi};
+use crate::pg::{execute, nudge, shared, spi};
 use crate::source::any::Stream;
 use crate::view::options::{parse_switch, refuse_repetition};
 use pgrx::spi::quote_identifier;
@@ -86,7 +86,7 @@ pub fn set_options(table: Oid, options: &[Definition], reset: bool) {
         error::consumer_of_topic().raise();
     }
     materialized_view::update_options(view.id, &view.options);
-    shared::nudge_at_commit();
+    nudge::at_commit();
 }
 
 /// Turns auto refresh on or off; the worker learns of it when the transaction commits.
@@ -98,7 +98,7 @@ pub fn set_auto_refresh(view: &MaterializedView, on: bool) {
     if on && !view.auto_refresh {
         tell_of_others(view);
     }
-    shared::nudge_at_commit();
+    nudge::at_commit();
 }
 
 /// Another view on the same topic is loaded by transactions of its own: said when auto refresh begins.

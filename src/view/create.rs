@@ -9,7 +9,7 @@ use crate::pg::node::Definition;
 use crate::pg::query::{OutputColumn, Query};
 use crate::pg::relation::{self, LockMode, Oid};
 use crate::pg::report::{Report, sqlstate};
-use crate::pg::{execute, shared};
+use crate::pg::{execute, nudge};
 use crate::scan::shape;
 use crate::source::any::Stream;
 use pgrx::spi::{quote_identifier, quote_literal, quote_qualified_identifier};
@@ -79,7 +79,7 @@ pub fn run(request: Request) {
     let id = materialized_view::insert(table, view, &schema, topic, &options.kept);
     if options.kept.has_lag_limits() {
         // A monitor may be wanted now.
-        shared::nudge_at_commit();
+        nudge::at_commit();
     }
     store_start(id);
     if options.auto_refresh

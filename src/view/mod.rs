@@ -1,6 +1,6 @@
 //! A streaming materialized view: an ordinary table, a hidden view with the definition, a registration.
 //!
-//! The statements of Postgres's that name it arrive here from `crate::pg::utility`.
+//! The statements of Postgres's that name it arrive here from `crate::entry::utility`.
 
 pub mod alter;
 pub mod check;

@@ -9,7 +9,7 @@ use crate::catalog::{ledger, refresh_history};
 use crate::error;
 use crate::pg::relation::{self, Oid};
 use crate::pg::wait::Event;
-use crate::pg::{background, batch_table, shared};
+use crate::pg::{background, batch_table, nudge};
 use crate::source::any::{Stream, each};
 use crate::source::kafka::Kafka;
 use crate::source::{Known, Source};
@@ -34,7 +34,7 @@ pub fn set(table: Oid, part: Option<&str>, position: &str) {
         // Numbers can be stored all the same.
         None => move_to::<Kafka>(&view, None, part, position),
     }
-    shared::nudge_at_commit();
+    nudge::at_commit();
 }
 
 fn stop_batch(table: Oid) {

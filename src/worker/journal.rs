@@ -4,9 +4,9 @@ use crate::catalog::trimming::{self, HISTORY, Trim};
 use crate::catalog::{event, journal, trouble};
 use crate::pg::background::{self, Failure, transaction};
 use crate::pg::extension;
+use crate::pg::failed_refresh::{self, Failed};
 use crate::pg::relation::{self, Oid};
 use crate::pg::setting;
-use crate::pg::shared::{self, Failed};
 use crate::pg::time;
 use std::time::{Duration, Instant};
 
@@ -30,7 +30,7 @@ impl Journal {
 
     /// Writes what backends have left.
     pub fn write_failures(&self) {
-        for failed in shared::take_failures(self.database) {
+        for failed in failed_refresh::take_failures(self.database) {
             write_manual(&failed);
         }
     }

@@ -45,7 +45,9 @@ unsafe extern "C-unwind" fn check_setting(
     use pg_sys::GucSource::{PGC_S_SESSION, PGC_S_TEST};
     // SAFETY: Postgres calls it with the new value.
     let is_all = unsafe { *value } == QueryHistory::All.to_ordinal();
-    if is_all && (source == PGC_S_SESSION || source == PGC_S_TEST) && !crate::pg::shared::is_ready()
+    if is_all
+        && (source == PGC_S_SESSION || source == PGC_S_TEST)
+        && !crate::pg::shared_memory::is_ready()
     {
         // SAFETY: a report at WARNING raises nothing.
         unsafe { entry(|| crate::pg::error::no_monitor().warn()) };

@@ -402,9 +402,9 @@ impl Handle {
 
 impl Drop for Handle {
     fn drop(&mut self) {
+        let was_released = self.told.closing.swap(true, Ordering::Relaxed);
         // SAFETY: this is the last reference; queues, topics and messages hold one each. The wake pipe outlives the
         // call. There is no group to leave.
-        let was_released = self.told.closing.swap(true, Ordering::Relaxed);
         unsafe { rd::rd_kafka_destroy_flags(self.raw(), rd::RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE) };
         if was_released {
             ENDING.fetch_sub(1, Ordering::Relaxed);

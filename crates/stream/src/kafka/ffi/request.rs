@@ -177,9 +177,9 @@ impl Event {
     pub fn failure(&self) -> Option<Failure> {
         // SAFETY: the event is alive; its message is copied.
         let code = Code(unsafe { raw::rd_kafka_event_error(self.raw()) });
-        // SAFETY: as above.
         (code != Code::NONE).then(|| Failure {
             code,
+            // SAFETY: as above.
             message: text(unsafe { rd::rd_kafka_event_error_string(self.raw()) }),
         })
     }

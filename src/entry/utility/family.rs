@@ -1,7 +1,7 @@
 //! The utility hook's part for statements that reach a streaming materialized view by another way than its name: through its partitions, through tables
 //! that it inherits from, by a rule on it.
 
-use super::utility::{check_allowed, run, view_of, with_event_triggers};
+use super::statement::{check_allowed, run, view_of, with_event_triggers};
 use crate::pg::node::{self, copy, is_a, pointers};
 use crate::pg::relation::{self, Oid, text};
 use crate::pg::utility_call::Call;
@@ -10,7 +10,7 @@ use pgrx::pg_sys;
 
 /// ALTER TABLE of a partition of a streaming materialized view, at any level.
 pub(super) unsafe fn alter_partition(call: Call, planned: *mut pg_sys::PlannedStmt) -> bool {
-    // SAFETY: by the tags.
+    // SAFETY: `handle` chose this function by the tag; the fields are as the parser leaves them.
     unsafe {
         let stmt = (*planned).utilityStmt.cast::<pg_sys::AlterTableStmt>();
         let Some(partition) = node::relation_of((*stmt).relation) else {
@@ -35,7 +35,7 @@ pub(super) unsafe fn alter_partition(call: Call, planned: *mut pg_sys::PlannedSt
 
 /// After an ALTER TABLE of Postgres's own: while it waited for its lock the table may have become a partition of a streaming materialized view.
 pub(super) unsafe fn after_alter_table(statement: *mut pg_sys::Node) {
-    // SAFETY: by the tag.
+    // SAFETY: a statement of the hook's that has run; it is cast where its tag was looked at.
     unsafe {
         if !is_a(statement, pg_sys::NodeTag::T_AlterTableStmt) {
             return;
@@ -109,7 +109,7 @@ pub(super) unsafe fn look_at_attached(view: Oid, commands: *mut pg_sys::List) {
 
 /// CREATE RULE on a streaming materialized view.
 pub(super) unsafe fn rule_statement(statement: *mut pg_sys::RuleStmt) -> bool {
-    // SAFETY: by the tag.
+    // SAFETY: `handle` chose this function by the tag; the fields are as the parser leaves them.
     unsafe {
         // A rule on SELECT would make the table a view.
         let parts_rows = matches!(
@@ -125,7 +125,7 @@ pub(super) unsafe fn rule_statement(statement: *mut pg_sys::RuleStmt) -> bool {
 
 /// RENAME COLUMN of a table from which streaming materialized views inherit.
 pub(super) unsafe fn rename_column_above(call: Call, planned: *mut pg_sys::PlannedStmt) -> bool {
-    // SAFETY: by the tag.
+    // SAFETY: `handle` chose this function by the tag; the fields are as the parser leaves them.
     unsafe {
         let stmt = &*(*planned).utilityStmt.cast::<pg_sys::RenameStmt>();
         if stmt.renameType != pg_sys::ObjectType::OBJECT_COLUMN || stmt.relation.is_null() {
