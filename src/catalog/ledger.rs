@@ -2,7 +2,6 @@
 
 use crate::catalog::refresh_history;
 use crate::pg::spi::{self, as_extension_owner};
-use crate::source::outcome::Progress;
 
 /// What one refresh did in one partition.
 pub struct Entry {
@@ -28,37 +27,6 @@ pub struct Entry {
     pub bytes: i64,
     /// Oldest and newest record time, in microseconds since 2000 (UTC).
     pub times: Option<(i64, i64)>,
-}
-
-impl Entry {
-    /// An entry from the counts; `positions` are where it began, where the next one begins and the last record.
-    pub fn new(
-        partition: String,
-        positions: (String, String, Option<String>),
-        progress: &Progress,
-    ) -> Entry {
-        let Progress {
-            scanned,
-            filtered,
-            skipped,
-            dropped,
-            ..
-        } = *progress;
-        let (first_position, end_position, latest_position) = positions;
-        Entry {
-            partition,
-            first_position,
-            end_position,
-            latest_position,
-            scanned,
-            loaded: scanned - filtered - skipped - dropped,
-            filtered,
-            skipped,
-            dropped,
-            bytes: progress.bytes,
-            times: progress.times,
-        }
-    }
 }
 
 /// A record, or a range of records, that was not loaded.

@@ -4,6 +4,7 @@ pub mod checkpoint;
 pub mod event;
 pub mod external_schema;
 pub mod journal;
+pub mod kept;
 pub mod lag_alert;
 pub mod ledger;
 pub mod materialized_view;

@@ -1,6 +1,6 @@
 //! Options of WITH (..) that say how a worker loads a view. Those that are not given follow the settings of the same names.
 
-use super::options::kept_options;
+use super::kept::kept_options;
 use crate::pg::setting;
 use plan::tempo::Limits;
 use std::time::Duration;

@@ -173,6 +173,18 @@ pub fn entry<P: Position>(from: &P, to: &State<P>, progress: &Progress) -> Optio
     }
     let last = progress.last_offset.map(|offset| offset.to_string());
     let last = last.or_else(|| to.position.last_record());
-    let positions = (from.to_string(), to.position.to_string(), last);
-    Some(Entry::new(to.part.to_string(), positions, progress))
+    let not_loaded = progress.filtered + progress.skipped + progress.dropped;
+    Some(Entry {
+        partition: to.part.to_string(),
+        first_position: from.to_string(),
+        end_position: to.position.to_string(),
+        latest_position: last,
+        scanned: progress.scanned,
+        loaded: progress.scanned - not_loaded,
+        filtered: progress.filtered,
+        skipped: progress.skipped,
+        dropped: progress.dropped,
+        bytes: progress.bytes,
+        times: progress.times,
+    })
 }

@@ -1,6 +1,7 @@
 //! WITH (..) of a streaming materialized view.
 
-use crate::catalog::options::{Options, refuse};
+use crate::catalog::kept::refuse;
+use crate::catalog::options::Options;
 use crate::error;
 use crate::pg::node::Definition;
 use settings::view::{self, ViewOption};

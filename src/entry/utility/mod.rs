@@ -10,11 +10,11 @@ mod views;
 
 use super::shape_watch::Watch;
 use super::{database_command, definition_guard, statement_history, stop_batch};
+use crate::error;
 use crate::pg::guard::entry;
 use crate::pg::relation;
 use crate::pg::utility_call::Call;
 use crate::pg::{foreign, nudge, server_guard, setting, shared_memory, step_aside};
-use crate::error;
 use alter::{alter_statement, rename_statement, set_schema_statement};
 use family::{after_alter_table, partition_statement, rule_statement};
 use pgrx::pg_sys;

@@ -1,8 +1,8 @@
 //! From where to where a refresh reads a topic: the checkpoints of the view against what the topic has now.
 
-use super::position::Offset;
+pub use super::position::Checkpoint;
+use super::position::{Offset, at};
 use super::{Plan, Watermarks};
-use crate::catalog::checkpoint;
 use crate::catalog::ledger::{Failure, Reason};
 use crate::catalog::materialized_view::MaterializedView;
 use crate::catalog::position::State;
@@ -11,21 +11,6 @@ use crate::source::plan::Planned;
 use plan::bounds::Bounds;
 use plan::partitions::{self, Difference, Held, Loss, Range, Refusal, Stored, Topic};
 use stream::{PartitionRange, TopicDescription};
-
-/// Where a view stands in one partition.
-pub type Checkpoint = checkpoint::Checkpoint<Offset>;
-
-/// A view that stands there in a partition.
-pub fn at(partition: i32, position: Option<i64>) -> Checkpoint {
-    Checkpoint {
-        part: partition,
-        position: Offset(position),
-        source_id: None,
-        caught_up_to: None,
-        is_drained: false,
-        is_excluded: false,
-    }
-}
 
 /// What is to be stored of partitions that the definition leaves out, where that is new. One that has no row gets one: should the definition read it
 /// later, then from its first record.

@@ -1,7 +1,7 @@
 //! Where a view begins in each partition, and where it is moved to: earliest, latest, a time, or explicit offsets.
 
-use super::plan::{Checkpoint, at};
 use super::{Kafka, Watermarks};
+use crate::catalog::checkpoint;
 use crate::catalog::position::{EARLIEST, Position, number};
 use crate::error;
 use crate::pg::setting;
@@ -16,6 +16,21 @@ use stream::{Client, TopicDescription};
 /// The next offset to load of a partition; `None` is the earliest that there is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Offset(pub Option<i64>);
+
+/// Where a view stands in one partition.
+pub type Checkpoint = checkpoint::Checkpoint<Offset>;
+
+/// A view that stands there in a partition.
+pub fn at(partition: i32, position: Option<i64>) -> Checkpoint {
+    Checkpoint {
+        part: partition,
+        position: Offset(position),
+        source_id: None,
+        caught_up_to: None,
+        is_drained: false,
+        is_excluded: false,
+    }
+}
 
 impl Display for Offset {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
