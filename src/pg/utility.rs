@@ -18,8 +18,8 @@ use super::stop_batch;
 use super::stream_shape::Watch;
 use super::utility_call::Call;
 use super::utility_family::{
-    after_alter_table, alter_partition, look_at_attached, partition_statement, rename_column_above,
-    rule_statement,
+    after_alter_table, alter_partition, is_alone, look_at_attached, partition_statement,
+    rename_column_above, rule_statement,
 };
 use crate::settings;
 use crate::view::{alter, create, landing_table, options, owned, registered};
@@ -403,6 +403,9 @@ unsafe fn alter_statement(call: Call, planned: *mut pg_sys::PlannedStmt) -> bool
         let Some(view) = view_of((*stmt).relation) else {
             return alter_partition(call, planned);
         };
+        if is_alone((*stmt).cmds) {
+            return false;
+        }
         let (copied, stmt) = editable::<pg_sys::AlterTableStmt>(planned);
         check_allowed(c"ALTER MATERIALIZED VIEW");
         with_event_triggers(call.context, (*planned).utilityStmt, || {
