@@ -441,7 +441,7 @@ def is_refused(what):
 
 @pytest.mark.apache_only("topic deletion")
 @pytest.mark.parametrize("on_data_loss", ["fail", "continue"])
-@pytest.mark.parametrize("attempt", range(2))
+@pytest.mark.parametrize("attempt", range(3))
 def test_a_topic_that_is_made_again_while_it_is_read(stage, on_data_loss, attempt):
     """Its records are never taken for those that follow the old ones, although their offsets do."""
     topic = stage.topic()

@@ -162,8 +162,7 @@ impl Reader {
         };
         let wanted: Vec<i32> = reader.partitions.unfinished().collect();
         shared.claim(topic, options.topic_id.as_deref(), wanted.iter().copied())?;
-        let id = options.topic_id.as_deref().and_then(TopicId::parse);
-        reader.topic.expect_id(id);
+        reader.topic.expect_id(expected_id(options)?);
         reader.claimed = wanted;
         for range in ranges.iter().filter(|range| range.start < range.end) {
             reader
@@ -449,6 +448,13 @@ impl Reader {
             },
         }
     }
+}
+
+fn expected_id(options: &ReadOptions) -> Result<Option<TopicId>, Error> {
+    let parse = |text: &String| {
+        TopicId::parse(text).ok_or_else(|| Error::Config(format!("\"{text}\" is no id of a topic")))
+    };
+    options.topic_id.as_ref().map(parse).transpose()
 }
 
 impl Drop for Reader {

@@ -5,7 +5,7 @@ use super::handle::{Handle, millis};
 use super::request::Event;
 use super::wait::{LOOK, Wait};
 use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
 use rdkafka_sys as rd;
 use std::ffi::CStr;
 use std::marker::PhantomData;
@@ -75,9 +75,9 @@ pub struct Topic {
 pub struct TopicId(i64, i64);
 
 impl TopicId {
-    /// Of the text that Kafka writes for it: base64 for URLs, 22 characters.
+    /// Of the text that librdkafka writes for it: base64, 22 characters.
     pub fn parse(text: &str) -> Option<TopicId> {
-        let bytes: [u8; 16] = URL_SAFE_NO_PAD.decode(text).ok()?.try_into().ok()?;
+        let bytes: [u8; 16] = STANDARD_NO_PAD.decode(text).ok()?.try_into().ok()?;
         let number = u128::from_be_bytes(bytes);
         Some(TopicId((number >> 64) as i64, number as i64))
     }
