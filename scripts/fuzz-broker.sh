@@ -12,7 +12,9 @@ export CARGO_TARGET_DIR=${FUZZ_TARGET_DIR:-$CARGO_TARGET_DIR/fuzz-broker}
 link=()
 if [ -n "$sanitize" ]; then
   export LIBRDKAFKA_CFLAGS="-fsanitize=$sanitize -fno-omit-frame-pointer -g1 -O0"
-  link=(-Clink-arg="-fsanitize=$sanitize")
+  # rustc links without the compiler's own libraries, so the sanitizers' are named.
+  case $sanitize in *address*) link+=(-Clink-arg=-lasan) ;; esac
+  case $sanitize in *undefined*) link+=(-Clink-arg=-lubsan) ;; esac
 fi
 step "building the client with ${sanitize:-no} sanitizers"
 cargo rustc --release --locked -p hostile-kafka --bin hostile-kafka -- "${link[@]}"

@@ -52,6 +52,8 @@ pub fn source(what: &str, error: &stream::Error) -> Report {
             Report::new(sqlstate::UNDEFINED_OBJECT, format!("{what}: topic \"{topic}\" does not exist"))
                 .detail("The broker knows no topic of this name, or does not show it to this client.")
         }
+        Recreated { topic } => Report::new(TOPIC_RECREATED, format!("{what}: topic \"{topic}\" was re-created"))
+            .detail("It was dropped and created again while it was read; nothing was loaded."),
         OffsetOutOfRange { topic, partition, offset } => Report::new(
             POSITION_PASSED,
             format!("{what}: topic \"{topic}\", partition {partition}: there is no offset {offset} any more"),

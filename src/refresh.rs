@@ -71,6 +71,8 @@ pub fn statement(table: Oid, with_no_data: bool) {
 
 /// Refreshes a view, reading at most so many records or bytes. A failure is left for the journal: its own transaction cannot write it.
 pub fn run(table: Oid, max_records: u64, max_bytes: u64) {
+    // Nothing of the view's failed where somebody may not refresh it; and who may not must not wait for its lock either.
+    owned(table);
     let (user, started) = (relation::current_user(), time::now_utc());
     let leave = |failure: &guard::Failure| {
         failed_refresh::leave_failure(&failed_refresh::Failed {
@@ -86,7 +88,6 @@ pub fn run(table: Oid, max_records: u64, max_bytes: u64) {
 }
 
 fn load_new_records(table: Oid, max_records: u64, max_bytes: u64) {
-    // Who may not refresh it must not wait for its lock either.
     let name = owned(table).name();
     if let Some(running) = job::loaded_table() {
         let running = relation::name(running).unwrap_or_default();

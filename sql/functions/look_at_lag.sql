@@ -59,10 +59,12 @@ BEGIN
         ELSE
             DELETE FROM redshift.lag_alert AS a WHERE a.mv_id = lag.mv_id;
         END IF;
+        -- A queue that is full would undo what is said above.
         PERFORM pg_notify('redshift_events', json_build_object(
             'event', CASE WHEN is_over THEN 'lag_over_limit' ELSE 'lag_within_limit' END,
             'schema_name', lag.schema_name, 'mv_name', lag.mv_name,
-            'lag_records', lag.records, 'lag_seconds', round(lag.seconds::numeric, 1))::text);
+            'lag_records', lag.records, 'lag_seconds', round(lag.seconds::numeric, 1))::text)
+        WHERE pg_notification_queue_usage() < '0.9'::float8;
     END LOOP;
 END $$;
 COMMENT ON FUNCTION redshift.look_at_lag(integer, integer) IS 'Sends an event for each view whose lag crossed a limit since the last time';

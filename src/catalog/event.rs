@@ -1,5 +1,8 @@
 //! NOTIFY redshift_events: a JSON object when records are skipped, when a refresh fails and when it works again. Delivered when the transaction commits.
 //!
+//! Everybody of the server may fill the queue of notifications, and what finds no room in it fails with its transaction: an event is left out then, never
+//! the records.
+//!
 //! Whoever may connect to the database may listen, so an event says what happened to which view, and no more: an error's text can quote a record.
 
 use crate::pg::relation::{self, Oid};
@@ -36,7 +39,8 @@ fn send(table: Oid, event: &str, records: Option<i64>) {
     };
     let sql = format!(
         "SELECT pg_catalog.pg_notify('redshift_events',
-             pg_catalog.json_build_object('event', $1, 'schema_name', $2, 'mv_name', $3{of_records})::pg_catalog.text)"
+             pg_catalog.json_build_object('event', $1, 'schema_name', $2, 'mv_name', $3{of_records})::pg_catalog.text)
+         WHERE pg_catalog.pg_notification_queue_usage() OPERATOR(pg_catalog.<) '0.9'::pg_catalog.float8"
     );
     spi::execute(&sql, &args);
 }

@@ -97,12 +97,30 @@ pub fn leave_failure(failed: &Failed) {
     {
         let mut journals = JOURNAL.exclusive();
         let journal = &mut journals[0];
-        match journal.failures.iter().position(Option::is_none) {
-            Some(place) => journal.failures[place] = Some(entry),
-            None => journal.lost += 1,
-        }
+        let place = match journal.failures.iter().position(Option::is_none) {
+            Some(place) => place,
+            None => {
+                journal.lost += 1;
+                oldest_of_most(&journal.failures)
+            }
+        };
+        journal.failures[place] = Some(entry);
     }
     shared::nudge_now(database);
+}
+
+/// Which failure gives way where there is no room: the oldest of the database that has most, so that one database, whose workers may be kept away, does not
+/// take the others' room.
+fn oldest_of_most(failures: &[Option<FailedRefresh>; RING]) -> usize {
+    let all = || failures.iter().flatten();
+    let most = all()
+        .map(|one| one.database)
+        .max_by_key(|database| all().filter(|one| one.database == *database).count());
+    let of_most = failures.iter().enumerate().filter_map(|(place, one)| {
+        let one = one.filter(|one| Some(one.database) == most)?;
+        Some((one.ended, place))
+    });
+    of_most.min().map_or(0, |(_, place)| place)
 }
 
 /// Takes the failed refreshes of a database.

@@ -136,12 +136,16 @@ impl Clients {
     pub fn read(
         &mut self,
         source: &Kafka,
-        topic: &str,
+        (topic, topic_id): (&str, Option<&String>),
         ranges: Vec<PartitionRange>,
         has_room: bool,
         wake: &WakeSet,
     ) -> Result<(usize, Reader), Failure> {
-        let read = |client: &Client| client.read(topic, ranges.clone(), &ReadOptions::default());
+        let options = ReadOptions {
+            topic_id: topic_id.cloned(),
+            ..ReadOptions::default()
+        };
+        let read = |client: &Client| client.read(topic, ranges.clone(), &options);
         // A client that reads the topic already refuses; then it takes another one.
         let found = self
             .all(source, has_room)

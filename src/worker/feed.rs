@@ -83,6 +83,8 @@ pub struct Feed {
     pub excluded: BTreeSet<i32>,
     /// The topic's id.
     pub topic_id: Option<String>,
+    /// Another topic has its name.
+    pub is_recreated: bool,
     /// One past the last record by partition, as the last look has shown them.
     pub(super) ends: BTreeMap<i32, i64>,
     /// What waited when a batch was full, until nothing waits.
@@ -155,6 +157,11 @@ impl Feed {
                     .tempo
                     .is_due(is_full, gathered.has_more, Instant::now());
                 Ok(is_due && !self.reader.gathered().is_empty())
+            }
+            // The look finds the same, and how the view goes on is for its opening to say.
+            Err(stream::Error::Recreated { .. }) => {
+                self.is_recreated = true;
+                Ok(false)
             }
             Err(error) => {
                 let what = format!("topic \"{}\"", self.topic);
@@ -250,8 +257,13 @@ impl Feed {
         wake: &WakeSet,
     ) -> Result<(), Failure> {
         let ranges = ranges_from(&self.positions);
-        (self.reader_client, self.reader) =
-            clients.read(&self.source, &self.topic, ranges, has_room, wake)?;
+        (self.reader_client, self.reader) = clients.read(
+            &self.source,
+            (&self.topic, self.topic_id.as_ref()),
+            ranges,
+            has_room,
+            wake,
+        )?;
         self.has_room_since = has_room.then(Instant::now);
         Ok(())
     }
@@ -275,6 +287,9 @@ impl Feed {
         is_probe: bool,
         may_ask: bool,
     ) -> Topic {
+        if self.is_recreated {
+            return Topic::Changed;
+        }
         let client = clients.get(self.client);
         if self.look.is_none() {
             if !may_ask {

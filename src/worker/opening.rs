@@ -308,8 +308,13 @@ impl Opening {
         wake: &WakeSet,
     ) -> Result<Feed, Failure> {
         let ranges = ranges_from(&start.positions);
-        let (reader_client, reader) =
-            clients.read(&self.source, &self.topic, ranges, false, wake)?;
+        let (reader_client, reader) = clients.read(
+            &self.source,
+            (&self.topic, start.topic_id.as_ref()),
+            ranges,
+            false,
+            wake,
+        )?;
         Ok(Feed {
             members: vec![self.plan.mv_id],
             slice: self.plan.slice,
@@ -321,6 +326,7 @@ impl Opening {
             positions: start.positions,
             excluded: start.excluded,
             topic_id: start.topic_id,
+            is_recreated: false,
             ends: start.ends,
             backlog: None,
             reader,

@@ -11,6 +11,7 @@ import psycopg
 import pytest
 from broker import Kafka, closed_port
 from confluent_kafka import KafkaException
+from confluent_kafka.admin import NewTopic
 from conftest import ROOT, RUN
 from proxy import Proxy
 from server import Server
@@ -421,3 +422,39 @@ def test_a_lock_is_told_once_if_it_lasts(stage, told):
             time.sleep(seconds)
         landed(stage, expected)
         wait_until(lambda: told() == wanted, 10, f"what is told of a lock of {seconds} s (it is {told()})")
+
+
+def make_again(kafka, topic):
+    """Deletes a topic and makes it again as soon as the broker lets it."""
+    for done in kafka.admin.delete_topics([topic], operation_timeout=5).values():
+        done.result(20)
+    wait_until(lambda: not is_refused(lambda: kafka.admin.create_topics([NewTopic(topic, 1, 1)])[topic].result(20)), 20, "the new topic")
+
+
+def is_refused(what):
+    try:
+        what()
+    except KafkaException:
+        return True
+    return False
+
+
+@pytest.mark.apache_only("topic deletion")
+@pytest.mark.parametrize("on_data_loss", ["fail", "continue"])
+@pytest.mark.parametrize("attempt", range(3))
+def test_a_topic_that_is_made_again_while_it_is_read(stage, on_data_loss, attempt):
+    """Its records are never taken for those that follow the old ones, although their offsets do."""
+    topic = stage.topic()
+    stage.view(topic, options=f"{AUTO}, on_data_loss = '{on_data_loss}'")
+    old = stage.kafka.produce(topic, [b"old%d" % n for n in range(10)])
+    landed(stage, old)
+    make_again(stage.kafka, topic)
+    stage.kafka.produce(topic, [b"new%d" % n for n in range(30)])
+    values = "SELECT convert_from(kafka_value::bytea, 'UTF8') FROM v"
+    if on_data_loss == "fail":
+        wait_until(lambda: "was re-created" in (status(stage)[1] or ""), 20, "the cause")
+        assert not [value for (value,) in stage.db.rows(values) if value.startswith("new")]
+        stage.db.run("CALL redshift.set_position('v', NULL, 'earliest')")
+    wait_until(lambda: stage.db.value("SELECT count(*) FROM v") >= 40, 20, "all records")
+    time.sleep(1)
+    assert sorted(value for (value,) in stage.db.rows(values)) == sorted([f"old{n}" for n in range(10)] + [f"new{n}" for n in range(30)])

@@ -48,6 +48,18 @@ def test_partitions_are_added_while_records_arrive(stage, producing):
     wait_until(lambda: stage.db.column("SELECT DISTINCT state FROM redshift.worker_status WHERE mv_name = 'v'") == ["running"], 30)
 
 
+def test_a_partition_is_detached_concurrently(stage, producing):
+    topic, stop = producing
+    stage.view(topic, options="partition_by = 'RANGE (kafka_offset)', auto_refresh = on, commit_window_ms = 0, default_partition = off")
+    stage.db.run("CALL redshift.add_partition('v', '0', '100', 'v_a')")
+    stage.db.run("CALL redshift.add_partition('v', '100', NULL, 'v_b')")
+    wait_until(lambda: stage.db.value("SELECT count(*) FROM v_b") > 100, 30)
+    stage.db.run("ALTER TABLE v DETACH PARTITION v_a CONCURRENTLY")
+    made = stop()
+    wait_until(lambda: stage.db.value("SELECT count(*) FROM v") == len(made) - 200, 30)
+    assert stage.db.value("SELECT count(*) FROM v_a") == 200
+
+
 def test_two_at_a_time_wait_for_each_other(stage, producing):
     topic, stop = producing
     stage.view(topic, options=BY_OFFSET)

@@ -37,6 +37,11 @@ pub enum Error {
         /// Its name.
         topic: String,
     },
+    /// The topic that was read is gone, and another one has its name.
+    Recreated {
+        /// Its name.
+        topic: String,
+    },
     /// The offset to read from is older than the first record or past the end.
     OffsetOutOfRange {
         /// The topic.
@@ -136,6 +141,7 @@ impl fmt::Display for Error {
                 write!(f, "{request}: not supported by the broker: {cause}")
             }
             Error::UnknownTopic { topic } => write!(f, "topic \"{topic}\" does not exist"),
+            Error::Recreated { topic } => write!(f, "topic \"{topic}\" was re-created"),
             Error::OffsetOutOfRange {
                 topic,
                 partition,

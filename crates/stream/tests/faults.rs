@@ -97,7 +97,14 @@ fn a_broker_that_comes_back_is_read_on() {
     .unwrap();
     let ranges = vec![range(0, 0, 2_000), range(1, 0, 2_000)];
     let mut reader = client
-        .read("t", ranges.clone(), &ReadOptions { batch_records: 10 })
+        .read(
+            "t",
+            ranges.clone(),
+            &ReadOptions {
+                batch_records: 10,
+                ..ReadOptions::default()
+            },
+        )
         .unwrap();
     let mut records = Vec::new();
     let mut down_at = None;

@@ -45,7 +45,14 @@ fn ranges_begin_and_end_anywhere() {
         range(3, 500, 500),
     ];
     let mut reader = client
-        .read("t", ranges.clone(), &ReadOptions { batch_records: 7 })
+        .read(
+            "t",
+            ranges.clone(),
+            &ReadOptions {
+                batch_records: 7,
+                ..ReadOptions::default()
+            },
+        )
         .unwrap();
     assert_eq!(reader.next_offset(1), Some(333));
     assert_exactly(&all(&client, &mut reader).unwrap(), &ranges);

@@ -1,6 +1,6 @@
 //! ALTER of a streaming materialized view, as a table or as a view: our options and columns first, then what is Postgres's.
 
-use super::family::{alter_partition, look_at_attached, rename_column_above};
+use super::family::{alter_partition, is_alone, look_at_attached, rename_column_above};
 use super::statement::{check_allowed, editable, run, view_of, with_event_triggers};
 use crate::pg::error_context::with_hint;
 use crate::pg::node::{Definition, append, definition, pointers};
@@ -17,6 +17,9 @@ pub(super) unsafe fn alter_statement(call: Call, planned: *mut pg_sys::PlannedSt
         let Some(view) = view_of((*stmt).relation) else {
             return alter_partition(call, planned);
         };
+        if is_alone((*stmt).cmds) {
+            return false;
+        }
         let (copied, stmt) = editable::<pg_sys::AlterTableStmt>(planned);
         check_allowed(c"ALTER MATERIALIZED VIEW");
         with_event_triggers(call.context, (*planned).utilityStmt, || {

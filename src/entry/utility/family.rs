@@ -19,6 +19,9 @@ pub(super) unsafe fn alter_partition(call: Call, planned: *mut pg_sys::PlannedSt
         let Some(view) = landing_table::view_of(partition) else {
             return false;
         };
+        if is_alone((*stmt).cmds) {
+            return false;
+        }
         let commands = pointers::<pg_sys::AlterTableCmd>((*stmt).cmds);
         if commands.iter().any(|command| is_set_unlogged(*command)) {
             landing_table::refuse_unlogged(view, partition);
@@ -55,6 +58,23 @@ pub(super) unsafe fn after_alter_table(statement: *mut pg_sys::Node) {
         if let Some(view) = node::relation_of(stmt.relation).and_then(landing_table::view_of) {
             alter::after(view);
         }
+    }
+}
+
+/// Is this DETACH PARTITION CONCURRENTLY or FINALIZE, which commits in between? It is of Postgres's own then, as it came; nothing of ours follows a detach.
+pub(super) unsafe fn is_alone(commands: *mut pg_sys::List) -> bool {
+    use pg_sys::AlterTableType as Kind;
+    // SAFETY: the definition of a detach is a PartitionCmd.
+    unsafe {
+        pointers::<pg_sys::AlterTableCmd>(commands)
+            .into_iter()
+            .any(|command| match (*command).subtype {
+                Kind::AT_DetachPartitionFinalize => true,
+                Kind::AT_DetachPartition => {
+                    (*(*command).def.cast::<pg_sys::PartitionCmd>()).concurrent
+                }
+                _ => false,
+            })
     }
 }
 

@@ -8,7 +8,7 @@ use super::security::{Refusal, Sasl, verify_error_text};
 use super::token;
 use crate::{Error, signals};
 use std::cell::RefCell;
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::ffi::{CStr, CString};
 use std::os::fd::RawFd;
 use std::rc::Rc;
@@ -43,7 +43,8 @@ pub struct Shared {
     main_queue: Option<Queue>,
     trouble: RefCell<Option<Trouble>>,
     /// librdkafka keeps one position a partition, so a partition has one reader at a time.
-    being_read: RefCell<HashSet<(String, i32)>>,
+    /// With the id that the topic is expected to have, which is one for all its partitions.
+    being_read: RefCell<HashMap<(String, i32), Option<String>>>,
     queue: QueueLimit,
     /// The client shows tokens, so what is not accepted is no password.
     uses_tokens: bool,
@@ -520,22 +521,32 @@ impl Shared {
         self.queue
     }
 
-    /// Marks partitions as being read; an error if one is already.
+    /// Marks partitions as being read; an error if one is already, or if partitions of another topic of that name are.
     pub fn claim(
         &self,
         topic: &str,
+        topic_id: Option<&str>,
         partitions: impl Iterator<Item = i32> + Clone,
     ) -> Result<(), Error> {
         let mut being_read = self.being_read.borrow_mut();
+        let others = being_read
+            .iter()
+            .find(|((name, _), id)| name == topic && id.as_deref() != topic_id);
+        if let Some(((_, partition), _)) = others {
+            return Err(Error::Config(format!(
+                "topic \"{topic}\", partition {partition} is being read as another topic"
+            )));
+        }
         if let Some(partition) = partitions
             .clone()
-            .find(|&partition| being_read.contains(&(topic.to_owned(), partition)))
+            .find(|&partition| being_read.contains_key(&(topic.to_owned(), partition)))
         {
             return Err(Error::Config(format!(
                 "topic \"{topic}\", partition {partition} has a reader already"
             )));
         }
-        being_read.extend(partitions.map(|partition| (topic.to_owned(), partition)));
+        let id = topic_id.map(str::to_owned);
+        being_read.extend(partitions.map(|partition| ((topic.to_owned(), partition), id.clone())));
         Ok(())
     }
 

@@ -4,23 +4,27 @@ use super::client::{
     Client, Pending, TopicDescription, is_refusal, is_transient, is_unknown_topic, topic_name,
 };
 use super::config::RECORD_OVERHEAD;
-use super::ffi::{Batch, Code, Failure, Message, Queue, Topic};
+use super::ffi::{Batch, Code, Failure, Message, Queue, Topic, TopicId};
 use super::partitions::{PartitionRange, Partitions};
 use crate::{Error, Next, Record};
 use std::ffi::CString;
 use std::time::{Duration, Instant};
 
 /// How a reader works.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ReadOptions {
     /// Up to how many records are taken from the client's threads in one go.
     pub batch_records: usize,
+    /// The id of the topic that the ranges are of ([`crate::TopicDescription::topic_id`]). A topic that is created again under its name ends the reader
+    /// with [`Error::Recreated`], before the first record of the new one where brokers fetch by id (Kafka 3.1).
+    pub topic_id: Option<String>,
 }
 
 impl Default for ReadOptions {
     fn default() -> ReadOptions {
         ReadOptions {
             batch_records: 1024,
+            topic_id: None,
         }
     }
 }
@@ -146,7 +150,8 @@ impl Reader {
             client: client.share(),
         };
         let wanted: Vec<i32> = reader.partitions.unfinished().collect();
-        shared.claim(topic, wanted.iter().copied())?;
+        shared.claim(topic, options.topic_id.as_deref(), wanted.iter().copied())?;
+        reader.topic.expect_id(expected_id(options)?);
         reader.claimed = wanted;
         for range in ranges.iter().filter(|range| range.start < range.end) {
             reader
@@ -285,6 +290,11 @@ impl Reader {
             else {
                 continue;
             };
+            if failure.code == Code::UNKNOWN_TOPIC_ID {
+                return Err(Error::Recreated {
+                    topic: self.topic_name.clone(),
+                });
+            }
             if is_unknown_topic(failure.code) {
                 return Err(Error::UnknownTopic {
                     topic: self.topic_name.clone(),
@@ -389,6 +399,11 @@ impl Reader {
             self.client.shared().remember(failure);
             return Ok(());
         }
+        if failure.code == Code::UNKNOWN_TOPIC_ID {
+            return Err(Error::Recreated {
+                topic: self.topic_name.clone(),
+            });
+        }
         if is_unknown_topic(failure.code) {
             return Err(Error::UnknownTopic {
                 topic: self.topic_name.clone(),
@@ -422,6 +437,13 @@ impl Reader {
             },
         }
     }
+}
+
+fn expected_id(options: &ReadOptions) -> Result<Option<TopicId>, Error> {
+    let parse = |text: &String| {
+        TopicId::parse(text).ok_or_else(|| Error::Config(format!("\"{text}\" is no id of a topic")))
+    };
+    options.topic_id.as_ref().map(parse).transpose()
 }
 
 impl Drop for Reader {

@@ -37,6 +37,10 @@ pub(super) mod raw {
             cancelled: *const i32,
         ) -> i32;
         pub fn rd_kafka_message_headers_size(message: *const rd::rd_kafka_message_t) -> usize;
+        pub fn rd_kafka_topic_expect_id(
+            topic: *mut rd::rd_kafka_topic_t,
+            id: *const rd::rd_kafka_Uuid_t,
+        );
         pub fn rd_kafka_brokers_refused(client: *mut rd::rd_kafka_t) -> c_int;
         pub fn rd_kafka_brokers_max_set(client: *mut rd::rd_kafka_t, max: c_int);
     }

@@ -4,6 +4,8 @@ use super::code::{Code, Failure, bytes, raw};
 use super::handle::{Handle, millis};
 use super::request::Event;
 use super::wait::{LOOK, Wait};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
 use rdkafka_sys as rd;
 use std::ffi::CStr;
 use std::marker::PhantomData;
@@ -68,6 +70,19 @@ pub struct Topic {
     handle: Arc<Handle>,
 }
 
+/// Kafka's id of a topic: the high and the low half.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct TopicId(i64, i64);
+
+impl TopicId {
+    /// Of the text that librdkafka writes for it: base64, 22 characters.
+    pub fn parse(text: &str) -> Option<TopicId> {
+        let bytes: [u8; 16] = STANDARD_NO_PAD.decode(text).ok()?.try_into().ok()?;
+        let number = u128::from_be_bytes(bytes);
+        Some(TopicId((number >> 64) as i64, number as i64))
+    }
+}
+
 impl Topic {
     /// No request is made yet.
     pub fn new(handle: &Arc<Handle>, name: &CStr) -> Result<Topic, Failure> {
@@ -79,6 +94,20 @@ impl Topic {
                 handle: Arc::clone(handle),
             }),
             None => Err(last_failure()),
+        }
+    }
+
+    /// From now on records come from the topic with this id, or from whichever has the name; see patches/librdkafka.
+    pub fn expect_id(&self, id: Option<TopicId>) {
+        let topic = self.topic.as_ptr();
+        // SAFETY: the topic is alive; the id is new, copied, and destroyed.
+        unsafe {
+            let Some(TopicId(high, low)) = id else {
+                return raw::rd_kafka_topic_expect_id(topic, ptr::null());
+            };
+            let id = rd::rd_kafka_Uuid_new(high, low);
+            raw::rd_kafka_topic_expect_id(topic, id);
+            rd::rd_kafka_Uuid_destroy(id);
         }
     }
 
