@@ -83,7 +83,7 @@ pub fn prefetch(bytes: &[u8]) {
     let _ = bytes;
 }
 
-/// [`index::read`] by the fastest way that this CPU has.
+/// [`crate::index::read`] by the fastest way that this CPU has.
 #[inline]
 pub(crate) fn read_index(text: &[u8], lists: Lists<'_>) -> Option<Index> {
     #[cfg(target_arch = "x86_64")]

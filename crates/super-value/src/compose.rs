@@ -25,7 +25,7 @@ pub fn array<'a>(
 /// The image of an object; the last of equal names wins.
 ///
 /// # Errors
-/// As [`array`].
+/// As [`array()`].
 pub fn object(attributes: &mut [(&[u8], Value<'_>)]) -> Result<Vec<u8>, Limit> {
     // The sort is stable: of equal names the last one stays last. Its attributes are arguments of a call, a few.
     attributes.sort_by(|(a, _), (b, _)| a.len().cmp(&b.len()).then_with(|| a.cmp(b)));

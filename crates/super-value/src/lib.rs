@@ -9,7 +9,7 @@
 //! ```
 //!
 //! [`Parser`] strings the three steps together and remembers the last document. [`Value`] reads an image and cuts parts out of it, [`compose`] makes new
-//! ones from parts, [`text`] writes JSON; [`array`], [`cast`], [`changes`], [`compare()`] and [`number`] hold what Redshift says of them. What it leaves to
+//! ones from parts, [`text`] writes JSON; [`mod@array`], [`cast`], [`changes`], [`compare()`] and [`number`] hold what Redshift says of them. What it leaves to
 //! others: memory that Postgres owns, error codes, SQL's other types.
 //!
 //! Values come from users, so growth that follows them is an error where memory ends ([`memory`]), long work asks whether to go on ([`pace`]), and

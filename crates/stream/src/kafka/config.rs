@@ -27,7 +27,7 @@ pub struct Config {
     /// How many readers share the memory. Of several each has its part of an eighth for waiting records.
     pub readers: usize,
     /// How many brokers there is room for at first, bootstrap servers among them (0: for all). Each costs a thread, a pipe and a connection, and how many
-    /// there are is for the cluster to say: [`super::Client::hold_room`].
+    /// there are is for the cluster to say: [`crate::Client::hold_room`].
     pub brokers: usize,
     /// How long the broker holds back an answer when there is nothing to fetch, in milliseconds. Records never wait.
     pub fetch_wait_ms: u32,

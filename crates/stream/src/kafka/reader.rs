@@ -331,7 +331,7 @@ impl Reader {
             .get_or_insert_with(|| client.describe_topic(&self.topic_name, DESCRIPTION_TIMEOUT));
     }
 
-    /// The partition of a text such as "orders [3]: desired partition is not available".
+    /// The partition of a text such as `orders [3]: desired partition is not available`.
     fn partition_in(&self, text: &str) -> Option<i32> {
         let rest = text
             .strip_prefix(self.topic_name.as_str())?
