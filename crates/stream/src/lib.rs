@@ -59,6 +59,7 @@ mod runtime;
 mod secret;
 #[allow(unsafe_code)]
 mod signals;
+pub mod sql;
 #[allow(unsafe_code)]
 mod wake;
 
