@@ -17,6 +17,8 @@ CREATE FUNCTION redshift.forget_orphans() RETURNS void LANGUAGE sql VOLATILE
     SET search_path = pg_catalog, pg_temp AS $$
     SELECT redshift.forget_views(array_agg(v.mv_id)) FROM redshift.materialized_view AS v
     WHERE v.mv_id NOT IN (SELECT p.mv_id FROM redshift.present_view AS p) HAVING count(*) > 0;
+    SELECT redshift.forget_streams(array_agg(t.stream_id)) FROM redshift.stream AS t
+    WHERE NOT EXISTS (SELECT FROM pg_class AS c WHERE c.oid = t.relation AND c.reltype = t.row_type) HAVING count(*) > 0;
     DELETE FROM redshift.external_schema AS e WHERE e.server NOT IN (SELECT s.oid FROM pg_foreign_server AS s);
 $$;
 COMMENT ON FUNCTION redshift.forget_orphans() IS 'Removes registrations whose table is gone; the first worker of a database and redshift.adopt call it';
@@ -31,11 +33,15 @@ BEGIN
     IF to_regclass('redshift.materialized_view') IS NULL OR to_regclass('redshift.checkpoint') IS NULL
         OR to_regclass('redshift.auto_refresh_state') IS NULL OR to_regclass('redshift.refresh_total') IS NULL
         OR to_regclass('redshift.lag_alert') IS NULL OR to_regclass('redshift.external_schema') IS NULL
-        OR to_regprocedure('redshift.forget_views(bigint[])') IS NULL THEN
+        OR to_regprocedure('redshift.forget_views(bigint[])') IS NULL
+        OR to_regclass('redshift.stream') IS NULL OR to_regprocedure('redshift.forget_streams(bigint[])') IS NULL THEN
         RETURN;
     END IF;
     PERFORM redshift.forget_views(array_agg(v.mv_id)) FROM redshift.materialized_view AS v
         JOIN pg_event_trigger_dropped_objects() AS o ON o.classid = 'pg_class'::regclass AND o.objsubid = 0 AND v.mv = o.objid
+        HAVING count(*) > 0;
+    PERFORM redshift.forget_streams(array_agg(t.stream_id)) FROM redshift.stream AS t
+        JOIN pg_event_trigger_dropped_objects() AS o ON o.classid = 'pg_class'::regclass AND o.objsubid = 0 AND t.relation = o.objid
         HAVING count(*) > 0;
     DELETE FROM redshift.external_schema AS e USING pg_event_trigger_dropped_objects() AS o
     WHERE o.classid = 'pg_foreign_server'::regclass AND e.server = o.objid;

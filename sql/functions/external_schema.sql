@@ -114,11 +114,19 @@ BEGIN
     END IF;
     source := lower(source);
     authentication := lower(authentication);
-    IF source NOT IN ('kafka', 'msk', 'kinesis') THEN
+    IF source NOT IN ('kafka', 'msk', 'kinesis', 'sql') THEN
         RAISE EXCEPTION 'unknown source "%"', source
-            USING ERRCODE = 'invalid_parameter_value', HINT = 'Sources of this release: kafka, msk, kinesis.';
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'Sources of this release: kafka, msk, kinesis, sql.';
     END IF;
-    IF source = 'kinesis' THEN
+    IF source = 'sql' THEN
+        IF coalesce(uri, topics, region, iam_role, endpoint_url, streams, cluster_arn, secret_arn, authentication_arn, external_id, tls::text, ca, ca_file,
+                    verify_hostname::text, client_properties, deaggregate) IS NOT NULL OR preview_columns OR authentication <> 'none' THEN
+            RAISE EXCEPTION 'an external schema over SQL has no options' USING ERRCODE = 'invalid_parameter_value',
+                DETAIL = 'Its streams are in this database.', HINT = format('CALL redshift.create_external_schema(%L, source => ''sql'');', create_external_schema.name);
+        END IF;
+        authentication := NULL;
+        sync := NULL;
+    ELSIF source = 'kinesis' THEN
         IF coalesce(uri, topics, cluster_arn, secret_arn, authentication_arn, tls::text, ca, ca_file, verify_hostname::text, client_properties) IS NOT NULL
            OR authentication <> 'none' THEN
             RAISE EXCEPTION 'uri, topics, authentication and what belongs to it are options of Kafka'
@@ -160,6 +168,10 @@ BEGIN
         RAISE NOTICE 'external schema "%" has no relations yet: it is read with credentials', create_external_schema.name
             USING HINT = format('CREATE USER MAPPING FOR CURRENT_USER SERVER %I OPTIONS (%s); CALL redshift.sync_external_schema(%L);',
                                 create_external_schema.name, credentials, create_external_schema.name);
+        RETURN;
+    END IF;
+    IF source = 'sql' THEN
+        PERFORM redshift.bind_external_schema(create_external_schema.name);
         RETURN;
     END IF;
     CALL redshift.sync_external_schema(create_external_schema.name);

@@ -13,7 +13,7 @@ use crate::pg::{
     extension, failed_refresh, foreign, nudge, progress, relation, shared, spi, statement_ring,
     time,
 };
-use crate::source::status;
+use crate::source::{sql, status};
 use pgrx::prelude::*;
 use pgrx::{datum::Timestamp, pg_sys};
 
@@ -148,6 +148,56 @@ function! {
     |call| {
         utility::check_allowed(c"redshift.sync_external_schema");
         external_schema::lock(&call.expect::<String>(0, "name"))
+    }
+}
+
+function! {
+    /// `redshift.register_stream(stream regclass, partitions integer)`
+    redshift_register_stream, pg_finfo_redshift_register_stream,
+    |call| {
+        utility::check_allowed(c"redshift.create_stream");
+        sql::manage::register(call.expect(0, "stream"), call.expect(1, "partitions"))
+    }
+}
+
+function! {
+    /// `redshift.set_stream_partitions(stream regclass, partitions integer)`
+    redshift_set_stream_partitions, pg_finfo_redshift_set_stream_partitions,
+    |call| {
+        utility::check_allowed(c"redshift.alter_stream");
+        sql::manage::set_partitions(call.expect(0, "stream"), call.expect(1, "partitions"))
+    }
+}
+
+function! {
+    /// `redshift.set_stream_retention(stream regclass, retention interval, retention_bytes bigint)`
+    redshift_set_stream_retention, pg_finfo_redshift_set_stream_retention,
+    |call| {
+        utility::check_allowed(c"redshift.alter_stream");
+        sql::manage::set_retention(call.expect(0, "stream"), call.get(1), call.get(2))
+    }
+}
+
+function! {
+    /// `redshift.trim_stream(stream regclass, older_than interval, keep_bytes bigint)`
+    redshift_trim_stream, pg_finfo_redshift_trim_stream,
+    |call| {
+        utility::check_allowed(c"redshift.trim_stream");
+        sql::manage::trim(call.expect(0, "stream"), call.get(1), call.get(2))
+    }
+}
+
+function! {
+    /// `redshift.stream_fault(stream regclass, fault text, partition_id integer, records bigint)`
+    redshift_stream_fault, pg_finfo_redshift_stream_fault,
+    |call| {
+        utility::check_allowed(c"redshift.stream_fault");
+        sql::manage::fault(
+            call.expect(0, "stream"),
+            &call.expect::<String>(1, "fault"),
+            call.expect(2, "partition_id"),
+            call.get(3),
+        )
     }
 }
 

@@ -40,6 +40,12 @@ pub fn watch(relation: Oid) {
     }
 }
 
+/// Tells everybody who watches this relation that what he knows of it is old, when the transaction commits.
+pub fn tell(relation: Oid) {
+    // SAFETY: the relation is there.
+    unsafe { pg_sys::CacheInvalidateRelcacheByRelid(relation) }
+}
+
 /// From now on changes of foreign servers, foreign tables and user mappings are noticed. Called once a process.
 pub fn watch_sources() {
     use pg_sys::SysCacheIdentifier::{FOREIGNSERVEROID, FOREIGNTABLEREL, USERMAPPINGOID};

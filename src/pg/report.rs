@@ -160,6 +160,8 @@ pub mod sqlstate {
     pub const INVALID_TEXT_REPRESENTATION: [u8; 5] = *b"22P02";
     pub const INVALID_BINARY_REPRESENTATION: [u8; 5] = *b"22P03";
     pub const DEPENDENT_OBJECTS_STILL_EXIST: [u8; 5] = *b"2BP01";
+    pub const SERIALIZATION_FAILURE: [u8; 5] = *b"40001";
+    pub const GENERATED_ALWAYS: [u8; 5] = *b"428C9";
     pub const INSUFFICIENT_PRIVILEGE: [u8; 5] = *b"42501";
     pub const CANNOT_COERCE: [u8; 5] = *b"42846";
     pub const INVALID_AUTHORIZATION_SPECIFICATION: [u8; 5] = *b"28000";

@@ -291,6 +291,12 @@ unsafe extern "C-unwind" fn forget_worker(_code: i32, argument: pg_sys::Datum) {
     wake_workers(database);
 }
 
+/// Wakes the workers of this database.
+pub fn wake_own_workers() {
+    // SAFETY: reads a variable of the backend.
+    wake_workers(unsafe { pg_sys::MyDatabaseId });
+}
+
 /// Wakes all workers of a database.
 fn wake_workers(database: Oid) {
     let workers = slot(database);

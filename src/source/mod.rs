@@ -9,6 +9,7 @@ pub mod outcome;
 pub mod plan;
 pub mod position;
 pub mod request;
+pub mod sql;
 pub mod status;
 pub mod tally;
 

@@ -87,11 +87,14 @@ unsafe fn columns_read(shape: &Shape, read: *mut pg_sys::List) -> Vec<(usize, Co
     }
 }
 
-/// Drops the state with the executor's memory: at the end of the query and on every error.
-unsafe fn drop_with_context(context: pg_sys::MemoryContext, state: *mut State) {
-    unsafe extern "C-unwind" fn drop_state(state: *mut c_void) {
-        // SAFETY: made by Box::into_raw in `begin`, dropped once.
-        drop(unsafe { Box::from_raw(state.cast::<State>()) });
+/// Drops a state with the executor's memory: at the end of the query and on every error.
+pub(in crate::entry) unsafe fn drop_with_context<T>(
+    context: pg_sys::MemoryContext,
+    state: *mut T,
+) {
+    unsafe extern "C-unwind" fn drop_state<T>(state: *mut c_void) {
+        // SAFETY: made by Box::into_raw by who called, dropped once.
+        drop(unsafe { Box::from_raw(state.cast::<T>()) });
     }
     // SAFETY: the callback lives in the context that calls it.
     unsafe {
@@ -100,7 +103,7 @@ unsafe fn drop_with_context(context: pg_sys::MemoryContext, state: *mut State) {
             std::mem::size_of::<pg_sys::MemoryContextCallback>(),
         )
         .cast::<pg_sys::MemoryContextCallback>();
-        (*callback).func = Some(drop_state);
+        (*callback).func = Some(drop_state::<T>);
         (*callback).arg = state.cast();
         pg_sys::MemoryContextRegisterResetCallback(context, callback);
     }

@@ -2,7 +2,7 @@
 //!
 //! What a scan reads and when it ends is `crate::scan`'s; here are the planner's and the executor's nodes.
 
-mod executor;
+pub(super) mod executor;
 mod explain;
 mod planner;
 
@@ -28,6 +28,7 @@ pub(super) fn routine() -> *mut pg_sys::FdwRoutine {
         routine.EndForeignScan = Some(executor::end);
         routine.ExplainForeignScan = Some(explain::explain);
         routine.ImportForeignSchema = Some(import_schema);
+        super::stream_insert::add_to(routine.as_ptr());
         routine.into_pg()
     }
 }

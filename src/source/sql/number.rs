@@ -1,0 +1,145 @@
+//! Giving records their offsets.
+//!
+//! It is done by whoever looks first, of records whose transactions have committed, in a moment in which nobody else does. So a record that is committed later
+//! gets a higher offset, however long its transaction has run: readers pass nothing, and nobody waits for a transaction of somebody else's.
+//! What has an offset keeps it, also if the transaction that gave it is rolled back.
+
+use super::Stream;
+use crate::pg::chunk_table::{self, Access, ChunkTable, Latest, Row, UNNUMBERED};
+use std::collections::HashMap;
+use stream::sql::Horizon;
+
+/// Gives offsets to everything that is committed now. A standby shows what its primary has given.
+pub fn number(stream: &Stream) {
+    if chunk_table::is_standby() {
+        return;
+    }
+    let Some(table) = ChunkTable::open(stream.table, Access::Read) else {
+        return;
+    };
+    table.lock();
+    let latest = Latest::take();
+    run(stream, &table, &latest);
+    latest.release();
+    table.unlock();
+    table.close();
+}
+
+fn run(stream: &Stream, table: &ChunkTable, latest: &Latest) {
+    let stored = table.horizon(latest);
+    let (next, running) = latest.transactions();
+    let own = chunk_table::own_xid();
+    let mut pass = Pass {
+        stream,
+        table,
+        latest,
+        ends: HashMap::new(),
+        count: 0,
+    };
+    let origin = chunk_table::origin(table.oid());
+    // In a copy that pg_restore has made transaction ids are others'.
+    let known = stored
+        .as_ref()
+        .map(|(horizon, _)| horizon)
+        .filter(|horizon| horizon.origin == origin);
+    let mut take = |row: &Row| {
+        if Some(row.xid as u64) != own {
+            pass.take(row);
+        }
+    };
+    match known {
+        Some(horizon) => {
+            for ended in horizon.running.iter().filter(|id| !running.contains(id)) {
+                table.of_transactions(latest, *ended, false, &mut take);
+            }
+            table.of_transactions(latest, horizon.next, true, &mut take);
+        }
+        None => table.of_transactions(latest, 1, true, &mut take),
+    }
+    let is_new = pass.count > 0 || known.is_none();
+    if let Some((_, place)) = stored.filter(|_| is_new) {
+        table.set_horizon(&place, &Horizon::new(origin, next, running));
+    }
+}
+
+/// One pass over what has no offsets.
+struct Pass<'a> {
+    stream: &'a Stream,
+    table: &'a ChunkTable,
+    latest: &'a Latest,
+    /// The end of each partition that was looked at: in offsets and in bytes.
+    ends: HashMap<i32, (i64, i64)>,
+    count: u64,
+}
+
+impl Pass<'_> {
+    fn take(&mut self, row: &Row) {
+        if row.base != UNNUMBERED {
+            return;
+        }
+        let (end, bytes) = match self.ends.get(&row.partition) {
+            Some(end) => *end,
+            None => {
+                let (end, unfinished) = self.end(row.partition);
+                self.ends.insert(row.partition, end);
+                if unfinished.is_some_and(|unfinished| unfinished.is(row)) {
+                    return;
+                }
+                end
+            }
+        };
+        self.table.number(row, end, bytes + row.length);
+        self.ended(row, end, bytes);
+    }
+
+    fn ended(&mut self, row: &Row, end: i64, bytes: i64) {
+        let end = end + i64::from(row.records);
+        self.ends.insert(row.partition, (end, bytes + row.length));
+        self.count += 1;
+    }
+
+    /// The end of a partition, and the row whose number was made good on the way, if an earlier pass was interrupted.
+    fn end(&mut self, partition: i32) -> ((i64, i64), Option<Row>) {
+        let (last, unfinished) = self.table.last(self.latest, partition);
+        let mut end = end_of(self.stream, partition, last.as_ref());
+        if let Some(row) = &unfinished {
+            self.table.finish_number(row, end.0, end.1 + row.length);
+            end = (end.0 + i64::from(row.records), end.1 + row.length);
+            self.count += 1;
+        }
+        (end, unfinished)
+    }
+}
+
+/// The end of a partition in offsets and bytes: behind its last row, or where it begins if nothing is left of it.
+fn end_of(stream: &Stream, partition: i32, last: Option<&Row>) -> (i64, i64) {
+    let earliest = earliest_of(stream, partition);
+    last.map_or((earliest, 0), |row| (row.end().max(earliest), row.bytes))
+}
+
+/// The earliest offset of a partition.
+pub fn earliest_of(stream: &Stream, partition: i32) -> i64 {
+    let place = usize::try_from(partition).ok();
+    place
+        .and_then(|place| stream.earliest.get(place).copied())
+        .unwrap_or(0)
+}
+
+/// The bounds of each partition now: earliest offset and end.
+pub fn bounds(stream: &Stream) -> Vec<(i32, i64, i64)> {
+    number(stream);
+    let Some(table) = ChunkTable::open(stream.table, Access::Read) else {
+        return Vec::new();
+    };
+    let latest = Latest::take();
+    let bounds = (0..stream.partitions())
+        .map(|partition| {
+            let (last, _) = table.last(&latest, partition);
+            let (end, _) = end_of(stream, partition, last.as_ref());
+            (partition, earliest_of(stream, partition), end)
+        })
+        .collect();
+    latest.release();
+    table.close();
+    bounds
+}

@@ -1,0 +1,178 @@
+//! Reading records: ranges of offsets, the partitions in turns.
+
+use super::Stream;
+use crate::error;
+use crate::pg::chunk_table::{self, Access, ChunkTable, Cursor, Latest, Row, UNNUMBERED};
+use stream::PartitionRange;
+use stream::sql::{Entries, Entry};
+
+/// A record, borrowed from its reader until the next call.
+#[derive(Clone, Copy)]
+pub struct Record<'a> {
+    /// The partition.
+    pub partition: i32,
+    /// The offset.
+    pub offset: i64,
+    /// Everything else.
+    pub entry: Entry<'a>,
+}
+
+/// Reads ranges of a stream. To be ended by [`Reader::end`] in the transaction in which it was begun; the end of one that fails does it too.
+pub struct Reader {
+    stream: Stream,
+    table: ChunkTable,
+    latest: Latest,
+    parts: Vec<Part>,
+    /// The part that is being read.
+    turn: usize,
+    /// Records read, and their bytes.
+    counts: (u64, u64),
+}
+
+/// One range.
+struct Part {
+    range: PartitionRange,
+    next: i64,
+    cursor: Option<Cursor>,
+    row: Row,
+    body: Vec<u8>,
+    entries: Entries,
+}
+
+impl Reader {
+    /// Begins to read. The ranges are within what [`super::number::bounds`] has told.
+    pub fn begin(stream: Stream, ranges: Vec<PartitionRange>) -> Reader {
+        let table = ChunkTable::open(stream.table, Access::Read)
+            .unwrap_or_else(|| error::no_stream(&stream.name()).raise());
+        let part = |range: PartitionRange| Part {
+            next: range.start,
+            range,
+            cursor: None,
+            row: Row::default(),
+            body: Vec::new(),
+            entries: Entries::default(),
+        };
+        Reader {
+            stream,
+            table,
+            latest: Latest::take(),
+            parts: ranges.into_iter().map(part).collect(),
+            turn: 0,
+            counts: (0, 0),
+        }
+    }
+
+    /// The next record; none at the end of all ranges. A partition gives the records of a row before it is another's turn.
+    pub fn next(&mut self) -> Option<Record<'_>> {
+        while !self.parts.get(self.turn)?.has_record() {
+            if !self.turn_over() {
+                return None;
+            }
+        }
+        let part = &mut self.parts[self.turn];
+        let Ok(Some(entry)) = part.entries.next(&part.body) else {
+            error::damaged_records(&self.stream.name(), part.range.partition, part.next).raise()
+        };
+        let offset = part.next;
+        part.next += 1;
+        self.counts.0 += 1;
+        self.counts.1 += bytes(&entry);
+        Some(Record {
+            partition: part.range.partition,
+            offset,
+            entry,
+        })
+    }
+
+    /// Reads a row of the next part that is not at its end; false if all are.
+    fn turn_over(&mut self) -> bool {
+        let count = self.parts.len();
+        for step in 1..=count {
+            let turn = (self.turn + step) % count;
+            let part = &mut self.parts[turn];
+            if part.next < part.range.end {
+                part.read_row(&self.stream, &self.table, &self.latest);
+                self.turn = turn;
+                return true;
+            }
+        }
+        false
+    }
+
+    /// The next offset of a partition.
+    pub fn next_offset(&self, partition: i32) -> Option<i64> {
+        let of = |part: &&Part| part.range.partition == partition;
+        self.parts.iter().find(of).map(|part| part.next)
+    }
+
+    /// Records read, and bytes of their keys and values.
+    pub fn counts(&self) -> (u64, u64) {
+        self.counts
+    }
+
+    /// Ends it.
+    pub fn end(self) {
+        for cursor in self.parts.into_iter().filter_map(|part| part.cursor) {
+            cursor.end();
+        }
+        self.latest.release();
+        self.table.close();
+    }
+}
+
+fn bytes(entry: &Entry) -> u64 {
+    (entry.key.map_or(0, <[u8]>::len) + entry.value.map_or(0, <[u8]>::len)) as u64
+}
+
+impl Part {
+    fn has_record(&self) -> bool {
+        self.next < self.range.end && self.next < self.row.end()
+    }
+
+    /// Reads the row that has the next offset. If it has no records, or there is none any more, its offsets are passed.
+    fn read_row(&mut self, stream: &Stream, table: &ChunkTable, latest: &Latest) {
+        let (partition, next) = (self.range.partition, self.next);
+        let cursor = self.cursor.get_or_insert_with(|| {
+            let row = table.at(latest, partition, next);
+            table.from(latest, partition, row.map_or(next, |row| row.base))
+        });
+        let row = loop {
+            match cursor.next(Some(&mut self.body)) {
+                Some(row) if row.base != UNNUMBERED && row.end() <= self.next => {}
+                found => break found.filter(|row| row.base != UNNUMBERED),
+            }
+        };
+        let begins = row.map_or(self.range.end, |row| row.base);
+        if begins > self.next {
+            self.check_hole(stream, begins);
+            self.next = begins.min(self.range.end);
+        }
+        let Some(row) = row else {
+            return;
+        };
+        if self.body.is_empty() {
+            self.next = row.end().min(self.range.end);
+            return;
+        }
+        self.entries = Entries::default();
+        for _ in row.base..self.next {
+            if !matches!(self.entries.next(&self.body), Ok(Some(_))) {
+                error::damaged_records(&stream.name(), partition, row.base).raise();
+            }
+        }
+        self.row = row;
+    }
+
+    /// Offsets without rows: either retention has removed them since it was looked where the partition begins, or they were given to others' records while
+    /// pg_dump made this copy. Nothing that was removed is passed.
+    fn check_hole(&self, stream: &Stream, until: i64) {
+        let partition = self.range.partition;
+        if chunk_table::sees_an_old_snapshot() {
+            error::stream_changed(&stream.name()).raise();
+        }
+        let now = super::stream_of(stream.relation);
+        if super::number::earliest_of(&now, partition) > self.next {
+            error::removed_while_read(&stream.name(), partition, self.next, until).raise();
+        }
+    }
+}
