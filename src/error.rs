@@ -35,82 +35,126 @@ pub fn definition_is_not_changed(view: &str, table: &str) -> Report {
 
 /// A foreign table that cannot be written: what Postgres says of one.
 pub fn foreign_table_is_read_only(name: &str, verb: &str) -> Report {
-    Report::new(sqlstate::FEATURE_NOT_SUPPORTED, format!("cannot {verb} foreign table \"{name}\""))
+    Report::new(
+        sqlstate::FEATURE_NOT_SUPPORTED,
+        format!("cannot {verb} foreign table \"{name}\""),
+    )
 }
 
-/// UPDATE, DELETE or TRUNCATE of a stream that the database keeps.
-pub fn stream_only_grows(name: &str, command: &str) -> Report {
-    Report::new(sqlstate::FEATURE_NOT_SUPPORTED, format!("cannot {command} stream \"{name}\""))
+/// Anything but INSERT into a stream that the database keeps.
+pub fn stream_only_grows(name: &str, verb: &str) -> Report {
+    Report::new(sqlstate::FEATURE_NOT_SUPPORTED, format!("cannot {verb} stream \"{name}\""))
         .detail("Records are added to a stream and never changed; what is old goes by the stream's retention.")
         .hint(format!("CALL redshift.trim_stream('{name}', ..) removes old records, CALL redshift.drop_stream('{name}') all of it."))
 }
 
 /// INSERT INTO a stream RETURNING.
 pub fn insert_returning(name: &str) -> Report {
-    Report::new(sqlstate::FEATURE_NOT_SUPPORTED, format!("INSERT INTO stream \"{name}\" has no RETURNING"))
-        .detail("A record gets its offset when its transaction has committed.")
+    Report::new(
+        sqlstate::FEATURE_NOT_SUPPORTED,
+        format!("INSERT INTO stream \"{name}\" has no RETURNING"),
+    )
+    .detail("A record gets its offset when its transaction has committed.")
 }
 
 /// A value for a column that the stream fills.
 pub fn column_is_given(name: &str, column: &str) -> Report {
-    Report::new(sqlstate::GENERATED_ALWAYS, format!("cannot insert a value into column \"{column}\" of stream \"{name}\""))
-        .hint("Leave it out: a record gets its offset when its transaction has committed.")
+    Report::new(
+        sqlstate::GENERATED_ALWAYS,
+        format!("cannot insert a value into column \"{column}\" of stream \"{name}\""),
+    )
+    .hint("Leave it out: a record gets its offset when its transaction has committed.")
 }
 
 /// A time that no record has.
 pub fn infinite_time(name: &str) -> Report {
-    Report::new(sqlstate::DATETIME_FIELD_OVERFLOW, format!("a record of stream \"{name}\" cannot have an infinite time"))
+    Report::new(
+        sqlstate::DATETIME_FIELD_OVERFLOW,
+        format!("a record of stream \"{name}\" cannot have an infinite time"),
+    )
 }
 
 /// A partition that the stream does not have.
 pub fn no_partition(name: &str, given: impl std::fmt::Display, partitions: i32) -> Report {
-    Report::new(sqlstate::INVALID_PARAMETER_VALUE, format!("stream \"{name}\" has no partition {given}"))
-        .detail(format!("It has {partitions}, the first is 0."))
+    Report::new(
+        sqlstate::INVALID_PARAMETER_VALUE,
+        format!("stream \"{name}\" has no partition {given}"),
+    )
+    .detail(format!("It has {partitions}, the first is 0."))
 }
 
 /// Fewer partitions than there are.
 pub fn fewer_partitions(name: &str, partitions: i32) -> Report {
-    Report::new(sqlstate::INVALID_PARAMETER_VALUE, format!("stream \"{name}\" has {partitions} partitions and cannot have fewer"))
+    Report::new(
+        sqlstate::INVALID_PARAMETER_VALUE,
+        format!("stream \"{name}\" has {partitions} partitions and cannot have fewer"),
+    )
 }
 
 /// A foreign table of an external schema over SQL that no stream was created for.
 pub fn no_stream(name: &str) -> Report {
-    Report::new(sqlstate::UNDEFINED_OBJECT, format!("foreign table \"{name}\" has no stream"))
-        .hint("CALL redshift.create_stream(..) creates a stream together with its relation.")
+    Report::new(
+        sqlstate::UNDEFINED_OBJECT,
+        format!("foreign table \"{name}\" has no stream"),
+    )
+    .hint("CALL redshift.create_stream(..) creates a stream together with its relation.")
 }
 
 /// Something that is for streams kept by the database only.
 pub fn not_a_sql_stream(name: &str) -> Report {
-    Report::new(sqlstate::WRONG_OBJECT_TYPE, format!("\"{name}\" is no stream of an external schema over SQL"))
+    Report::new(
+        sqlstate::WRONG_OBJECT_TYPE,
+        format!("\"{name}\" is no stream of an external schema over SQL"),
+    )
 }
 
 /// Somebody else's stream.
 pub fn not_owner_of_stream(name: &str) -> Report {
-    Report::new(sqlstate::INSUFFICIENT_PRIVILEGE, format!("must be owner of stream {name}"))
+    Report::new(
+        sqlstate::INSUFFICIENT_PRIVILEGE,
+        format!("must be owner of stream {name}"),
+    )
 }
 
 /// By `redshift.stream_fault`.
 pub fn stream_unreachable(name: &str) -> Report {
-    Report::new(sqlstate::SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION, format!("stream \"{name}\": no answer"))
-        .detail("redshift.stream_fault has made it unreachable.")
-        .hint(format!("CALL redshift.stream_fault('{name}', 'none');"))
+    Report::new(
+        sqlstate::SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION,
+        format!("stream \"{name}\": no answer"),
+    )
+    .detail("redshift.stream_fault has made it unreachable.")
+    .hint(format!("CALL redshift.stream_fault('{name}', 'none');"))
 }
 
 /// Records that are none.
 pub fn damaged_records(name: &str, partition: i32, offset: i64) -> Report {
-    Report::new(sqlstate::DATA_CORRUPTED, format!("stream \"{name}\", partition {partition}: the records at offset {offset} are damaged"))
+    Report::new(
+        sqlstate::DATA_CORRUPTED,
+        format!(
+            "stream \"{name}\", partition {partition}: the records at offset {offset} are damaged"
+        ),
+    )
 }
 
 /// A REPEATABLE READ transaction cannot know whether records were removed or never there.
 pub fn stream_changed(name: &str) -> Report {
-    Report::new(sqlstate::SERIALIZATION_FAILURE, format!("stream \"{name}\" was changed by another transaction"))
-        .hint("Try again.")
+    Report::new(
+        sqlstate::SERIALIZATION_FAILURE,
+        format!("stream \"{name}\" was changed by another transaction"),
+    )
+    .hint("Try again.")
 }
 
 /// Retention was faster.
 pub fn removed_while_read(name: &str, partition: i32, from: i64, until: i64) -> Report {
-    Report::new(POSITION_PASSED, format!("stream \"{name}\", partition {partition}: records {from} to {} are gone", until - 1))
-        .detail("They were removed while they were about to be read.")
+    Report::new(
+        POSITION_PASSED,
+        format!(
+            "stream \"{name}\", partition {partition}: records {from} to {} are gone",
+            until - 1
+        ),
+    )
+    .detail("They were removed while they were about to be read.")
 }
 
 /// A failure of the source. `what` says what we were about, e.g. `external schema "shop" (localhost:9092)`.

@@ -13,6 +13,7 @@ mod shape_watch;
 mod statement_clock;
 mod statement_history;
 mod stop_batch;
+mod stream_insert;
 mod subscript;
 mod utility;
 mod worker_main;

@@ -64,21 +64,25 @@ unsafe extern "C-unwind" fn plan(
 }
 
 fn check_command(table: Oid, command: pg_sys::CmdType::Type) {
-    use pg_sys::CmdType::{CMD_DELETE, CMD_INSERT, CMD_UPDATE};
-    let name = relation::name(table).unwrap_or_default();
-    if !sql::is_stream(table) {
-        error::foreign_table_is_read_only(&name, match command {
+    use pg_sys::CmdType::{CMD_DELETE, CMD_UPDATE};
+    refuse(
+        table,
+        match command {
             CMD_UPDATE => "update",
             CMD_DELETE => "delete from",
+            _ if sql::is_stream(table) => return,
             _ => "insert into",
-        })
-        .raise();
+        },
+    )
+}
+
+/// The relation cannot be written, or not in this way.
+fn refuse(table: Oid, verb: &str) -> ! {
+    let name = relation::name(table).unwrap_or_default();
+    if sql::is_stream(table) {
+        error::stream_only_grows(&name, verb).raise();
     }
-    match command {
-        CMD_INSERT => {}
-        CMD_UPDATE => error::stream_only_grows(&name, "UPDATE").raise(),
-        _ => error::stream_only_grows(&name, "DELETE").raise(),
-    }
+    error::foreign_table_is_read_only(&name, verb).raise();
 }
 
 /// What the rows of one statement go to.
@@ -116,10 +120,7 @@ unsafe extern "C-unwind" fn begin_routed(
 
 /// # Safety
 /// Arguments from the executor.
-unsafe fn begin_writing(
-    node: *mut pg_sys::ModifyTableState,
-    target: *mut pg_sys::ResultRelInfo,
-) {
+unsafe fn begin_writing(node: *mut pg_sys::ModifyTableState, target: *mut pg_sys::ResultRelInfo) {
     // SAFETY: the caller's promise; the state lives as long as the query.
     unsafe {
         let table = (*(*target).ri_RelationDesc).rd_id;
@@ -128,7 +129,9 @@ unsafe fn begin_writing(
         let columns = columns.iter().enumerate();
         let state = State {
             stream: sql::known(table),
-            columns: columns.filter_map(|(i, column)| Some((i, (*column)?))).collect(),
+            columns: columns
+                .filter_map(|(i, column)| Some((i, (*column)?)))
+                .collect(),
         };
         let state = Box::into_raw(Box::new(state));
         (*target).ri_FdwState = state.cast();
@@ -220,7 +223,11 @@ impl Values {
         };
         let time = || self.time.unwrap_or_else(crate::pg::time::now_utc);
         // SAFETY: the bytes are the row's, or a copy that lives until `free`.
-        let part = |place: usize| self.parts[place].as_ref().map(|part| unsafe { &*part.bytes });
+        let part = |place: usize| {
+            self.parts[place]
+                .as_ref()
+                .map(|part| unsafe { &*part.bytes })
+        };
         Entry {
             time: kind.map(|kind| (kind, time())),
             key: part(0),
@@ -247,14 +254,21 @@ impl Part {
             let (plain, bytes) = if whole {
                 let plain = pg_sys::pg_detoast_datum(original);
                 let length = pgrx::varlena::varsize_any(plain);
-                (plain, std::slice::from_raw_parts(plain.cast::<u8>(), length))
+                (
+                    plain,
+                    std::slice::from_raw_parts(plain.cast::<u8>(), length),
+                )
             } else {
                 let plain = pg_sys::pg_detoast_datum_packed(original);
                 (plain, pgrx::varlena::varlena_to_byte_slice(plain))
             };
             Part {
                 bytes,
-                copy: if plain == original { std::ptr::null_mut() } else { plain },
+                copy: if plain == original {
+                    std::ptr::null_mut()
+                } else {
+                    plain
+                },
             }
         }
     }
@@ -277,13 +291,9 @@ unsafe extern "C-unwind" fn truncate(
     // SAFETY: open foreign tables.
     unsafe {
         entry(|| {
-            for relation in crate::pg::node::pointers::<pg_sys::RelationData>(relations) {
-                let table = (*relation).rd_id;
-                let name = relation::name(table).unwrap_or_default();
-                if sql::is_stream(table) {
-                    error::stream_only_grows(&name, "TRUNCATE").raise();
-                }
-                error::foreign_table_is_read_only(&name, "truncate").raise();
+            if let Some(relation) = crate::pg::node::pointers::<pg_sys::RelationData>(relations).first()
+            {
+                refuse((**relation).rd_id, "truncate");
             }
         })
     }

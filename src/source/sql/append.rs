@@ -3,11 +3,11 @@
 //! What is not committed is nobody's to read, the transaction's own statements included: a record has an offset only when nothing can take it back any more.
 
 use super::Stream;
+use crate::error;
 use crate::pg::chunk_table::{self, Access, ChunkTable};
 use crate::pg::relation::Oid;
 use crate::pg::shared;
 use crate::pg::transaction_watch::{self, Turn};
-use crate::error;
 use std::cell::{Cell, RefCell};
 use stream::sql::{Chunk, Entry, Pending, partition_of};
 

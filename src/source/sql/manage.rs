@@ -3,10 +3,10 @@
 use super::number::{self, earliest_of};
 use super::retention::{self, Retention};
 use super::{SCHEMA, Stream, append, stream_of, table_name};
+use crate::error;
 use crate::pg::chunk_table::{self, Access, ChunkTable, Latest};
 use crate::pg::relation::{self, Oid};
 use crate::pg::{invalidation, spi};
-use crate::error;
 use pgrx::datum::Interval;
 use stream::sql::{Horizon, kept_records};
 
@@ -83,13 +83,19 @@ pub fn set_partitions(table: Oid, partitions: i32) {
     if partitions < stream.partitions() {
         error::fewer_partitions(&stream.name(), stream.partitions()).raise();
     }
-    change(&stream, "earliest = earliest || pg_catalog.array_fill(0::pg_catalog.int8, ARRAY[$2 - pg_catalog.cardinality(earliest)])", partitions);
+    change(
+        &stream,
+        "earliest = earliest || pg_catalog.array_fill(0::pg_catalog.int8, ARRAY[$2 - pg_catalog.cardinality(earliest)])",
+        partitions,
+    );
 }
 
 fn change(stream: &Stream, what: &str, value: i32) {
     spi::as_extension_owner(|| {
         spi::execute(
-            &format!("UPDATE redshift.stream SET {what} WHERE stream_id OPERATOR(pg_catalog.=) $1 AND $2 IS NOT NULL"),
+            &format!(
+                "UPDATE redshift.stream SET {what} WHERE stream_id OPERATOR(pg_catalog.=) $1 AND $2 IS NOT NULL"
+            ),
             &[stream.id.into(), value.into()],
         )
     });
@@ -162,7 +168,10 @@ pub fn fault(table: Oid, fault: &str, partition: i32, records: Option<i64>) {
 fn recreate(stream: &Stream) {
     spi::as_extension_owner(|| {
         spi::execute(
-            &format!("DELETE FROM {SCHEMA}.{} AS r WHERE r.partition_id OPERATOR(pg_catalog.>=) 0", table_name(stream.id)),
+            &format!(
+                "DELETE FROM {SCHEMA}.{} AS r WHERE r.partition_id OPERATOR(pg_catalog.>=) 0",
+                table_name(stream.id)
+            ),
             &[],
         )
     });
@@ -182,7 +191,9 @@ fn truncate(stream: &Stream, partition: i32, records: i64) {
     };
     let latest = Latest::take();
     let mut body = Vec::new();
-    let cut = table.at(&latest, partition, end).filter(|row| row.base < end && end < row.end());
+    let cut = table
+        .at(&latest, partition, end)
+        .filter(|row| row.base < end && end < row.end());
     if let Some(row) = cut {
         let mut cursor = table.from(&latest, partition, row.base);
         cursor.next(Some(&mut body));
@@ -193,14 +204,17 @@ fn truncate(stream: &Stream, partition: i32, records: i64) {
     let name = table_name(stream.id);
     spi::as_extension_owner(|| {
         spi::execute(
-            &format!("DELETE FROM {SCHEMA}.{name} AS r WHERE r.partition_id OPERATOR(pg_catalog.=) $1 AND r.base OPERATOR(pg_catalog.>=) $2"),
+            &format!(
+                "DELETE FROM {SCHEMA}.{name} AS r WHERE r.partition_id OPERATOR(pg_catalog.=) $1 AND r.base OPERATOR(pg_catalog.>=) $2"
+            ),
             &[partition.into(), cut.map_or(end, |row| row.base).into()],
         );
         let Some(row) = cut else {
             return;
         };
-        let kept = kept_records(&body, (end - row.base) as usize)
-            .unwrap_or_else(|_| error::damaged_records(&stream.name(), partition, row.base).raise());
+        let kept = kept_records(&body, (end - row.base) as usize).unwrap_or_else(|_| {
+            error::damaged_records(&stream.name(), partition, row.base).raise()
+        });
         spi::execute(
             &format!("INSERT INTO {SCHEMA}.{name} VALUES ($1, $2, $3, $4, $5, 0, $6, $7)"),
             &[

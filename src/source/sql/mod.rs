@@ -7,10 +7,10 @@ pub mod peek;
 pub mod read;
 pub mod retention;
 
+use crate::error;
 use crate::pg::foreign::{self, Server};
 use crate::pg::relation::{self, Oid};
 use crate::pg::{invalidation, spi};
-use crate::error;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
