@@ -6,7 +6,7 @@ use crate::pg::guard::entry;
 use crate::pg::relation::{self, Oid};
 use super::stream_shape;
 use crate::error;
-use crate::scan::column::Column;
+use crate::source::column::Column;
 use crate::source::sql::{self, append};
 use pgrx::pg_sys::{self, Datum};
 use std::ffi::c_int;

@@ -154,6 +154,12 @@ pub fn depth() -> i32 {
     unsafe { pg_sys::GetCurrentTransactionNestLevel() }
 }
 
+/// Is a transaction going on, and not being rolled back?
+pub fn is_in_transaction() -> bool {
+    // SAFETY: reads a variable of the backend.
+    unsafe { pg_sys::IsTransactionState() }
+}
+
 /// Can nothing be written, because this is a standby?
 pub fn is_standby() -> bool {
     // SAFETY: reads shared memory.

@@ -8,6 +8,7 @@ use crate::source::any::{ColumnSet, Kind, Named, Stream, each};
 use crate::source::column::Column;
 use crate::source::kafka::Kafka;
 use crate::source::kinesis::Kinesis;
+use crate::source::sql::Sql;
 use plan::bounds::{BoundColumn, Bounds};
 use std::ffi::CStr;
 
@@ -17,6 +18,8 @@ pub enum StreamScan {
     Kafka(Scan<Kafka>),
     /// Of a stream of Kinesis.
     Kinesis(Scan<Kinesis>),
+    /// Of a topic that the database keeps.
+    Sql(Scan<Sql>),
 }
 
 impl StreamScan {
@@ -31,6 +34,7 @@ impl StreamScan {
         match set.kind {
             Kind::Kafka => StreamScan::Kafka(Scan::begin(table, user, columns, limit)),
             Kind::Kinesis => StreamScan::Kinesis(Scan::begin(table, user, columns, limit)),
+            Kind::Sql => StreamScan::Sql(Scan::begin(table, user, columns, limit)),
         }
     }
 

@@ -3,6 +3,7 @@
 use super::column::{Column, ColumnType, Spec};
 use super::kafka::Kafka;
 use super::kinesis::Kinesis;
+use super::sql::Sql;
 use super::{Source, Words};
 use crate::error;
 use crate::pg::foreign::{self, Server, option};
@@ -15,6 +16,7 @@ macro_rules! each {
         match $value {
             $enum::Kafka($it) => $body,
             $enum::Kinesis($it) => $body,
+            $enum::Sql($it) => $body,
         }
     };
 }
@@ -32,6 +34,10 @@ macro_rules! each_kind {
                 type $source = $crate::source::kinesis::Kinesis;
                 $body
             }
+            $crate::source::any::Kind::Sql => {
+                type $source = $crate::source::sql::Sql;
+                $body
+            }
         }
     };
 }
@@ -44,6 +50,8 @@ pub enum Kind {
     Kafka,
     /// Kinesis.
     Kinesis,
+    /// The database itself.
+    Sql,
 }
 
 impl Kind {
@@ -52,6 +60,8 @@ impl Kind {
         let kind = server.kind.as_deref().unwrap_or_default();
         if kind.eq_ignore_ascii_case("kinesis") {
             Kind::Kinesis
+        } else if kind.eq_ignore_ascii_case("sql") {
+            Kind::Sql
         } else {
             Kind::Kafka
         }
@@ -74,6 +84,8 @@ pub enum Any {
     Kafka(Kafka),
     /// Kinesis.
     Kinesis(Kinesis),
+    /// The database itself.
+    Sql(Sql),
 }
 
 impl Any {
@@ -82,6 +94,7 @@ impl Any {
         match Kind::of(server) {
             Kind::Kafka => Any::Kafka(Kafka::of_server(server, user)),
             Kind::Kinesis => Any::Kinesis(Kinesis::of_server(server, user)),
+            Kind::Sql => Any::Sql(Sql::of_server(server, user)),
         }
     }
 }
@@ -121,6 +134,8 @@ pub enum Stream {
     Kafka(Named<Kafka>),
     /// A stream of Kinesis.
     Kinesis(Named<Kinesis>),
+    /// A topic that the database keeps.
+    Sql(Named<Sql>),
 }
 
 impl Stream {
@@ -130,6 +145,7 @@ impl Stream {
         match Kind::of(&server) {
             Kind::Kafka => Stream::Kafka(Named::of(&server, &options, user)),
             Kind::Kinesis => Stream::Kinesis(Named::of(&server, &options, user)),
+            Kind::Sql => Stream::Sql(Named::of(&server, &options, user)),
         }
     }
 
@@ -161,6 +177,7 @@ impl Stream {
         match (self, other) {
             (Stream::Kafka(one), Stream::Kafka(other)) => one.reads_as(other),
             (Stream::Kinesis(one), Stream::Kinesis(other)) => one.reads_as(other),
+            (Stream::Sql(one), Stream::Sql(other)) => one.reads_as(other),
             _ => false,
         }
     }

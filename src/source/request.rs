@@ -45,6 +45,26 @@ impl<T> Pending<T> for Box<dyn Pending<T>> {
     }
 }
 
+/// An answer that is there.
+pub struct Ready<T>(Option<T>);
+
+impl<T> Ready<T> {
+    /// This one.
+    pub fn new(answer: T) -> Ready<T> {
+        Ready(Some(answer))
+    }
+}
+
+impl<T> Pending<T> for Ready<T> {
+    fn poll(&mut self) -> Option<Result<T, Error>> {
+        self.0.take().map(Ok)
+    }
+
+    fn deadline(&self) -> Instant {
+        Instant::now()
+    }
+}
+
 /// An answer that is made of another one.
 pub struct Map<P, F, T> {
     asked: P,

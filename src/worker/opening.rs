@@ -141,6 +141,7 @@ impl Opening {
                     began: Instant::now(),
                 })),
                 Stream::Kinesis(stream) => Begun::Stream(Box::new(stream)),
+                Stream::Sql(stream) => error::no_auto_refresh(&stream.name).raise(),
             };
             (Origin::of(stream, owner), begun)
         })
@@ -283,7 +284,7 @@ impl Opening {
                 .iter()
                 .partition(|w| bounds.has_partition(w.partition));
             let excluded: Vec<i32> = excluded.iter().map(|w| w.partition).collect();
-            let plan = plan(&view, topic, &stored, (&watermarks, &excluded), &bounds);
+            let plan = plan::<Kafka>(&view, topic, &stored, (&watermarks, &excluded), &bounds);
             let starts: Vec<State<Offset>> = plan.parts.iter().map(|p| p.from.clone()).collect();
             plan.store(view.id, &starts);
             let positions: BTreeMap<i32, i64> = starts

@@ -2,7 +2,7 @@
 
 pub mod columns;
 mod connect;
-mod headers;
+pub mod headers;
 mod lag;
 mod look;
 pub mod plan;
@@ -276,7 +276,7 @@ impl Source for Kafka {
 }
 
 /// The part of a range that the bounds leave.
-fn within_offsets(range: PartitionRange, bounds: &Bounds) -> Option<PartitionRange> {
+pub fn within_offsets(range: PartitionRange, bounds: &Bounds) -> Option<PartitionRange> {
     let start = range.start.max(bounds.offsets.0);
     let end = range.end.min(bounds.offsets.1.saturating_add(1));
     (start < end).then_some(PartitionRange {

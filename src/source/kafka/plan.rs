@@ -1,13 +1,14 @@
 //! From where to where a refresh reads a topic: the checkpoints of the view against what the topic has now.
 
 pub use super::position::Checkpoint;
+use super::Watermarks;
 use super::position::{Offset, at};
-use super::{Plan, Watermarks};
 use crate::catalog::ledger::{Failure, Reason};
 use crate::catalog::materialized_view::MaterializedView;
 use crate::catalog::position::State;
 use crate::error;
-use crate::source::plan::Planned;
+use crate::source::Source;
+use crate::source::plan::{Plan, Planned};
 use plan::bounds::Bounds;
 use plan::partitions::{self, Difference, Held, Loss, Range, Refusal, Stored, Topic};
 use stream::{PartitionRange, TopicDescription};
@@ -36,13 +37,13 @@ fn excluded(
 
 /// Compares checkpoints and topic. The watermarks are of the partitions that the definition reads; beside them those that it does not. Of the latter
 /// nothing is loaded, so nothing of them can be lost and their positions stay.
-pub fn plan(
+pub fn plan<S: Source<Position = Offset, Reading = Vec<PartitionRange>>>(
     view: &MaterializedView,
     topic: &TopicDescription,
     stored: &[Checkpoint],
     (watermarks, left_out): (&[Watermarks], &[i32]),
     bounds: &Bounds,
-) -> Plan {
+) -> Plan<S> {
     let is_read = |row: &&Checkpoint| bounds.has_partition(row.part);
     let rows = stored.iter().filter(is_read).map(|row| Stored {
         partition: row.part,

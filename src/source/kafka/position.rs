@@ -13,6 +13,39 @@ use std::collections::HashMap;
 use std::fmt::{self, Display};
 use stream::{Client, TopicDescription};
 
+/// A source whose partitions have numbered records.
+pub(in crate::source) trait Numbered:
+    Source<Position = Offset, Description = TopicDescription>
+{
+    /// The bounds of each partition now.
+    fn ends(&self, client: &Self::Client, topic: &TopicDescription) -> Vec<Watermarks>;
+
+    /// The first offset of each partition whose record is not older than a time (microseconds since 2000, UTC), where that can be told.
+    fn at_or_after(
+        &self,
+        client: &Self::Client,
+        topic: &str,
+        watermarks: &[Watermarks],
+        time: i64,
+    ) -> Vec<(i32, i64)>;
+}
+
+impl Numbered for Kafka {
+    fn ends(&self, client: &Client, topic: &TopicDescription) -> Vec<Watermarks> {
+        self.watermarks(client, &topic.name, &topic.partitions)
+    }
+
+    fn at_or_after(
+        &self,
+        client: &Client,
+        topic: &str,
+        watermarks: &[Watermarks],
+        time: i64,
+    ) -> Vec<(i32, i64)> {
+        self.offsets_at(client, topic, watermarks, to_milliseconds(time))
+    }
+}
+
 /// The next offset to load of a partition; `None` is the earliest that there is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Offset(pub Option<i64>);
@@ -76,9 +109,9 @@ impl Position for Offset {
 
 /// The checkpoints of a view that begins there. The earliest offset is looked up by the first refresh, so that records which expire until then are no
 /// loss; the other starts are fixed now.
-pub(super) fn start(
-    source: &Kafka,
-    client: &Client,
+pub(in crate::source) fn start<S: Numbered>(
+    source: &S,
+    client: &S::Client,
     topic: &TopicDescription,
     text: &str,
 ) -> Option<Vec<Checkpoint>> {
@@ -95,8 +128,8 @@ pub(super) fn start(
 }
 
 /// The checkpoints of partitions that are moved. The topic's id is taken anew: this is how a re-created topic is accepted.
-pub(super) fn moved(
-    source: Option<(&Kafka, &str)>,
+pub(in crate::source) fn moved<S: Numbered>(
+    source: Option<(&S, &str)>,
     known: &Known<Offset>,
     partition: Option<&str>,
     text: &str,
@@ -143,16 +176,16 @@ pub(super) fn moved(
 }
 
 /// The positions of `latest`, a timestamp or explicit ones; `None` for another text.
-fn look_up(
-    source: &Kafka,
-    client: &Client,
+fn look_up<S: Numbered>(
+    source: &S,
+    client: &S::Client,
     topic: &TopicDescription,
     text: &str,
 ) -> Option<HashMap<i32, i64>> {
     if text.starts_with('{') {
         return explicit(text, &topic.partitions);
     }
-    let watermarks = source.watermarks(client, &topic.name, &topic.partitions);
+    let watermarks = source.ends(client, topic);
     if text.eq_ignore_ascii_case("latest") {
         return Some(watermarks.iter().map(|w| (w.partition, w.latest)).collect());
     }
@@ -173,15 +206,15 @@ fn explicit(map: &str, partitions: &[i32]) -> Option<HashMap<i32, i64>> {
 }
 
 /// The first record of each partition that is not older than the time; without a zone, it is UTC.
-fn at_time(
-    source: &Kafka,
-    client: &Client,
+fn at_time<S: Numbered>(
+    source: &S,
+    client: &S::Client,
     topic: &str,
     watermarks: &[Watermarks],
     time: i64,
 ) -> HashMap<i32, i64> {
     let positions: HashMap<i32, i64> = source
-        .offsets_at(client, topic, watermarks, to_milliseconds(time))
+        .at_or_after(client, topic, watermarks, time)
         .into_iter()
         .collect();
     if positions.len() < watermarks.len() {

@@ -1,8 +1,9 @@
 //! Creating and changing streams, and what a test does to one.
 
 use super::number::{self, earliest_of};
+use super::registry::table_name;
 use super::retention::{self, Retention};
-use super::{SCHEMA, Stream, append, stream_of, table_name};
+use super::{SCHEMA, Stream, append, stream_of};
 use crate::error;
 use crate::pg::chunk_table::{self, Access, ChunkTable, Latest};
 use crate::pg::relation::{self, Oid};
@@ -148,8 +149,7 @@ pub fn fault(table: Oid, fault: &str, partition: i32, records: Option<i64>) {
             append::add_gap(&stream, partition, offsets as i32);
         }
         "loss" => {
-            let bounds = number::bounds(&stream);
-            let end = bounds[partition as usize].2;
+            let end = number::bounds(&stream)[partition as usize].latest;
             let most = end - earliest_of(&stream, partition);
             let lost = records.unwrap_or(most).clamp(0, most);
             let offset = earliest_of(&stream, partition) + lost;
@@ -184,8 +184,8 @@ fn recreate(stream: &Stream) {
 
 /// The last offsets of a partition are gone, as where a leader is elected that has not seen them.
 fn truncate(stream: &Stream, partition: i32, records: i64) {
-    let (_, earliest, end) = number::bounds(stream)[partition as usize];
-    let end = (end - records.max(0)).max(earliest);
+    let bounds = number::bounds(stream)[partition as usize];
+    let end = (bounds.latest - records.max(0)).max(bounds.earliest);
     let Some(table) = ChunkTable::open(stream.table, Access::Read) else {
         return;
     };

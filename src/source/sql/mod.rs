@@ -1,122 +1,348 @@
 //! A topic that the database keeps itself: `INSERT` adds records, and everything else is as of a topic of Kafka.
 
 pub mod append;
+mod columns;
+mod look;
 pub mod manage;
 pub mod number;
-pub mod peek;
 pub mod read;
+pub mod registry;
 pub mod retention;
 
+use super::column::{Column, Spec};
+use super::current::{CurrentRecord, work_on};
+use super::kafka::{self, Watermarks, position::Offset};
+use super::outcome::{SkipReason, SkippedRecord};
+use super::plan::Plan;
+use super::request::{Pending, Ready};
+use super::status::{LagQuestion, Listed, PartStatus};
+use super::tally::Tally;
+use super::{Client, Known, Source, Words};
+use crate::catalog::checkpoint::Checkpoint;
+use crate::catalog::materialized_view::MaterializedView;
+use crate::catalog::position::State;
 use crate::error;
-use crate::pg::foreign::{self, Server};
-use crate::pg::relation::{self, Oid};
-use crate::pg::{invalidation, spi};
+use crate::pg::foreign::Server;
+use crate::pg::relation::Oid;
+use crate::pg::report::Report;
+use crate::pg::tuple::RowWriter;
+use plan::bounds::Bounds;
+pub use read::{Reader, Record, Records};
+pub use registry::{Stream, is_stream, known, stream_of};
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::os::fd::RawFd;
 use std::rc::Rc;
+use stream::{Next, PartitionRange, TopicDescription};
 
 /// The schema of the streams' tables.
 pub const SCHEMA: &str = "redshift_stream";
 
-/// Is this the server of an external schema whose streams are kept here?
-pub fn is_of(server: &Server) -> bool {
-    server
-        .kind
-        .as_deref()
-        .is_some_and(|kind| kind.eq_ignore_ascii_case("sql"))
+/// An external schema over the database itself.
+pub struct Sql {
+    server: Oid,
+    server_name: String,
 }
 
-/// Does a foreign table stand for a stream that is kept here?
-pub fn is_stream(relation: Oid) -> bool {
-    relation::is_stream(relation) && is_of(&foreign::of_table(relation).0)
+/// There is nobody to connect to: answers are there at once.
+pub struct Here {
+    server: Oid,
 }
 
-/// A stream, as it is registered.
-#[derive(Clone, Debug)]
-pub struct Stream {
-    /// Its foreign table.
-    pub relation: Oid,
-    /// Its number.
-    pub id: i64,
-    /// The table that holds its records.
-    pub table: Oid,
-    /// What tells it from another one of its name.
-    pub topic_id: String,
-    /// The earliest offset of each partition.
-    pub earliest: Vec<i64>,
-    /// It cannot be reached, by `redshift.stream_fault`.
-    pub unreachable: bool,
-}
-
-impl Stream {
-    /// What messages call it.
-    pub fn name(&self) -> String {
-        relation::name(self.relation).unwrap_or_default()
+impl Client for Here {
+    fn wake_fd(&self) -> RawFd {
+        -1
     }
 
-    /// How many partitions it has.
-    pub fn partitions(&self) -> i32 {
-        self.earliest.len() as i32
+    fn clear_wake(&self) {}
+
+    fn trouble(&self) -> Option<String> {
+        None
     }
 }
 
-/// The name of the table of a stream of that number.
-pub fn table_name(id: i64) -> String {
-    format!("records_{id}")
+impl Sql {
+    /// The bounds of some partitions now.
+    fn watermarks(&self, topic: &str, is_wanted: impl Fn(&i32) -> bool) -> Vec<Watermarks> {
+        let stream = registry::reachable(self.server, topic);
+        number::bounds(&stream)
+            .into_iter()
+            .filter(|watermarks| is_wanted(&watermarks.partition))
+            .collect()
+    }
 }
 
-/// The stream of a foreign table as it is now; raises an error if it has none.
-pub fn stream_of(relation: Oid) -> Stream {
-    find(relation).unwrap_or_else(|| {
-        error::no_stream(&relation::qualified_name(relation).unwrap_or_default()).raise()
-    })
+impl kafka::position::Numbered for Sql {
+    fn ends(&self, _client: &Here, topic: &TopicDescription) -> Vec<Watermarks> {
+        self.watermarks(&topic.name, |_| true)
+    }
+
+    fn at_or_after(
+        &self,
+        _client: &Here,
+        topic: &str,
+        watermarks: &[Watermarks],
+        time: i64,
+    ) -> Vec<(i32, i64)> {
+        let stream = registry::reachable(self.server, topic);
+        look::offsets_at(&stream, watermarks, time)
+    }
 }
 
-fn find(relation: Oid) -> Option<Stream> {
-    let (id, topic_id, earliest, unreachable) = spi::as_extension_owner(|| {
-        spi::look(
-            "SELECT s.stream_id, s.topic_id, s.earliest, s.unreachable FROM redshift.stream AS s
-             JOIN pg_catalog.pg_class AS c ON c.oid OPERATOR(pg_catalog.=) s.relation AND c.reltype OPERATOR(pg_catalog.=) s.row_type
-             WHERE s.relation OPERATOR(pg_catalog.=) $1::pg_catalog.regclass",
-            &[relation.into()],
-            |row| {
-                let id = row.expect::<i64>(1);
-                (id, row.expect::<String>(2), row.expect::<Vec<i64>>(3), row.expect::<bool>(4))
-            },
-        )
-    })?;
-    Some(Stream {
-        relation,
-        id,
-        table: relation::find(SCHEMA, &table_name(id))?,
-        topic_id,
-        earliest,
-        unreachable,
-    })
-}
+impl Source for Sql {
+    const WORDS: Words = kafka::Kafka::WORDS;
+    const COLUMNS: &'static [Spec] = kafka::Kafka::COLUMNS;
+    const SMALL_PEEK_BYTES: usize = kafka::Kafka::SMALL_PEEK_BYTES;
+    const LEAVES_OUT: bool = true;
 
-thread_local! {
-    /// Streams by their foreign tables, as they were at a count of changes.
-    static KNOWN: RefCell<(u64, HashMap<Oid, Rc<Stream>>)> = RefCell::default();
-}
+    type Position = Offset;
+    type Client = Here;
+    type Description = TopicDescription;
+    type Reading = Vec<PartitionRange>;
+    type Reader = Reader;
+    type Record<'a> = Record<'a>;
+    type Records = Records;
+    type Scratch = ();
 
-/// The stream of a foreign table, looked up once as long as nothing of it changes: for what happens at each INSERT. Partitions that are added while a
-/// transaction runs may be seen by the next one only.
-pub fn known(relation: Oid) -> Rc<Stream> {
-    let changes = invalidation::changes();
-    let known = KNOWN.with_borrow_mut(|(count, streams)| {
-        if *count != changes {
-            *count = changes;
-            streams.clear();
+    fn of_server(server: &Server, _user: Oid) -> Sql {
+        Sql {
+            server: server.oid,
+            server_name: server.name.clone(),
         }
-        streams.get(&relation).cloned()
-    });
-    known.unwrap_or_else(|| {
-        let stream = Rc::new(stream_of(relation));
-        for watched in [relation, stream.table] {
-            invalidation::watch(watched);
+    }
+
+    fn pattern(&self) -> Option<&str> {
+        None
+    }
+
+    fn list(&self, _client: &Here) -> Box<dyn Pending<Vec<Listed>>> {
+        let listed = |name| Listed {
+            name,
+            is_internal: false,
+        };
+        let names = registry::names(self.server).into_iter();
+        Box::new(Ready::new(names.map(listed).collect()))
+    }
+
+    fn status(&self, _client: &Here, name: &str) -> Vec<PartStatus> {
+        look::status(self.server, name)
+    }
+
+    fn ask_lag(
+        &self,
+        name: &str,
+        _stored: Vec<Checkpoint<Offset>>,
+    ) -> Rc<RefCell<dyn LagQuestion>> {
+        Rc::new(RefCell::new(look::Ends(self.watermarks(name, |_| true))))
+    }
+
+    fn server_name(&self) -> &str {
+        &self.server_name
+    }
+
+    fn label(&self) -> String {
+        format!("external schema \"{}\"", self.server_name)
+    }
+
+    fn place_columns(&self) -> &'static [&'static str] {
+        &["kafka_partition", "kafka_offset"]
+    }
+
+    fn reads_as(&self, other: &Sql) -> bool {
+        self.server == other.server
+    }
+
+    fn connect(&self, _memory_bytes: usize) -> Here {
+        Here {
+            server: self.server,
         }
-        KNOWN.with_borrow_mut(|(_, streams)| streams.insert(relation, Rc::clone(&stream)));
-        stream
-    })
+    }
+
+    fn describe(&self, _client: &Here, name: &str) -> TopicDescription {
+        let stream = registry::reachable(self.server, name);
+        TopicDescription {
+            name: name.to_owned(),
+            partitions: (0..stream.partitions()).collect(),
+            topic_id: Some(stream.topic_id),
+        }
+    }
+
+    fn plan(
+        &self,
+        _client: &Here,
+        view: &MaterializedView,
+        topic: &TopicDescription,
+        stored: Vec<Checkpoint<Offset>>,
+        bounds: &Bounds,
+    ) -> Plan<Sql> {
+        let (read, excluded): (Vec<i32>, Vec<i32>) = topic
+            .partitions
+            .iter()
+            .partition(|partition| bounds.has_partition(**partition));
+        look::tell_of_own(&registry::reachable(self.server, &topic.name));
+        let watermarks = self.watermarks(&topic.name, |partition| read.contains(partition));
+        kafka::plan::plan(view, topic, &stored, (&watermarks, &excluded), bounds)
+    }
+
+    fn check_still_same(&self, client: &Here, view: &MaterializedView, before: &TopicDescription) {
+        if self.describe(client, &before.name).topic_id != before.topic_id {
+            let detail = "It was created again while it was read; nothing was loaded.".to_owned();
+            error::topic_recreated(&view.name(), &before.name, detail).raise();
+        }
+    }
+
+    fn peek(
+        &self,
+        _client: &Here,
+        name: &str,
+        bounds: &Bounds,
+        _few: Option<u32>,
+    ) -> Vec<PartitionRange> {
+        let is_read = |partition: &i32| !bounds.is_never && bounds.has_partition(*partition);
+        let watermarks = self.watermarks(name, is_read);
+        let from_time = bounds.timestamp_from.map(|time| {
+            look::offsets_at(&registry::reachable(self.server, name), &watermarks, time)
+        });
+        let range = |w: &Watermarks| {
+            let mut from = from_time.iter().flatten();
+            let from = from.find(|(partition, _)| *partition == w.partition);
+            let range = PartitionRange {
+                partition: w.partition,
+                start: from.map_or(w.earliest, |(_, offset)| w.earliest.max(*offset)),
+                end: w.latest,
+            };
+            kafka::within_offsets(range, bounds)
+        };
+        watermarks.iter().filter_map(range).collect()
+    }
+
+    fn read(
+        client: &Here,
+        name: &str,
+        ranges: &Vec<PartitionRange>,
+    ) -> Result<Reader, stream::Error> {
+        let stream = registry::reachable(client.server, name);
+        Ok(Reader::begin(stream, ranges.clone()))
+    }
+
+    fn within(ranges: &Vec<PartitionRange>, bounds: &Bounds) -> Vec<PartitionRange> {
+        kafka::Kafka::within(ranges, bounds)
+    }
+
+    fn is_read(partition: &i32, bounds: &Bounds) -> bool {
+        bounds.has_partition(*partition)
+    }
+
+    fn parts(ranges: &Vec<PartitionRange>) -> Vec<i32> {
+        kafka::Kafka::parts(ranges)
+    }
+
+    fn expected(ranges: &Vec<PartitionRange>) -> u64 {
+        kafka::Kafka::expected(ranges)
+    }
+
+    fn reached(reader: &Reader, ranges: &Vec<PartitionRange>) -> Vec<State<Offset>> {
+        let state = |range: &PartitionRange| {
+            let next = reader.next_offset(range.partition);
+            State::at(range.partition, Offset(Some(next.unwrap_or(range.start))))
+        };
+        ranges.iter().map(state).collect()
+    }
+
+    fn explain(ranges: &Vec<PartitionRange>, _reader: Option<&Reader>) -> String {
+        kafka::Kafka::explain(ranges, None)
+    }
+
+    fn waiting_for(_ranges: &Vec<PartitionRange>, _reader: &Reader) -> String {
+        String::new()
+    }
+
+    fn failure(what: &str, error: &stream::Error) -> Report {
+        error::source(what, error)
+    }
+
+    fn stalled(name: &str, waiting_for: &str, cause: Option<String>) -> Report {
+        error::stalled(name, waiting_for, cause)
+    }
+
+    fn start(
+        &self,
+        client: &Here,
+        topic: &TopicDescription,
+        text: &str,
+    ) -> Option<Vec<Checkpoint<Offset>>> {
+        kafka::position::start(self, client, topic, text)
+    }
+
+    fn moved(
+        source: Option<(&Sql, &str)>,
+        known: &Known<Offset>,
+        partition: Option<&str>,
+        text: &str,
+    ) -> Vec<Checkpoint<Offset>> {
+        kafka::position::moved(source, known, partition, text)
+    }
+
+    #[inline]
+    fn fill(
+        record: &Record,
+        columns: &[(usize, Column)],
+        refresh_time: i64,
+        _scratch: &mut (),
+        row: &mut RowWriter,
+    ) -> Result<(), SkipReason> {
+        columns::fill(record, columns, refresh_time, row);
+        Ok(())
+    }
+}
+
+impl super::Reader<Sql> for Reader {
+    #[inline]
+    fn next(&mut self) -> Result<Next<Record<'_>>, stream::Error> {
+        Ok(Reader::next(self).map_or(Next::End, Next::Record))
+    }
+
+    fn counts(&self) -> (u64, u64) {
+        Reader::counts(self)
+    }
+}
+
+impl super::Records<Sql> for Records {
+    fn get(&self, index: usize) -> Option<Record<'_>> {
+        Records::get(self, index)
+    }
+
+    fn bytes(&self) -> u64 {
+        Records::bytes(self)
+    }
+}
+
+impl super::Record<Sql> for Record<'_> {
+    #[inline]
+    fn count(&self, tally: &mut Tally) -> Option<SkipReason> {
+        work_on(Some(CurrentRecord::Offset(self.partition, self.offset)));
+        let length = |part: Option<&[u8]>| part.map_or(0, <[u8]>::len) as u64;
+        let (key, value) = (length(self.entry.key), length(self.entry.value));
+        let place = tally.place_of(self.partition);
+        tally
+            .count(place, key + value, self.milliseconds())
+            .last_offset = Some(self.offset);
+        tally
+            .too_large("value", value)
+            .or_else(|| tally.too_large("key", key))
+            .or_else(|| tally.too_large(kafka::headers::PART, length(self.entry.headers)))
+    }
+
+    fn skipped(&self, reason: SkipReason) -> SkippedRecord {
+        let time = self.entry.time.map(|(kind, _)| kind);
+        SkippedRecord {
+            partition: self.partition.to_string(),
+            position: self.offset.to_string(),
+            timestamp: time.zip(self.milliseconds()),
+            reason,
+        }
+    }
+
+    fn place(&self) -> String {
+        format!("partition {}, offset {}", self.partition, self.offset)
+    }
 }

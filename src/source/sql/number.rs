@@ -6,6 +6,7 @@
 
 use super::Stream;
 use crate::pg::chunk_table::{self, Access, ChunkTable, Latest, Row, UNNUMBERED};
+use crate::source::kafka::Watermarks;
 use std::collections::HashMap;
 use stream::sql::Horizon;
 
@@ -126,7 +127,7 @@ pub fn earliest_of(stream: &Stream, partition: i32) -> i64 {
 }
 
 /// The bounds of each partition now: earliest offset and end.
-pub fn bounds(stream: &Stream) -> Vec<(i32, i64, i64)> {
+pub fn bounds(stream: &Stream) -> Vec<Watermarks> {
     number(stream);
     let Some(table) = ChunkTable::open(stream.table, Access::Read) else {
         return Vec::new();
@@ -136,7 +137,12 @@ pub fn bounds(stream: &Stream) -> Vec<(i32, i64, i64)> {
         .map(|partition| {
             let (last, _) = table.last(&latest, partition);
             let (end, _) = end_of(stream, partition, last.as_ref());
-            (partition, earliest_of(stream, partition), end)
+            Watermarks {
+                partition,
+                earliest: earliest_of(stream, partition),
+                latest: end,
+                leader_epoch: None,
+            }
         })
         .collect();
     latest.release();

@@ -3,6 +3,7 @@
 use super::Stream;
 use crate::error;
 use crate::pg::chunk_table::{self, Access, ChunkTable, Cursor, Latest, Row, UNNUMBERED};
+use crate::source::column::to_milliseconds;
 use stream::PartitionRange;
 use stream::sql::{Entries, Entry};
 
@@ -17,11 +18,11 @@ pub struct Record<'a> {
     pub entry: Entry<'a>,
 }
 
-/// Reads ranges of a stream. To be ended by [`Reader::end`] in the transaction in which it was begun; the end of one that fails does it too.
+/// Reads ranges of a stream, within one transaction.
 pub struct Reader {
     stream: Stream,
-    table: ChunkTable,
-    latest: Latest,
+    /// Until it ends.
+    open: Option<(ChunkTable, Latest)>,
     parts: Vec<Part>,
     /// The part that is being read.
     turn: usize,
@@ -54,8 +55,7 @@ impl Reader {
         };
         Reader {
             stream,
-            table,
-            latest: Latest::take(),
+            open: Some((table, Latest::take())),
             parts: ranges.into_iter().map(part).collect(),
             turn: 0,
             counts: (0, 0),
@@ -91,7 +91,9 @@ impl Reader {
             let turn = (self.turn + step) % count;
             let part = &mut self.parts[turn];
             if part.next < part.range.end {
-                part.read_row(&self.stream, &self.table, &self.latest);
+                if let Some((table, latest)) = &self.open {
+                    part.read_row(&self.stream, table, latest);
+                }
                 self.turn = turn;
                 return true;
             }
@@ -109,14 +111,54 @@ impl Reader {
     pub fn counts(&self) -> (u64, u64) {
         self.counts
     }
+}
 
-    /// Ends it.
-    pub fn end(self) {
-        for cursor in self.parts.into_iter().filter_map(|part| part.cursor) {
+impl Drop for Reader {
+    fn drop(&mut self) {
+        // A transaction that is being rolled back has let go of everything, or does so by itself.
+        if !chunk_table::is_in_transaction() {
+            return;
+        }
+        for cursor in self.parts.iter_mut().filter_map(|part| part.cursor.take()) {
             cursor.end();
         }
-        self.latest.release();
-        self.table.close();
+        if let Some((table, latest)) = self.open.take() {
+            latest.release();
+            table.close();
+        }
+    }
+}
+
+/// Records that were taken from a reader.
+#[derive(Default)]
+pub struct Records {
+    /// Partition, offset, and the record by itself as a chunk has it.
+    records: Vec<(i32, i64, Vec<u8>)>,
+    bytes: u64,
+}
+
+impl Records {
+    /// One of them.
+    pub fn get(&self, index: usize) -> Option<Record<'_>> {
+        let (partition, offset, body) = self.records.get(index)?;
+        let entry = Entries::default().next(body).ok().flatten()?;
+        Some(Record {
+            partition: *partition,
+            offset: *offset,
+            entry,
+        })
+    }
+
+    /// Bytes of keys and values.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+}
+
+impl Record<'_> {
+    /// Its time in milliseconds since 1970.
+    pub fn milliseconds(&self) -> Option<i64> {
+        self.entry.time.map(|(_, time)| to_milliseconds(time))
     }
 }
 

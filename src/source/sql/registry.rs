@@ -1,0 +1,145 @@
+//! Which streams there are, and whose foreign tables stand for them.
+
+use super::SCHEMA;
+use crate::error;
+use crate::pg::foreign::{self, Server};
+use crate::pg::relation::{self, Oid};
+use crate::pg::{invalidation, spi};
+use crate::source::any::Kind;
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+
+/// Is this the server of an external schema whose streams are kept here?
+fn is_of(server: &Server) -> bool {
+    Kind::of(server) == Kind::Sql
+}
+
+/// Does a foreign table stand for a stream that is kept here?
+pub fn is_stream(relation: Oid) -> bool {
+    relation::is_stream(relation) && is_of(&foreign::of_table(relation).0)
+}
+
+/// A stream, as it is registered.
+#[derive(Clone, Debug)]
+pub struct Stream {
+    /// Its foreign table.
+    pub relation: Oid,
+    /// Its number.
+    pub id: i64,
+    /// The table that holds its records.
+    pub table: Oid,
+    /// What tells it from another one of its name.
+    pub topic_id: String,
+    /// The earliest offset of each partition.
+    pub earliest: Vec<i64>,
+    /// It cannot be reached, by `redshift.stream_fault`.
+    pub unreachable: bool,
+}
+
+impl Stream {
+    /// What messages call it.
+    pub fn name(&self) -> String {
+        relation::name(self.relation).unwrap_or_default()
+    }
+
+    /// How many partitions it has.
+    pub fn partitions(&self) -> i32 {
+        self.earliest.len() as i32
+    }
+}
+
+/// The name of the table of a stream of that number.
+pub fn table_name(id: i64) -> String {
+    format!("records_{id}")
+}
+
+/// The stream of a foreign table as it is now; raises an error if it has none.
+pub fn stream_of(relation: Oid) -> Stream {
+    find(relation).unwrap_or_else(|| {
+        error::no_stream(&relation::qualified_name(relation).unwrap_or_default()).raise()
+    })
+}
+
+fn find(relation: Oid) -> Option<Stream> {
+    let (id, topic_id, earliest, unreachable) = spi::as_extension_owner(|| {
+        spi::look(
+            "SELECT s.stream_id, s.topic_id, s.earliest, s.unreachable FROM redshift.stream AS s
+             JOIN pg_catalog.pg_class AS c ON c.oid OPERATOR(pg_catalog.=) s.relation AND c.reltype OPERATOR(pg_catalog.=) s.row_type
+             WHERE s.relation OPERATOR(pg_catalog.=) $1::pg_catalog.regclass",
+            &[relation.into()],
+            |row| {
+                let id = row.expect::<i64>(1);
+                (id, row.expect::<String>(2), row.expect::<Vec<i64>>(3), row.expect::<bool>(4))
+            },
+        )
+    })?;
+    Some(Stream {
+        relation,
+        id,
+        table: relation::find(SCHEMA, &table_name(id))?,
+        topic_id,
+        earliest,
+        unreachable,
+    })
+}
+
+/// The stream of that name of an external schema, unless a test has made it unreachable. It is found by its own foreign table, not by another one that
+/// bears the same name.
+pub fn reachable(server: Oid, name: &str) -> Stream {
+    let relation = spi::as_extension_owner(|| {
+        spi::look(
+            "SELECT s.relation::pg_catalog.oid FROM redshift.stream AS s JOIN pg_catalog.pg_foreign_table AS t ON t.ftrelid OPERATOR(pg_catalog.=) s.relation,
+                 pg_catalog.pg_options_to_table(t.ftoptions) AS o
+             WHERE t.ftserver OPERATOR(pg_catalog.=) $1 AND o.option_name OPERATOR(pg_catalog.=) 'topic' AND o.option_value OPERATOR(pg_catalog.=) $2
+             ORDER BY s.stream_id LIMIT 1",
+            &[server.into(), name.into()],
+            |row| row.expect::<Oid>(1),
+        )
+    });
+    let stream = relation.and_then(find);
+    let stream = stream.unwrap_or_else(|| error::no_stream(name).raise());
+    if stream.unreachable {
+        error::stream_unreachable(name).raise();
+    }
+    stream
+}
+
+/// The names of the streams of an external schema.
+pub fn names(server: Oid) -> Vec<String> {
+    spi::as_extension_owner(|| {
+        spi::rows(
+            "SELECT o.option_value FROM redshift.stream AS s JOIN pg_catalog.pg_foreign_table AS t ON t.ftrelid OPERATOR(pg_catalog.=) s.relation,
+                 pg_catalog.pg_options_to_table(t.ftoptions) AS o
+             WHERE t.ftserver OPERATOR(pg_catalog.=) $1 AND o.option_name OPERATOR(pg_catalog.=) 'topic' ORDER BY o.option_value",
+            &[server.into()],
+            |row| row.expect::<String>(1),
+        )
+    })
+}
+
+thread_local! {
+    /// Streams by their foreign tables, as they were at a count of changes.
+    static KNOWN: RefCell<(u64, HashMap<Oid, Rc<Stream>>)> = RefCell::default();
+}
+
+/// The stream of a foreign table, looked up once as long as nothing of it changes: for what happens at each INSERT. Partitions that are added while a
+/// transaction runs may be seen by the next one only.
+pub fn known(relation: Oid) -> Rc<Stream> {
+    let changes = invalidation::changes();
+    let known = KNOWN.with_borrow_mut(|(count, streams)| {
+        if *count != changes {
+            *count = changes;
+            streams.clear();
+        }
+        streams.get(&relation).cloned()
+    });
+    known.unwrap_or_else(|| {
+        let stream = Rc::new(stream_of(relation));
+        for watched in [relation, stream.table] {
+            invalidation::watch(watched);
+        }
+        KNOWN.with_borrow_mut(|(_, streams)| streams.insert(relation, Rc::clone(&stream)));
+        stream
+    })
+}
