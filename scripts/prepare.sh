@@ -33,6 +33,7 @@ for_test() {
   want python3-venv "end-to-end tests"
   want shellcheck "checks these scripts"
   want "postgresql-$PG_MAJOR-cron" "refreshes on a schedule"
+  want "postgresql-$PG_MAJOR-pgtap" "tests without a broker"
   want "postgresql-$PG_MAJOR-partman" "partitions that are made and dropped by the clock"
   for_apache
   for_kinesis

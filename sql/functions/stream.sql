@@ -28,10 +28,13 @@ BEGIN
         RAISE EXCEPTION 'a stream is named by its external schema and its own name' USING ERRCODE = 'invalid_name',
             DETAIL = format('"%s" is not schema.name.', stream), HINT = 'CALL redshift.create_stream(''schema.name'');';
     END IF;
+    IF to_regnamespace(quote_ident(parts[1])) IS NULL THEN
+        CALL redshift.create_external_schema(parts[1], source => 'sql');
+    END IF;
     IF NOT EXISTS (SELECT FROM pg_foreign_server AS s JOIN pg_foreign_data_wrapper AS w ON w.oid = s.srvfdw
                    WHERE s.srvname = parts[1] AND lower(s.srvtype) = 'sql' AND w.fdwname = 'redshift_streaming') THEN
         RAISE EXCEPTION '"%" is no external schema over SQL', parts[1] USING ERRCODE = 'undefined_object',
-            HINT = format('CALL redshift.create_external_schema(%L, source => ''sql'');', parts[1]);
+            HINT = 'A stream is in an external schema of its kind; one that does not exist is created.';
     END IF;
     name := format('%I.%I', parts[1], parts[2]);
     IF if_not_exists AND to_regclass(name) IS NOT NULL THEN
