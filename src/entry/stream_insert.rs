@@ -2,10 +2,10 @@
 //! that cannot be written.
 
 use super::fdw::executor::drop_with_context;
+use crate::error;
 use crate::pg::guard::entry;
 use crate::pg::relation::{self, Oid};
-use super::stream_shape;
-use crate::error;
+use crate::scan::shape;
 use crate::source::column::Column;
 use crate::source::sql::{self, append};
 use pgrx::pg_sys::{self, Datum};
@@ -125,7 +125,7 @@ unsafe fn begin_writing(node: *mut pg_sys::ModifyTableState, target: *mut pg_sys
     unsafe {
         let table = (*(*target).ri_RelationDesc).rd_id;
         check_command(table, pg_sys::CmdType::CMD_INSERT);
-        let columns = stream_shape::of_relation(table);
+        let columns = shape::of_relation(table);
         let columns = columns.iter().enumerate();
         let state = State {
             stream: sql::known(table),
@@ -291,7 +291,8 @@ unsafe extern "C-unwind" fn truncate(
     // SAFETY: open foreign tables.
     unsafe {
         entry(|| {
-            if let Some(relation) = crate::pg::node::pointers::<pg_sys::RelationData>(relations).first()
+            if let Some(relation) =
+                crate::pg::node::pointers::<pg_sys::RelationData>(relations).first()
             {
                 refuse((**relation).rd_id, "truncate");
             }

@@ -26,7 +26,7 @@ pub fn register(table: Oid, partitions: i32) {
             "INSERT INTO redshift.stream (relation, earliest) VALUES ($1::pg_catalog.regclass, pg_catalog.array_fill(0::pg_catalog.int8, ARRAY[$2]))
              RETURNING stream_id",
             &[table.into(), partitions.into()],
-            |row| row.expect::<i64>(1),
+            |row| row.expect::<i64>("stream_id"),
         );
         create_table(id.unwrap_or_default());
     });
@@ -119,15 +119,15 @@ pub fn trim(table: Oid, older_than: Option<Interval>, bytes: Option<i64>) {
     let stream = owned(table);
     let keep = spi::as_extension_owner(|| {
         spi::first(
-            "SELECT (extract(epoch FROM pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) k.age) * 1000000)::pg_catalog.int8 - 946684800000000, k.bytes
+            "SELECT (extract(epoch FROM pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) k.age) * 1000000)::pg_catalog.int8 - 946684800000000 AS older_than, k.bytes
              FROM redshift.stream AS s, LATERAL (SELECT
                  CASE WHEN $2 IS NULL AND $3 IS NULL THEN s.retention ELSE $2 END AS age,
                  CASE WHEN $2 IS NULL AND $3 IS NULL THEN s.retention_bytes ELSE $3 END AS bytes) AS k
              WHERE s.stream_id OPERATOR(pg_catalog.=) $1",
             &[stream.id.into(), older_than.into(), bytes.into()],
             |row| Retention {
-                older_than: row.get(1),
-                bytes: row.get(2),
+                older_than: row.get("older_than"),
+                bytes: row.get("bytes"),
             },
         )
     });

@@ -10,7 +10,7 @@ pub mod registry;
 pub mod retention;
 
 use super::column::{Column, Spec};
-use super::current::{CurrentRecord, work_on};
+use super::current::work_on;
 use super::kafka::{self, Watermarks, position::Offset};
 use super::outcome::{SkipReason, SkippedRecord};
 use super::plan::Plan;
@@ -319,7 +319,7 @@ impl super::Records<Sql> for Records {
 impl super::Record<Sql> for Record<'_> {
     #[inline]
     fn count(&self, tally: &mut Tally) -> Option<SkipReason> {
-        work_on(Some(CurrentRecord::Offset(self.partition, self.offset)));
+        work_on(self.partition, self.offset);
         let length = |part: Option<&[u8]>| part.map_or(0, <[u8]>::len) as u64;
         let (key, value) = (length(self.entry.key), length(self.entry.value));
         let place = tally.place_of(self.partition);

@@ -69,8 +69,8 @@ fn find(relation: Oid) -> Option<Stream> {
              WHERE s.relation OPERATOR(pg_catalog.=) $1::pg_catalog.regclass",
             &[relation.into()],
             |row| {
-                let id = row.expect::<i64>(1);
-                (id, row.expect::<String>(2), row.expect::<Vec<i64>>(3), row.expect::<bool>(4))
+                let id = row.expect::<i64>("stream_id");
+                (id, row.expect::<String>("topic_id"), row.expect::<Vec<i64>>("earliest"), row.expect::<bool>("unreachable"))
             },
         )
     })?;
@@ -89,12 +89,12 @@ fn find(relation: Oid) -> Option<Stream> {
 pub fn reachable(server: Oid, name: &str) -> Stream {
     let relation = spi::as_extension_owner(|| {
         spi::look(
-            "SELECT s.relation::pg_catalog.oid FROM redshift.stream AS s JOIN pg_catalog.pg_foreign_table AS t ON t.ftrelid OPERATOR(pg_catalog.=) s.relation,
+            "SELECT s.relation::pg_catalog.oid AS relation FROM redshift.stream AS s JOIN pg_catalog.pg_foreign_table AS t ON t.ftrelid OPERATOR(pg_catalog.=) s.relation,
                  pg_catalog.pg_options_to_table(t.ftoptions) AS o
              WHERE t.ftserver OPERATOR(pg_catalog.=) $1 AND o.option_name OPERATOR(pg_catalog.=) 'topic' AND o.option_value OPERATOR(pg_catalog.=) $2
              ORDER BY s.stream_id LIMIT 1",
             &[server.into(), name.into()],
-            |row| row.expect::<Oid>(1),
+            |row| row.expect::<Oid>("relation"),
         )
     });
     let stream = relation.and_then(find);
@@ -113,7 +113,7 @@ pub fn names(server: Oid) -> Vec<String> {
                  pg_catalog.pg_options_to_table(t.ftoptions) AS o
              WHERE t.ftserver OPERATOR(pg_catalog.=) $1 AND o.option_name OPERATOR(pg_catalog.=) 'topic' ORDER BY o.option_value",
             &[server.into()],
-            |row| row.expect::<String>(1),
+            |row| row.expect::<String>("option_value"),
         )
     })
 }
