@@ -29,11 +29,17 @@ pub(super) unsafe fn add_to(routine: *mut pg_sys::FdwRoutine) {
     routine.ExecForeignTruncate = Some(truncate);
 }
 
+/// Is asked by SQL, as `pg_relation_is_updatable`, and by the executor before it begins: then the table is locked for writing, and [`require_stream`] says of
+/// a relation that takes no records what Postgres says of one whose wrapper cannot write.
 unsafe extern "C-unwind" fn writable(relation: pg_sys::Relation) -> c_int {
     // SAFETY: an open foreign table.
     unsafe {
         entry(|| {
-            if sql::is_stream((*relation).rd_id) {
+            let is_written = || {
+                let lock = pg_sys::RowExclusiveLock as i32;
+                pg_sys::CheckRelationLockedByMe(relation, lock, true)
+            };
+            if sql::is_stream((*relation).rd_id) || is_written() {
                 1 << pg_sys::CmdType::CMD_INSERT
             } else {
                 0
@@ -42,38 +48,34 @@ unsafe extern "C-unwind" fn writable(relation: pg_sys::Relation) -> c_int {
     }
 }
 
+/// Of other relations the executor says that they cannot be written, once it has looked at the user's rights.
 unsafe extern "C-unwind" fn plan(
     root: *mut pg_sys::PlannerInfo,
     plan: *mut pg_sys::ModifyTable,
     result: pg_sys::Index,
     _subplan: c_int,
 ) -> *mut pg_sys::List {
+    use pg_sys::CmdType::{CMD_DELETE, CMD_UPDATE};
     // SAFETY: arguments from the planner.
     unsafe {
         entry(|| {
             let entries = (*(*root).parse).rtable;
             let place = result as i32 - 1;
             let entry = &*pg_sys::list_nth(entries, place).cast::<pg_sys::RangeTblEntry>();
-            check_command(entry.relid, (*plan).operation);
-            if !(*plan).returningLists.is_null() {
-                error::insert_returning(&relation::name(entry.relid).unwrap_or_default()).raise();
+            let name = || relation::name(entry.relid).unwrap_or_default();
+            if sql::is_stream(entry.relid) {
+                match (*plan).operation {
+                    CMD_UPDATE => error::stream_only_grows(&name(), "update").raise(),
+                    CMD_DELETE => error::stream_only_grows(&name(), "delete from").raise(),
+                    _ if !(*plan).returningLists.is_null() => {
+                        error::insert_returning(&name()).raise()
+                    }
+                    _ => {}
+                }
             }
             std::ptr::null_mut()
         })
     }
-}
-
-fn check_command(table: Oid, command: pg_sys::CmdType::Type) {
-    use pg_sys::CmdType::{CMD_DELETE, CMD_UPDATE};
-    refuse(
-        table,
-        match command {
-            CMD_UPDATE => "update",
-            CMD_DELETE => "delete from",
-            _ if sql::is_stream(table) => return,
-            _ => "insert into",
-        },
-    )
 }
 
 /// The relation cannot be written, or not in this way.
@@ -102,6 +104,7 @@ unsafe extern "C-unwind" fn begin(
     // SAFETY: arguments from the executor.
     unsafe {
         entry(|| {
+            require_stream(target);
             if flags & pg_sys::EXEC_FLAG_EXPLAIN_ONLY as c_int == 0 {
                 begin_writing(node, target);
             }
@@ -115,7 +118,22 @@ unsafe extern "C-unwind" fn begin_routed(
     target: *mut pg_sys::ResultRelInfo,
 ) {
     // SAFETY: arguments from the executor.
-    unsafe { entry(|| begin_writing(node, target)) }
+    unsafe {
+        entry(|| {
+            require_stream(target);
+            begin_writing(node, target);
+        })
+    }
+}
+
+/// # Safety
+/// A target of the executor's.
+unsafe fn require_stream(target: *mut pg_sys::ResultRelInfo) {
+    // SAFETY: the caller's promise.
+    let table = unsafe { (*(*target).ri_RelationDesc).rd_id };
+    if !sql::is_stream(table) {
+        refuse(table, "insert into");
+    }
 }
 
 /// # Safety
@@ -124,7 +142,6 @@ unsafe fn begin_writing(node: *mut pg_sys::ModifyTableState, target: *mut pg_sys
     // SAFETY: the caller's promise; the state lives as long as the query.
     unsafe {
         let table = (*(*target).ri_RelationDesc).rd_id;
-        check_command(table, pg_sys::CmdType::CMD_INSERT);
         let columns = shape::of_relation(table);
         let columns = columns.iter().enumerate();
         let state = State {

@@ -88,10 +88,7 @@ unsafe fn columns_read(shape: &Shape, read: *mut pg_sys::List) -> Vec<(usize, Co
 }
 
 /// Drops a state with the executor's memory: at the end of the query and on every error.
-pub(in crate::entry) unsafe fn drop_with_context<T>(
-    context: pg_sys::MemoryContext,
-    state: *mut T,
-) {
+pub(in crate::entry) unsafe fn drop_with_context<T>(context: pg_sys::MemoryContext, state: *mut T) {
     unsafe extern "C-unwind" fn drop_state<T>(state: *mut c_void) {
         // SAFETY: made by Box::into_raw by who called, dropped once.
         drop(unsafe { Box::from_raw(state.cast::<T>()) });

@@ -14,7 +14,7 @@ use crate::error;
 use crate::pg::guard::entry;
 use crate::pg::relation;
 use crate::pg::utility_call::Call;
-use crate::pg::{foreign, nudge, server_guard, setting, shared_memory, step_aside};
+use crate::pg::{foreign, nudge, server_guard, setting, shared, shared_memory, step_aside};
 use alter::{alter_statement, rename_statement, set_schema_statement};
 use family::{after_alter_table, partition_statement, rule_statement};
 use pgrx::pg_sys;
@@ -90,6 +90,10 @@ unsafe extern "C-unwind" fn process_utility(
             entry(|| after_alter_table(statement));
             if concerns_settings((*statement).type_) {
                 entry(|| renew_workers(statement));
+            }
+            if commits_prepared(statement) {
+                // Its records are there now. No callback of its own tells.
+                entry(shared::wake_own_workers);
             }
         }
         if let Some(watch) = watch {
@@ -170,6 +174,17 @@ fn is_top_level(context: pg_sys::ProcessUtilityContext::Type) -> bool {
 fn concerns_settings(tag: pg_sys::NodeTag) -> bool {
     use pg_sys::NodeTag::*;
     matches!(tag, T_AlterDatabaseSetStmt | T_AlterRoleSetStmt)
+}
+
+/// # Safety
+/// A statement of the parser's.
+unsafe fn commits_prepared(statement: *mut pg_sys::Node) -> bool {
+    // SAFETY: the cast follows the tag.
+    unsafe {
+        (*statement).type_ == pg_sys::NodeTag::T_TransactionStmt
+            && (*statement.cast::<pg_sys::TransactionStmt>()).kind
+                == pg_sys::TransactionStmtKind::TRANS_STMT_COMMIT_PREPARED
+    }
 }
 
 /// Workers read the settings of their database and their role, the server's first one, when they connect: what Postgres has just changed of these

@@ -1,7 +1,7 @@
 //! From where to where a refresh reads a topic: the checkpoints of the view against what the topic has now.
 
-pub use super::position::Checkpoint;
 use super::Watermarks;
+pub use super::position::Checkpoint;
 use super::position::{Offset, at};
 use crate::catalog::ledger::{Failure, Reason};
 use crate::catalog::materialized_view::MaterializedView;

@@ -10,5 +10,10 @@ EXPLAIN (COSTS OFF) SELECT kafka_value FROM shop.orders WHERE kafka_partition IN
 EXPLAIN (COSTS OFF) SELECT kafka_value FROM shop.orders WHERE kafka_timestamp >= '2026-01-01';
 EXPLAIN (COSTS OFF) SELECT kafka_value FROM shop.orders LIMIT 5;
 INSERT INTO shop.orders (kafka_offset) VALUES (1);
+EXPLAIN INSERT INTO shop.orders (kafka_offset) VALUES (1);
+COPY shop.orders (kafka_offset) FROM PROGRAM 'echo 1';
+UPDATE shop.orders SET kafka_offset = 1;
 DELETE FROM shop.orders;
+TRUNCATE shop.orders;
+SELECT pg_relation_is_updatable('shop.orders', false);
 DROP SCHEMA shop CASCADE;
