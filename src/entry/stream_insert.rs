@@ -239,11 +239,10 @@ impl Values {
             _ => Some(TimestampType::Create),
         };
         let time = || self.time.unwrap_or_else(crate::pg::time::now_utc);
-        // SAFETY: the bytes are the row's, or a copy that lives until `free`.
         let part = |place: usize| {
-            self.parts[place]
-                .as_ref()
-                .map(|part| unsafe { &*part.bytes })
+            let part = self.parts[place].as_ref()?;
+            // SAFETY: the bytes are the row's, or a copy that lives until `free`.
+            Some(unsafe { &*part.bytes })
         };
         Entry {
             time: kind.map(|kind| (kind, time())),

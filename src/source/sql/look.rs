@@ -42,7 +42,7 @@ pub fn offsets_at(stream: &Stream, watermarks: &[Watermarks], time: i64) -> Vec<
             end: w.latest,
         };
         let mut reader = Reader::begin(stream.clone(), vec![range]);
-        while let Some(record) = reader.next() {
+        while let Some(record) = reader.next_record() {
             if record.entry.time.is_some_and(|(_, of)| of >= time) {
                 return (w.partition, record.offset);
             }

@@ -298,7 +298,7 @@ impl Source for Sql {
 impl super::Reader<Sql> for Reader {
     #[inline]
     fn next(&mut self) -> Result<Next<Record<'_>>, stream::Error> {
-        Ok(Reader::next(self).map_or(Next::End, Next::Record))
+        Ok(self.next_record().map_or(Next::End, Next::Record))
     }
 
     fn counts(&self) -> (u64, u64) {

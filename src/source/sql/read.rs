@@ -63,7 +63,7 @@ impl Reader {
     }
 
     /// The next record; none at the end of all ranges. A partition gives the records of a row before it is another's turn.
-    pub fn next(&mut self) -> Option<Record<'_>> {
+    pub fn next_record(&mut self) -> Option<Record<'_>> {
         while !self.parts.get(self.turn)?.has_record() {
             if !self.turn_over() {
                 return None;
