@@ -6,6 +6,9 @@
 use crate::error;
 use pgrx::pg_sys;
 
+/// So many are left to Postgres itself.
+const SPARE: usize = 8;
+
 /// A number of descriptors, counted until it is dropped. On the main thread only.
 pub struct Descriptors(u32);
 
@@ -29,6 +32,18 @@ impl Descriptors {
                 return false;
             }
             more.0 += 1;
+        }
+        // What waits for a client wants one for a moment, and says less when there is none.
+        // SAFETY: as above.
+        let spare = (0..SPARE)
+            .take_while(|_| unsafe { pg_sys::AcquireExternalFD() })
+            .count();
+        for _ in 0..spare {
+            // SAFETY: as often as acquired.
+            unsafe { pg_sys::ReleaseExternalFD() }
+        }
+        if spare < SPARE {
+            return false;
         }
         self.0 += more.0;
         std::mem::forget(more);
