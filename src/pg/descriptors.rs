@@ -6,8 +6,8 @@
 use crate::error;
 use pgrx::pg_sys;
 
-/// So many are left to Postgres itself.
-const SPARE: usize = 8;
+/// So many are left: what waits for a client wants one for a moment, and says less when there is none.
+const SPARE: u32 = 8;
 
 /// A number of descriptors, counted until it is dropped. On the main thread only.
 pub struct Descriptors(u32);
@@ -26,27 +26,16 @@ impl Descriptors {
     /// Counts so many more, or none and is false.
     pub fn more(&mut self, count: u32) -> bool {
         let mut more = Descriptors(0);
-        while more.0 < count {
+        while more.0 < count + SPARE {
             // SAFETY: counts; false where there is no room.
             if !unsafe { pg_sys::AcquireExternalFD() } {
                 return false;
             }
             more.0 += 1;
         }
-        // What waits for a client wants one for a moment, and says less when there is none.
-        // SAFETY: as above.
-        let spare = (0..SPARE)
-            .take_while(|_| unsafe { pg_sys::AcquireExternalFD() })
-            .count();
-        for _ in 0..spare {
-            // SAFETY: as often as acquired.
-            unsafe { pg_sys::ReleaseExternalFD() }
-        }
-        if spare < SPARE {
-            return false;
-        }
-        self.0 += more.0;
-        std::mem::forget(more);
+        // The spare ones go with `more`.
+        more.0 -= count;
+        self.0 += count;
         true
     }
 
