@@ -21,4 +21,6 @@ cargo rustc --release --locked -p hostile-kafka --bin hostile-kafka -- "${link[@
 # What a client leaves behind when its process ends is not of interest here.
 export ASAN_OPTIONS=detect_leaks=0:abort_on_error=0:allocator_may_return_null=1 UBSAN_OPTIONS=print_stacktrace=1
 step "$rounds rounds from seed $seed"
+# The addresses' sanitizer has to be the first library of a process.
+case $sanitize in *address*) LD_PRELOAD=$(gcc -print-file-name=libasan.so) && export LD_PRELOAD ;; esac
 exec nice -n 19 "$CARGO_TARGET_DIR/release/hostile-kafka" fuzz "$rounds" "$seed"

@@ -72,7 +72,7 @@ pub fn statement(table: Oid, with_no_data: bool) {
 /// Refreshes a view, reading at most so many records or bytes. A failure is left for the journal: its own transaction cannot write it.
 pub fn run(table: Oid, max_records: u64, max_bytes: u64) {
     // Nothing of the view's failed where somebody may not refresh it; and who may not must not wait for its lock either.
-    owned(table);
+    let name = owned(table).name();
     let (user, started) = (relation::current_user(), time::now_utc());
     let leave = |failure: &guard::Failure| {
         failed_refresh::leave_failure(&failed_refresh::Failed {
@@ -84,24 +84,24 @@ pub fn run(table: Oid, max_records: u64, max_bytes: u64) {
             error: failure.message.clone(),
         })
     };
-    guard::witness(|| load_new_records(table, max_records, max_bytes), leave);
+    let load = || load_new_records(table, &name, max_records, max_bytes);
+    guard::witness(load, leave);
 }
 
-fn load_new_records(table: Oid, max_records: u64, max_bytes: u64) {
-    let name = owned(table).name();
+fn load_new_records(table: Oid, name: &str, max_records: u64, max_bytes: u64) {
     if let Some(running) = job::loaded_table() {
         let running = relation::name(running).unwrap_or_default();
-        error::refresh_running(&name, &running).raise();
+        error::refresh_running(name, &running).raise();
     }
     let started = time::now_utc();
     let caller = relation::current_user();
     relation::lock(table, LockMode::RowExclusive);
     if !relation::exists(table) {
-        error::undefined_relation(&name).raise();
+        error::undefined_relation(name).raise();
     }
     let view = owned(table);
     if view.restored {
-        error::restored(&name).raise();
+        error::restored(name).raise();
     }
     let locked = lock_source(&view);
     let run = Run {
@@ -117,7 +117,7 @@ fn load_new_records(table: Oid, max_records: u64, max_bytes: u64) {
     };
     let stream = Stream::of_table(locked.stream, relation::owner(table));
     let summary = each!(Stream, stream, stream => load_stream(&run, &locked, &stream));
-    tell(&name, &summary);
+    tell(name, &summary);
 }
 
 fn load_stream<S: Source>(run: &Run, locked: &Locked, stream: &Named<S>) -> Summary {

@@ -6,6 +6,9 @@
 use super::error;
 use pgrx::pg_sys;
 
+/// So many are left: what waits for a client wants one for a moment, and says less when there is none.
+const SPARE: u32 = 8;
+
 /// A number of descriptors, counted until it is dropped. On the main thread only.
 pub struct Descriptors(u32);
 
@@ -23,15 +26,16 @@ impl Descriptors {
     /// Counts so many more, or none and is false.
     pub fn more(&mut self, count: u32) -> bool {
         let mut more = Descriptors(0);
-        while more.0 < count {
+        while more.0 < count + SPARE {
             // SAFETY: counts; false where there is no room.
             if !unsafe { pg_sys::AcquireExternalFD() } {
                 return false;
             }
             more.0 += 1;
         }
-        self.0 += more.0;
-        std::mem::forget(more);
+        // The spare ones go with `more`.
+        more.0 -= count;
+        self.0 += count;
         true
     }
 

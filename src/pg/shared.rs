@@ -455,9 +455,12 @@ pub(super) fn renew(database: Option<Oid>) {
     pids.into_iter().for_each(wake);
 }
 
-/// The first worker has seen what the launcher would have started it for.
+/// The first worker has seen what the launcher would have started it for. Until it has read the list of views anew it is wanted: stopped before, it would
+/// leave nothing behind that says so.
 pub fn take_nudge(database: Oid) {
-    in_slot(database, |slot| slot.nudged = false);
+    in_slot(database, |slot| {
+        slot.wanted |= std::mem::take(&mut slot.nudged)
+    });
 }
 
 /// Is it time to look for topics that have appeared? Says so once in each interval.

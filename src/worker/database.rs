@@ -111,6 +111,8 @@ pub fn run(database: Oid, number: usize, settings_changes: u64) {
         }),
     };
     if number == 0 {
+        // Until it knows better: stopped before, it would leave nothing behind that says so.
+        shared::set_wanted(database, true);
         forget_orphans();
     }
     while worker.is_needed() {

@@ -31,12 +31,7 @@ fn main() -> ExitCode {
         ["rounds", seed, count] => number(seed)
             .zip(number(count))
             .map(|(seed, count)| fuzz::rounds(seed, count)),
-        ["serve", scenario, ready] => match scenario.strip_prefix("many:").map(str::parse) {
-            Some(brokers) => brokers
-                .ok()
-                .map(|brokers| serve(Scenario::Honest, brokers, 1, ready)),
-            None => parse(scenario).map(|(scenario, seed)| serve(scenario, 1, seed, ready)),
-        },
+        ["serve", scenario, ready] => parse(scenario).map(|served| serve(served, ready)),
         _ => None,
     };
     match ok {
@@ -49,16 +44,28 @@ fn main() -> ExitCode {
     }
 }
 
-fn parse(text: &str) -> Option<(Scenario, u64)> {
+/// What `serve` is told to be.
+struct Served {
+    scenario: Scenario,
+    brokers: i32,
+    seed: u64,
+}
+
+fn parse(text: &str) -> Option<Served> {
     let words: Vec<&str> = text.split(':').collect();
+    let (mut brokers, mut seed) = (1, 1);
     let scenario = match words.as_slice() {
         ["honest"] => Scenario::Honest,
+        ["many", number] => {
+            brokers = number.parse().ok()?;
+            Scenario::Honest
+        }
         ["silent"] => Scenario::Silent,
         ["null-versions"] => Scenario::NullVersions,
         ["lies", ..] => {
-            let seed = words.get(1).map_or(Some(1), |seed| seed.parse().ok())?;
+            seed = words.get(1).map_or(Some(1), |seed| seed.parse().ok())?;
             let only = words.get(2).and_then(|request| request.parse().ok());
-            return Some((Scenario::Lies(30, only), seed));
+            Scenario::Lies(30, only)
         }
         ["bomb", codec, bytes, batches] => Scenario::Bomb(
             Codec::parse(codec)?,
@@ -68,11 +75,20 @@ fn parse(text: &str) -> Option<(Scenario, u64)> {
         ["endless", bytes] => Scenario::Endless(bytes.parse().ok()?),
         _ => return None,
     };
-    Some((scenario, 1))
+    Some(Served {
+        scenario,
+        brokers,
+        seed,
+    })
 }
 
 /// Until the process is ended.
-fn serve(scenario: Scenario, brokers: i32, seed: u64, ready: &str) -> bool {
+fn serve(served: Served, ready: &str) -> bool {
+    let Served {
+        scenario,
+        brokers,
+        seed,
+    } = served;
     let is_plain = matches!(scenario, Scenario::Bomb(..));
     let versions = if is_plain {
         broker::bomb_versions()

@@ -64,8 +64,9 @@ pub mod sql;
 mod wake;
 
 pub use error::Error;
+pub use kafka::brokers::Room;
 pub use kafka::client::{
-    Client, ListedOffset, OffsetSpec, Pending, Room, TopicDescription, TopicSummary,
+    Client, ListedOffset, OffsetSpec, Pending, TopicDescription, TopicSummary,
 };
 pub use kafka::config::Config;
 pub use kafka::partitions::PartitionRange;

@@ -14,12 +14,12 @@ pub(super) unsafe fn alter_statement(call: Call, planned: *mut pg_sys::PlannedSt
     // SAFETY: `handle` chose this function by the tag; the fields are as the parser leaves them.
     unsafe {
         let stmt = (*planned).utilityStmt.cast::<pg_sys::AlterTableStmt>();
-        let Some(view) = view_of((*stmt).relation) else {
-            return alter_partition(call, planned);
-        };
         if is_alone((*stmt).cmds) {
             return false;
         }
+        let Some(view) = view_of((*stmt).relation) else {
+            return alter_partition(call, planned);
+        };
         let (copied, stmt) = editable::<pg_sys::AlterTableStmt>(planned);
         check_allowed(c"ALTER MATERIALIZED VIEW");
         with_event_triggers(call.context, (*planned).utilityStmt, || {

@@ -19,9 +19,6 @@ pub(super) unsafe fn alter_partition(call: Call, planned: *mut pg_sys::PlannedSt
         let Some(view) = landing_table::view_of(partition) else {
             return false;
         };
-        if is_alone((*stmt).cmds) {
-            return false;
-        }
         let commands = pointers::<pg_sys::AlterTableCmd>((*stmt).cmds);
         if commands.iter().any(|command| is_set_unlogged(*command)) {
             landing_table::refuse_unlogged(view, partition);

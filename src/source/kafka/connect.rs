@@ -25,7 +25,7 @@ pub struct Kafka {
 const DESCRIPTORS: u32 = 5;
 const DESCRIPTORS_OF_BROKER: u32 = 3;
 /// So many brokers are counted beside the bootstrap servers before the cluster has told how many it has.
-const BROKERS_EXPECTED: usize = 3;
+const BROKERS_EXPECTED: usize = 1;
 
 thread_local! {
     /// How many brokers there has been room for, by bootstrap servers with more than was expected: the next client need not ask twice.

@@ -4,8 +4,7 @@ import time
 
 import psycopg
 import pytest
-from stage import wait_until
-from test_audit_starvation import own  # noqa: F401, a fixture
+from stage import Stage, wait_until
 
 FAILED = "SELECT count(*) FROM redshift.refresh_history AS h JOIN redshift.materialized_view AS v USING (mv_id) WHERE v.mv = 'v'::regclass AND h.error_message IS NOT NULL"
 
@@ -24,16 +23,17 @@ def fail(stage, times):
             stage.refresh()
 
 
-def test_a_database_that_lets_nobody_in(own, stage, cluster):  # noqa: F811
-    failing(own)
-    failing(stage)
-    cluster.administer(f'ALTER DATABASE "{own.db.name}" WITH ALLOW_CONNECTIONS false')
-    try:
-        fail(own, 300)
-        fail(stage, 5)
-        wait_until(lambda: stage.db.value(FAILED) == 5, 30, "five failures in the history")
-    finally:
-        cluster.administer(f'ALTER DATABASE "{own.db.name}" WITH ALLOW_CONNECTIONS true')
+def test_a_database_that_lets_nobody_in(private_cluster, kafka):
+    """On a server of its own: what it has lost there is counted until the server ends."""
+    cluster = private_cluster()
+    closed, stage = (Stage(cluster.database(), kafka) for _ in range(2))
+    for one in (closed, stage):
+        one.db.run("CREATE EXTENSION redshift_streaming")
+        failing(one)
+    cluster.administer(f'ALTER DATABASE "{closed.db.name}" WITH ALLOW_CONNECTIONS false')
+    fail(closed, 300)
+    fail(stage, 5)
+    wait_until(lambda: stage.db.value(FAILED) == 5, 30, "five failures in the history")
 
 
 def test_who_may_not_refresh_leaves_nothing(stage, role):

@@ -1,5 +1,7 @@
 //! The client: one connection to a cluster, requests without waiting, and what the brokers complain about.
 
+use super::brokers::{Brokers, Room};
+use super::claims::Claims;
 use super::config::{Config, LARGEST_ANSWER, QueueLimit};
 use super::ffi::{self, Code, Failure, GiveUp, Handle, Queue, Wait};
 use super::partitions::PartitionRange;
@@ -7,8 +9,7 @@ use super::reader::{ReadOptions, Reader};
 use super::security::{Refusal, Sasl, verify_error_text};
 use super::token;
 use crate::{Error, signals};
-use std::cell::RefCell;
-use std::collections::HashMap;
+use std::cell::{RefCell, RefMut};
 use std::ffi::{CStr, CString};
 use std::os::fd::RawFd;
 use std::rc::Rc;
@@ -42,27 +43,11 @@ pub struct Shared {
     destroyed: Receiver<()>,
     main_queue: Option<Queue>,
     trouble: RefCell<Option<Trouble>>,
-    /// librdkafka keeps one position a partition, so a partition has one reader at a time.
-    /// With the id that the topic is expected to have, which is one for all its partitions.
-    being_read: RefCell<HashMap<(String, i32), Option<String>>>,
+    claims: RefCell<Claims>,
     queue: QueueLimit,
     /// The client shows tokens, so what is not accepted is no password.
     uses_tokens: bool,
     brokers: RefCell<Brokers>,
-}
-
-/// Who counts what brokers cost; kept as long as the client lives.
-pub trait Room {
-    /// Takes room for so many more brokers; false if there is none.
-    fn more(&mut self, brokers: usize) -> bool;
-}
-
-/// How many brokers there is room for.
-struct Brokers {
-    most: usize,
-    room: Option<Box<dyn Room>>,
-    /// So many could not be had room for, which has been told.
-    without_room: usize,
 }
 
 /// The last complaint of librdkafka.
@@ -129,28 +114,23 @@ impl Client {
             token::keep_fresh(&handle, identity.clone())?;
         }
         let main_queue = Some(handle.main_queue());
-        let (trouble, being_read) = (RefCell::default(), RefCell::default());
         Ok(Client {
             shared: Rc::new(Shared {
                 handle: Some(handle),
                 destroyed,
                 main_queue,
-                trouble,
-                being_read,
+                trouble: RefCell::default(),
+                claims: RefCell::default(),
                 queue: config.queue_limit(),
                 uses_tokens: matches!(config.security.sasl, Some(Sasl::Iam(_))),
-                brokers: RefCell::new(Brokers {
-                    most: config.brokers,
-                    room: None,
-                    without_room: 0,
-                }),
+                brokers: RefCell::new(Brokers::new(config.brokers)),
             }),
         })
     }
 
     /// Asks for room for the brokers of a cluster that has more than [`Config::brokers`], until the client, its requests and its readers are gone.
     pub fn hold_room(&self, room: Box<dyn Room>) {
-        self.shared.brokers.borrow_mut().room = Some(room);
+        self.shared.brokers.borrow_mut().hold(room);
     }
 
     /// Becomes readable when an answer or a record may be waiting.
@@ -423,7 +403,11 @@ impl Shared {
     /// Takes what the brokers complained about from the main queue, and drops the log lines but those that say why a
     /// connection ended: a broker that wants TLS just hangs up, which librdkafka takes for no error.
     pub fn listen(&self) {
-        self.make_room();
+        let lacking = self.brokers.borrow_mut().make_room(self.handle());
+        if let Some(message) = lacking {
+            let code = Code::FAIL;
+            self.remember(Failure { code, message });
+        }
         while let Some(event) = self.main_queue.as_ref().and_then(Queue::poll) {
             if let Some(failure) = event.failure().filter(|_| event.is_error()) {
                 self.remember(failure);
@@ -435,28 +419,6 @@ impl Shared {
                     message,
                 });
             }
-        }
-    }
-
-    /// More brokers than there was room for: those that lead partitions are missing.
-    fn make_room(&self) {
-        let refused = self.handle().brokers_refused();
-        if refused == 0 {
-            return;
-        }
-        let mut brokers = self.brokers.borrow_mut();
-        if brokers.room.as_mut().is_some_and(|room| room.more(refused)) {
-            brokers.most += refused;
-            self.handle().set_most_brokers(brokers.most);
-        } else if brokers.without_room != refused {
-            brokers.without_room = refused;
-            self.remember(Failure {
-                code: Code::FAIL,
-                message: format!(
-                    "the cluster lists {refused} brokers more than there is room for ({})",
-                    brokers.most
-                ),
-            });
         }
     }
 
@@ -521,41 +483,9 @@ impl Shared {
         self.queue
     }
 
-    /// Marks partitions as being read; an error if one is already, or if partitions of another topic of that name are.
-    pub fn claim(
-        &self,
-        topic: &str,
-        topic_id: Option<&str>,
-        partitions: impl Iterator<Item = i32> + Clone,
-    ) -> Result<(), Error> {
-        let mut being_read = self.being_read.borrow_mut();
-        let others = being_read
-            .iter()
-            .find(|((name, _), id)| name == topic && id.as_deref() != topic_id);
-        if let Some(((_, partition), _)) = others {
-            return Err(Error::Config(format!(
-                "topic \"{topic}\", partition {partition} is being read as another topic"
-            )));
-        }
-        if let Some(partition) = partitions
-            .clone()
-            .find(|&partition| being_read.contains_key(&(topic.to_owned(), partition)))
-        {
-            return Err(Error::Config(format!(
-                "topic \"{topic}\", partition {partition} has a reader already"
-            )));
-        }
-        let id = topic_id.map(str::to_owned);
-        being_read.extend(partitions.map(|partition| ((topic.to_owned(), partition), id.clone())));
-        Ok(())
-    }
-
-    /// Ends the claim.
-    pub fn disclaim(&self, topic: &str, partitions: impl Iterator<Item = i32>) {
-        let mut being_read = self.being_read.borrow_mut();
-        for partition in partitions {
-            being_read.remove(&(topic.to_owned(), partition));
-        }
+    /// The partitions that have a reader.
+    pub(super) fn claims(&self) -> RefMut<'_, Claims> {
+        self.claims.borrow_mut()
     }
 
     fn release(&mut self, timeout: Duration) -> bool {

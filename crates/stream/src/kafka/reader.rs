@@ -150,7 +150,8 @@ impl Reader {
             client: client.share(),
         };
         let wanted: Vec<i32> = reader.partitions.unfinished().collect();
-        shared.claim(topic, options.topic_id.as_deref(), wanted.iter().copied())?;
+        let topic_id = options.topic_id.as_deref();
+        shared.claims().claim(topic, topic_id, &wanted)?;
         reader.topic.expect_id(expected_id(options)?);
         reader.claimed = wanted;
         for range in ranges.iter().filter(|range| range.start < range.end) {
@@ -290,16 +291,7 @@ impl Reader {
             else {
                 continue;
             };
-            if failure.code == Code::UNKNOWN_TOPIC_ID {
-                return Err(Error::Recreated {
-                    topic: self.topic_name.clone(),
-                });
-            }
-            if is_unknown_topic(failure.code) {
-                return Err(Error::UnknownTopic {
-                    topic: self.topic_name.clone(),
-                });
-            }
+            self.check_topic(failure.code)?;
             if failure.code != Code::UNKNOWN_PARTITION {
                 return Err(self.partition_error(partition, -1, failure));
             }
@@ -388,6 +380,18 @@ impl Reader {
         }
     }
 
+    /// Does the code say that the topic is gone, or that another one has its name?
+    fn check_topic(&self, code: Code) -> Result<(), Error> {
+        if !is_unknown_topic(code) {
+            return Ok(());
+        }
+        let topic = self.topic_name.clone();
+        Err(match code {
+            Code::UNKNOWN_TOPIC_ID => Error::Recreated { topic },
+            _ => Error::UnknownTopic { topic },
+        })
+    }
+
     /// Anything that is not a record.
     fn event(&mut self, partition: i32, offset: i64, failure: Failure) -> Result<(), Error> {
         self.partitions.saw_event(partition, offset);
@@ -399,16 +403,7 @@ impl Reader {
             self.client.shared().remember(failure);
             return Ok(());
         }
-        if failure.code == Code::UNKNOWN_TOPIC_ID {
-            return Err(Error::Recreated {
-                topic: self.topic_name.clone(),
-            });
-        }
-        if is_unknown_topic(failure.code) {
-            return Err(Error::UnknownTopic {
-                topic: self.topic_name.clone(),
-            });
-        }
+        self.check_topic(failure.code)?;
         if !self.partitions.is_reading(partition) {
             return Ok(());
         }
@@ -454,7 +449,8 @@ impl Drop for Reader {
         }
         self.client
             .shared()
-            .disclaim(&self.topic_name, self.claimed.iter().copied());
+            .claims()
+            .disclaim(&self.topic_name, &self.claimed);
     }
 }
 
