@@ -95,6 +95,14 @@ pub struct Start<S: Follow> {
     found: S::Found,
 }
 
+/// What is stored, against what was when the source was asked.
+enum Compared<S: Follow> {
+    /// The same: the start.
+    Same(Start<S>),
+    /// Others: these.
+    Moved(Vec<Checkpoint<S::Position>>),
+}
+
 /// Those of the checkpoints that are the worker's.
 fn own<P: Position>(
     assignment: &Assignment,
@@ -117,8 +125,8 @@ impl<S: Follow> Opening<S> {
             match self.asking.poll(&self.source, &self.name, slice) {
                 Ok(None) => return None,
                 Ok(Some(found)) => match self.start(found) {
-                    Ok(Ok(start)) => return Some(Ok(start)),
-                    Ok(Err(stored)) => {
+                    Ok(Compared::Same(start)) => return Some(Ok(start)),
+                    Ok(Compared::Moved(stored)) => {
                         // Somebody refreshed the view meanwhile: the answer may be older than its positions.
                         self.stored = stored;
                         self.asking.ask_again(&self.source, &self.name);
@@ -135,11 +143,8 @@ impl<S: Follow> Opening<S> {
         }
     }
 
-    /// The start, or the checkpoints that are stored now if they are others than when the source was asked.
-    fn start(
-        &self,
-        found: S::Found,
-    ) -> Result<Result<Start<S>, Vec<Checkpoint<S::Position>>>, Stop> {
+    /// Compares the answer with what is stored.
+    fn start(&self, found: S::Found) -> Result<Compared<S>, Stop> {
         let Assignment { table, pace, .. } = self.assignment;
         // The plan of the definition may call the owner's functions: with a time limit, as a batch.
         batch::run(table, pace.batch_timeout(), || {
@@ -158,7 +163,7 @@ impl<S: Follow> Opening<S> {
             S::lock(view.id, &parts(&own(&self.assignment, stored)));
             let stored = own(&self.assignment, checkpoint::read(view.id));
             if stored != self.stored {
-                return Err(stored);
+                return Compared::Moved(stored);
             }
             // What the worker before could not write.
             checkpoint::flush(&view, Some(&parts(&stored)));
@@ -172,7 +177,7 @@ impl<S: Follow> Opening<S> {
             let starts: Vec<_> = plan.parts.iter().map(|p| p.from.clone()).collect();
             plan.store(view.id, &starts);
             refresh::log_lost(&view, &plan.lost, &plan.jumps());
-            Ok(Start {
+            Compared::Same(Start {
                 plan,
                 excluded: S::left_out(&found, &bounds),
                 consumer: view.options.consumer,
