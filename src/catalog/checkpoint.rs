@@ -435,12 +435,13 @@ pub fn flush<P: ToString>(view: &MaterializedView, partitions: Option<&[P]>) {
     refresh_history::insert(query_id, view, owner, since, &status, rows as u64, "Auto");
 }
 
-/// The positions of all views under auto refresh, by view and partition, as they stand there, but for partitions that the definition excludes.
+/// The positions of all views under auto refresh, by view and partition, as they stand there, but for partitions that the definition excludes, and
+/// shards that are read to their end.
 pub fn under_auto_refresh() -> Vec<(i64, String, Option<String>)> {
     as_extension_owner(|| {
         spi::rows(
             "SELECT c.mv_id, c.partition_id, c.position FROM redshift.checkpoint AS c
-             JOIN redshift.materialized_view AS v USING (mv_id) WHERE v.auto_refresh AND NOT v.paused AND NOT c.excluded",
+             JOIN redshift.materialized_view AS v USING (mv_id) WHERE v.auto_refresh AND NOT v.paused AND NOT c.excluded AND NOT c.drained",
             &[],
             |row| {
                 (

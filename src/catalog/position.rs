@@ -24,6 +24,9 @@ pub trait Position: Clone + PartialEq + Display + 'static {
     /// Where to go on after the record that was loaded last, by its text.
     fn after(record: &str) -> Option<Self>;
 
+    /// Is everything before `to` behind it?
+    fn has_passed(&self, to: &Self) -> bool;
+
     /// The number of a part, where parts are numbered from 0 on.
     fn number(_: &Self::Part) -> Option<usize> {
         None

@@ -72,6 +72,16 @@ impl Kind {
         each_kind!(self, S => S::WORDS)
     }
 
+    /// May a view of it have a consumer?
+    pub fn has_consumers(self) -> bool {
+        each_kind!(self, S => S::HAS_CONSUMERS)
+    }
+
+    /// Do parts come up while others are read?
+    pub fn has_appearing_parts(self) -> bool {
+        each_kind!(self, S => S::PARTS_APPEAR)
+    }
+
     /// Have the relations of a server the names of Redshift's preview?
     pub fn has_preview_columns(self, server: &Server) -> bool {
         each_kind!(self, S => S::has_preview_columns(server))
@@ -149,6 +159,15 @@ impl Stream {
         }
     }
 
+    /// Of which source it is.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Stream::Kafka(_) => Kind::Kafka,
+            Stream::Kinesis(_) => Kind::Kinesis,
+            Stream::Sql(_) => Kind::Sql,
+        }
+    }
+
     /// Its name.
     pub fn name(&self) -> &str {
         each!(Stream, self, it => &it.name)
@@ -161,10 +180,7 @@ impl Stream {
 
     /// May a view of it have a consumer?
     pub fn has_consumers(&self) -> bool {
-        fn of<S: Source>(_: &Named<S>) -> bool {
-            S::HAS_CONSUMERS
-        }
-        each!(Stream, self, it => of(it))
+        self.kind().has_consumers()
     }
 
     /// The columns that tell a row's record from all others.

@@ -3,6 +3,7 @@
 pub mod any;
 pub mod column;
 pub mod current;
+pub mod follow;
 pub mod kafka;
 pub mod kinesis;
 pub mod outcome;
@@ -274,6 +275,14 @@ pub trait Reader<S: Source> {
 
 /// Records that were taken from a reader, to be read as often as needed.
 pub trait Records<S: Source> {
+    /// How many there are.
+    fn len(&self) -> usize;
+
+    /// Are there none?
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     /// One of them.
     fn get(&self, index: usize) -> Option<S::Record<'_>>;
 

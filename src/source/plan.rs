@@ -141,7 +141,7 @@ impl<S: Source> Plan<S> {
     }
 
     /// What is stored of a part that is there.
-    pub fn checkpoint(
+    fn checkpoint(
         &self,
         state: &State<S::Position>,
         before: Option<&Checkpoint<S::Position>>,
@@ -149,13 +149,21 @@ impl<S: Source> Plan<S> {
         let is_same = |row: &&Checkpoint<S::Position>| row.source_id == self.source_id;
         let known = before.filter(is_same).and_then(|row| row.caught_up_to);
         Checkpoint {
-            part: state.part.clone(),
-            position: state.position.clone(),
-            source_id: self.source_id.clone(),
             caught_up_to: state.caught_up_to.max(known),
-            is_drained: state.is_drained,
-            is_excluded: false,
+            ..at(state, self.source_id.clone())
         }
+    }
+}
+
+/// What is stored of a part that is there.
+pub fn at<P: Position>(state: &State<P>, source_id: Option<String>) -> Checkpoint<P> {
+    Checkpoint {
+        part: state.part.clone(),
+        position: state.position.clone(),
+        source_id,
+        caught_up_to: state.caught_up_to,
+        is_drained: state.is_drained,
+        is_excluded: false,
     }
 }
 

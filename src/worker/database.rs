@@ -1,32 +1,30 @@
-//! A worker of a database: it has the clients, follows the topics and loads what arrives into its share of the views.
+//! A worker of a database: it follows the streams of its share of the views, and loads what arrives.
 //!
 //! One loop: whatever can be done is done, then the process sleeps until a client or somebody who changed a view wakes it. The first worker (number
 //! 0) also starts the others and keeps the journal.
 
-use super::clients::Clients;
+use super::assignment::Assignment;
 use super::crew::Crew;
-use super::feed::{self, Feed, Plan};
-use super::ingest;
 use super::journal::Journal;
+use super::lanes::Lanes;
+use super::load;
 use super::lookup::Lookups;
-use super::memory::Memory;
-use super::opening::{Opening, Prepared};
-use super::state::{self, LOCK_NOT_AVAILABLE, State};
-use super::streams::Streams;
+use super::sources::{Origin, SourceWatch};
+use super::state::{self, State};
 use super::sync::Sync;
 use super::trouble::Trouble;
 use super::view::View;
-use crate::catalog::position::Position;
+use super::views::Views;
 use crate::catalog::{checkpoint, lag_alert, materialized_view, trouble};
+use crate::error;
 use crate::pg::background::{self, Failure, transaction};
-use crate::pg::relation::Oid;
+use crate::pg::relation::{self, Oid};
 use crate::pg::setting;
 use crate::pg::shared;
 use crate::pg::wait::WakeSet;
 use crate::pg::{extension, invalidation, kept_plan};
-use crate::source::any::Kind;
-use crate::source::kafka::position::Offset;
-use plan::pause;
+use crate::refresh::{self, Locked};
+use crate::source::any::{Kind, Stream};
 use plan::share::{self, Share};
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -38,25 +36,22 @@ const SETTLE: Duration = Duration::from_secs(2);
 const SETTLE_PAUSE: Duration = Duration::from_millis(100);
 /// A worker lives so long before it makes room for one with the settings that were changed.
 const SETTINGS_PAUSE: Duration = Duration::from_secs(2);
+/// A view whose parts another worker reads is looked at again after this time.
+const NOT_OURS: Duration = Duration::from_secs(3_600);
 /// The longest sleep.
 const NAP: Duration = Duration::from_secs(1);
 
 /// The state of a worker.
 pub struct Worker {
     database: Oid,
-    pub(super) number: usize,
-    pub(super) wake: WakeSet,
-    pub(super) memory: Memory,
-    pub(super) clients: Clients,
-    pub(super) views: HashMap<i64, View>,
-    /// What AWS is being asked, and the views that wait for it.
-    pub(super) lookups: Lookups,
-    pub(super) preparing: Vec<Prepared>,
-    pub(super) looked_at_sources: Instant,
-    pub(super) openings: Vec<Opening>,
-    pub(super) feeds: Vec<Feed>,
-    pub(super) streams: Streams,
-    pub(super) listed: Option<Instant>,
+    number: usize,
+    wake: WakeSet,
+    lanes: Lanes,
+    views: Views,
+    /// What AWS is being asked.
+    lookups: Lookups,
+    sources: SourceWatch,
+    listed: Option<Instant>,
     /// When the list was read because somebody changed something.
     changed: Option<Instant>,
     /// The workers as they were when the list was read.
@@ -82,20 +77,14 @@ struct First {
 
 /// Runs until the server stops, or until there is nothing to do.
 pub fn run(database: Oid, number: usize, settings_changes: u64) {
-    invalidation::watch_sources();
     let mut worker = Worker {
         database,
         number,
         wake: WakeSet::new(),
-        memory: Memory::default(),
-        clients: Clients::default(),
-        views: HashMap::new(),
+        lanes: Lanes::default(),
+        views: Views::of_worker(number),
         lookups: Lookups::default(),
-        preparing: Vec::new(),
-        looked_at_sources: Instant::now(),
-        openings: Vec::new(),
-        feeds: Vec::new(),
-        streams: Streams::default(),
+        sources: SourceWatch::begin(),
         listed: None,
         changed: None,
         crew: shared::crew(database),
@@ -117,20 +106,15 @@ pub fn run(database: Oid, number: usize, settings_changes: u64) {
     }
     while worker.is_needed() {
         worker.leave_changed_sources();
-        worker.open_feeds();
-        worker.divide_memory();
-        worker.follow_topics();
-        worker.follow_streams();
-        let busy = worker.load_batches() | worker.load_streams();
-        worker.merge_feeds();
-        worker.streams.merge();
-        worker.give_room();
+        worker.open();
+        worker.lanes.follow(&mut worker.views);
+        let busy = worker.lanes.load(&mut worker.views);
+        worker.lanes.arrange(&mut worker.views, &worker.wake);
         worker.write_ledgers();
         if !busy {
             worker.sleep();
         }
-        worker.clients.clear_wakes();
-        worker.streams.clear_wakes();
+        worker.lanes.clear_wakes();
     }
 }
 
@@ -138,7 +122,7 @@ pub fn run(database: Oid, number: usize, settings_changes: u64) {
 fn forget_orphans() {
     let forgotten = transaction(|| {
         if extension::is_usable() {
-            ingest::bound_lock_waits();
+            load::bound_lock_waits();
             materialized_view::forget_orphans();
         }
     });
@@ -164,6 +148,9 @@ impl Worker {
     /// Does what is not of one view, and reads the list of views if it may be another one. False if there is nothing to do in the database.
     fn is_needed(&mut self) -> bool {
         background::begin_round();
+        if std::mem::take(&mut self.views.may_be_gone) {
+            self.listed = None;
+        }
         if shared::crew(self.database).settings_changes != self.settings_changes
             && self.started.elapsed() > SETTINGS_PAUSE
         {
@@ -238,9 +225,8 @@ impl Worker {
                  redshift_streaming UPDATE, or for a restart of the server with the library of that version",
                 env!("CARGO_PKG_VERSION")
             ));
-            self.views.clear();
-            self.streams.retain(|_| false);
-            self.leave_topics();
+            self.views.by_id.clear();
+            self.lanes.retain(|_| false);
         }
         self.listed = None;
         self.unknown_version = unknown;
@@ -287,11 +273,11 @@ impl Worker {
             workers: self.crew.running,
         };
         let slices = share::slices(share, &topics);
-        let plans: Vec<Plan> = listed
+        let own: Vec<Assignment> = listed
             .iter()
             .zip(slices)
             .filter_map(|(view, slice)| {
-                Some(Plan {
+                Some(Assignment {
                     mv_id: view.id,
                     table: view.table,
                     slice: slice?,
@@ -299,49 +285,33 @@ impl Worker {
                 })
             })
             .collect();
-        self.take_share(&plans, changed);
-        let own: Vec<i64> = plans.iter().map(|plan| plan.mv_id).collect();
+        self.take_share(&own, changed);
+        let own: Vec<i64> = own.iter().map(|assigned| assigned.mv_id).collect();
         state::forget_others(self.number, &own, self.crew.running);
         if changed {
-            self.leave_moved_feeds();
-            self.leave_moved_streams();
-        }
-        self.drop_empty_feeds();
-        if self.clients.expect(self.views.len()) {
-            self.leave_topics();
+            self.leave_moved();
         }
     }
 
     /// Follows these views from now on, and no others.
-    fn take_share(&mut self, plans: &[Plan], changed: bool) {
-        let is_known = |plan: &Plan| self.views.contains_key(&plan.mv_id);
-        let inherited = if plans.iter().all(is_known) {
+    fn take_share(&mut self, own: &[Assignment], changed: bool) {
+        let views = &mut self.views.by_id;
+        let inherited = if own.iter().all(|one| views.contains_key(&one.mv_id)) {
             Vec::new()
         } else {
             transaction(|| trouble::inherited(self.number)).unwrap_or_default()
         };
-        let (views, openings, feeds) = (&mut self.views, &mut self.openings, &mut self.feeds);
-        let keeps = |id: &i64, view: &View| {
-            plans
-                .iter()
-                .any(|plan| plan.mv_id == *id && *plan == view.plan)
-        };
         let kinds: HashMap<i64, Option<Kind>> =
             views.iter().map(|(id, view)| (*id, view.kind)).collect();
         // What another worker has, or is loaded in another way (or is another view of the same number: the extension was created anew), begins anew.
-        views.retain(|id, view| keeps(id, view));
-        openings.retain(|opening| views.contains_key(&opening.plan.mv_id));
-        let preparing = &mut self.preparing;
-        preparing.retain(|prepared| views.contains_key(&prepared.plan.mv_id));
-        for feed in feeds {
-            feed.members.retain(|id| views.contains_key(id));
-        }
-        self.streams.retain(|id| views.contains_key(&id));
-        for plan in plans {
-            let view = views.entry(plan.mv_id).or_insert_with(|| View {
-                trouble: inherited.contains(&plan.mv_id).then(Trouble::inherited),
-                kind: kinds.get(&plan.mv_id).copied().flatten(),
-                ..View::new(*plan)
+        views.retain(|_, view| own.contains(&view.assignment));
+        self.lanes.retain(|id| views.contains_key(&id));
+        for assignment in own {
+            let id = assignment.mv_id;
+            let view = views.entry(id).or_insert_with(|| View {
+                trouble: inherited.contains(&id).then(Trouble::inherited),
+                kind: kinds.get(&id).copied().flatten(),
+                ..View::new(*assignment)
             });
             if changed {
                 view.retry_at = Instant::now();
@@ -349,102 +319,81 @@ impl Worker {
         }
     }
 
-    /// Views whose positions somebody moved (a refresh by hand, set_position) begin anew from there, also when nothing arrives.
-    fn leave_moved_feeds(&mut self) {
-        let stored = match transaction(|| {
-            if extension::is_usable() {
-                checkpoint::under_auto_refresh()
-            } else {
-                Vec::new()
+    /// Views whose connection has changed begin anew.
+    fn leave_changed_sources(&mut self) {
+        if self.sources.has_news() {
+            let changed = self.views.with_changed_sources();
+            self.lanes.retain(|id| !changed.contains(&id));
+        }
+    }
+
+    /// Views whose positions somebody moved begin anew from there.
+    fn leave_moved(&mut self) {
+        let has_consumers = |view: &View| view.kind.is_some_and(Kind::has_consumers);
+        let found = transaction(|| {
+            if !extension::is_usable() {
+                return (Vec::new(), HashMap::new());
             }
-        }) {
-            Ok(stored) => stored,
-            Err(Failure { message, .. }) => {
-                return background::log(&format!("positions: {message}"));
+            let views = self.views.by_id.values();
+            let consumer = |view: &View| {
+                let found = materialized_view::find(view.assignment.table)?;
+                Some((found.id, found.options.consumer?))
+            };
+            let consumers = views.filter(|view| has_consumers(view));
+            let consumers: HashMap<i64, String> = consumers.filter_map(consumer).collect();
+            (checkpoint::under_auto_refresh(), consumers)
+        });
+        match found {
+            Ok((stored, consumers)) => {
+                let consumer = |id| consumers.get(&id).cloned();
+                self.lanes.leave_moved(&stored, consumer);
             }
-        };
-        for feed in &mut self.feeds {
-            // A row that cannot be read is nowhere: that is told when the view is opened anew.
-            let place = |(_, partition, position): &(i64, String, Option<String>)| {
-                let partition = Offset::read_part(partition)?;
-                Some((partition, Offset::read(position.as_deref()?)?.0?))
-            };
-            let takes =
-                |part: &str| Offset::read_part(part).is_none_or(|part| feed.slice.takes(part));
-            let is_here = |id: &i64| {
-                let own = stored
-                    .iter()
-                    .filter(|(view, part, _)| view == id && takes(part));
-                own.clone().count() == feed.positions.len()
-                    && own.clone().all(|row| {
-                        place(row).is_some_and(|(partition, position)| {
-                            feed.positions.get(&partition) == Some(&position)
-                        })
-                    })
-            };
-            feed.members.retain(is_here);
+            Err(Failure { message, .. }) => background::log(&format!("positions: {message}")),
         }
     }
 
-    /// All topics are opened anew, with new clients.
-    pub(super) fn leave_topics(&mut self) {
-        self.feeds.clear();
-        self.preparing.clear();
-        self.openings.clear();
-        self.clients.keep(&self.openings, &self.feeds);
-        for view in self.views.values_mut() {
-            view.retry_at = Instant::now();
+    /// Opens views that are not followed, and goes on with those that are being opened.
+    fn open(&mut self) {
+        let now = Instant::now();
+        let views = self.views.by_id.iter();
+        let waiting: Vec<Assignment> = views
+            .filter(|(id, view)| view.retry_at <= now && !self.lanes.has(**id))
+            .map(|(_, view)| view.assignment)
+            .collect();
+        for assignment in waiting {
+            match looked_up(assignment) {
+                Ok((origin, stream)) => self.prepare(assignment, origin, stream),
+                Err(failure) => self.views.failed(assignment.mv_id, &failure),
+            }
         }
+        self.lanes
+            .open(&mut self.views, &mut self.lookups, &self.wake);
     }
 
-    pub(super) fn drop_empty_feeds(&mut self) {
-        self.feeds.retain(|feed| !feed.members.is_empty());
-        self.clients.keep(&self.openings, &self.feeds);
-    }
-
-    /// After an error only a batch that is loaded shows that it is over.
-    pub(super) fn show_unless_failing(&mut self, id: i64, state: State) {
-        if self.views.get(&id).is_some_and(|view| view.errors == 0) {
-            self.show(id, state, None);
-        }
-    }
-
-    pub(super) fn loaded(&mut self, id: i64, flushed: bool, partitions: Vec<String>) {
-        let Some(view) = self.views.get_mut(&id) else {
+    fn prepare(&mut self, assignment: Assignment, origin: Origin, stream: Stream) {
+        let Some(view) = self.views.by_id.get_mut(&assignment.mv_id) else {
             return;
         };
-        if flushed || view.unwritten_since.is_none() {
-            view.unwritten_since = Some(Instant::now());
-            view.partitions = partitions;
+        view.origin = Some(origin);
+        view.throttled = None;
+        if stream.kind().has_appearing_parts() && !assignment.slice.takes(0) {
+            // All its parts are one worker's: a child is read after its parents.
+            view.retry_at = Instant::now() + NOT_OURS;
+            view.kind = None;
+            return;
         }
-    }
-
-    pub(super) fn leave(&mut self, feed: usize, id: i64) {
-        self.feeds[feed].members.retain(|member| *member != id);
-    }
-
-    /// Feeds that have come to the same place become one.
-    fn merge_feeds(&mut self) {
-        let mut index = 0;
-        while index < self.feeds.len() {
-            let twin =
-                (0..index).find(|other| self.feeds[*other].is_at_same_place(&self.feeds[index]));
-            match twin {
-                Some(twin) => {
-                    let feed = self.feeds.swap_remove(index);
-                    self.feeds[twin].members.extend(feed.members);
-                }
-                None => index += 1,
-            }
-        }
+        view.kind = Some(stream.kind());
+        self.lanes.prepare(assignment, stream);
+        self.views
+            .show_unless_failing(assignment.mv_id, State::Starting);
     }
 
     /// Writes the ledger of views that have become quiet.
     fn write_ledgers(&mut self) {
-        for (id, view) in &mut self.views {
+        for (id, view) in &mut self.views.by_id {
             if view.owes_ledger() {
                 view.unwritten_since = None;
-                if let Err(failure) = ingest::flush(view.plan.table, &view.partitions) {
+                if let Err(failure) = load::flush(view.assignment.table, &view.partitions) {
                     background::log(&format!(
                         "ledger of materialized view {id}: {}",
                         failure.message
@@ -454,63 +403,12 @@ impl Worker {
         }
     }
 
-    /// An error: the view waits, and begins anew from what is stored.
-    pub(super) fn failed(&mut self, id: i64, failure: &Failure) {
-        let Some(view) = self.views.get_mut(&id) else {
-            return;
-        };
-        view.put_off();
-        // The view may be gone, or the extension.
-        self.listed = None;
-        let blocked = failure.sqlstate == LOCK_NOT_AVAILABLE;
-        view.shown = None;
-        // Who holds a view for a moment is no failure: a refresh by hand does.
-        let is_lasting = !blocked || view.errors > 1;
-        view.trouble.get_or_insert_default();
-        if is_lasting {
-            self.tell_trouble(id, failure);
-        }
-        let state = if blocked {
-            State::Blocked
-        } else {
-            State::Retrying
-        };
-        self.show(id, state, Some(&failure.message));
-    }
-
-    /// Writes a view's state if it is another one.
-    pub(super) fn show(&mut self, id: i64, state: State, error: Option<&str>) {
-        let Some(view) = self.views.get_mut(&id) else {
-            return;
-        };
-        let (state, error) = match &view.throttled {
-            Some(cause) if state == State::Running => (State::Throttled, Some(cause.as_str())),
-            _ => (state, error),
-        };
-        if view.shown != Some(state) {
-            state::write(id, self.number, state, error);
-            view.shown = Some(state);
-        }
-    }
-
     /// Sleeps until there may be something to do.
     fn sleep(&self) {
         let now = Instant::now();
-        let opens = self.feeds.iter().filter_map(|feed| feed.tempo.opens_at());
-        let opens = opens.chain(self.streams.opens_at());
-        let retries = self.views.values().map(|view| view.retry_at);
-        let looks = self.feeds.iter().map(|feed| feed.looked + pause::LOOK);
-        let patience = self
-            .openings
-            .iter()
-            .map(|opening| opening.began)
-            .chain(self.preparing.iter().map(|prepared| prepared.began))
-            .map(|began| began + feed::PATIENCE);
-        let ahead = opens
-            .chain(retries)
-            .chain(looks)
-            .chain(patience)
-            .filter(|moment| *moment > now);
+        let retries = self.views.by_id.values().map(|view| view.retry_at);
+        let moments = self.lanes.moments().chain(retries);
+        let ahead = moments.filter(|moment| *moment > now);
         let nap = if self.is_settling() {
             SETTLE_PAUSE
         } else {
@@ -518,4 +416,21 @@ impl Worker {
         };
         self.wake.wait(ahead.fold(now + nap, Instant::min));
     }
+}
+
+/// Looks up what a view reads.
+fn looked_up(assignment: Assignment) -> Result<(Origin, Stream), Failure> {
+    let table = assignment.table;
+    transaction(|| {
+        load::bound_lock_waits();
+        let view = materialized_view::find(table)
+            .unwrap_or_else(|| error::not_a_streaming_view(&table.to_u32().to_string()).raise());
+        let Locked { stream, .. } = refresh::lock_source(&view);
+        let owner = relation::owner(table);
+        let read = Stream::of_table(stream, owner);
+        if let Stream::Sql(named) = &read {
+            error::no_auto_refresh(&named.name).raise();
+        }
+        (Origin::of(stream, owner), read)
+    })
 }

@@ -1,6 +1,5 @@
 //! Servers, user mappings and foreign tables that change: the views that read by them begin anew, and nobody else does.
 
-use super::database::Worker;
 use crate::pg::background::transaction;
 use crate::pg::relation::{self, Oid};
 use crate::pg::{foreign, invalidation};
@@ -24,39 +23,39 @@ impl Origin {
             stream: Stream::of_table(table, owner),
         }
     }
+
+    /// Does a view read by it in the same way still?
+    pub fn is_same(&self, view: Oid) -> bool {
+        let same = transaction(|| {
+            foreign::is_stream_table(self.table) && {
+                let now = Stream::of_table(self.table, relation::owner(view));
+                now.reads_as(&self.stream)
+            }
+        });
+        same.unwrap_or(false)
+    }
 }
 
-impl Worker {
-    /// Has a view's connection changed? Then it is opened anew, with a new client.
-    pub(super) fn leave_changed_sources(&mut self) {
-        if self.looked_at_sources.elapsed() < LOOK_PAUSE || !invalidation::take_source_change() {
-            return;
+/// Watches what views may have been opened by.
+pub struct SourceWatch {
+    looked: Instant,
+}
+
+impl SourceWatch {
+    /// Begins.
+    pub fn begin() -> SourceWatch {
+        invalidation::watch_sources();
+        SourceWatch {
+            looked: Instant::now(),
         }
-        self.looked_at_sources = Instant::now();
-        let is_same = |table: Oid, origin: &Origin| {
-            let same = transaction(|| {
-                foreign::is_stream_table(origin.table) && {
-                    let now = Stream::of_table(origin.table, relation::owner(table));
-                    now.reads_as(&origin.stream)
-                }
-            });
-            same.unwrap_or(false)
-        };
-        let mut changed = Vec::new();
-        for (id, view) in &mut self.views {
-            let origin = view.origin.as_ref();
-            if !origin.is_some_and(|origin| is_same(view.plan.table, origin)) {
-                view.origin = None;
-                view.retry_at = Instant::now();
-                changed.push(*id);
-            }
+    }
+
+    /// Has something changed since the last look that a view may have been opened by?
+    pub fn has_news(&mut self) -> bool {
+        let is_due = self.looked.elapsed() >= LOOK_PAUSE && invalidation::take_source_change();
+        if is_due {
+            self.looked = Instant::now();
         }
-        for feed in &mut self.feeds {
-            feed.members.retain(|id| !changed.contains(id));
-        }
-        self.preparing.retain(|p| !changed.contains(&p.plan.mv_id));
-        self.openings.retain(|o| !changed.contains(&o.plan.mv_id));
-        self.streams.retain(|id| !changed.contains(&id));
-        self.drop_empty_feeds();
+        is_due
     }
 }

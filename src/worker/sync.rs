@@ -3,7 +3,7 @@
 //! The broker is asked without waiting, and outside of any transaction. What is created is created as the server's owner, a few relations in a transaction
 //! whose locks are waited for a moment only: nobody's statement waits for it.
 
-use super::ingest::bound_lock_waits;
+use super::load::bound_lock_waits;
 use super::lookup::Lookups;
 use super::state::LOCK_NOT_AVAILABLE;
 use crate::api::external_schema;

@@ -1,7 +1,7 @@
 //! A view as its worker remembers it: how it is doing, and when it is tried again.
 
-use super::feed::Plan;
-use super::ingest::Known;
+use super::assignment::Assignment;
+use super::load::Known;
 use super::sources::Origin;
 use super::state::State;
 use super::trouble::Trouble;
@@ -17,7 +17,7 @@ const LEDGER_PAUSE: Duration = Duration::from_secs(1);
 /// A view under auto refresh.
 pub struct View {
     /// What of it is this worker's.
-    pub plan: Plan,
+    pub assignment: Assignment,
     /// What a batch needs of it.
     pub known: Option<Known>,
     /// What it reads, once that was looked up.
@@ -46,9 +46,9 @@ pub struct View {
 
 impl View {
     /// Nothing is known of it yet.
-    pub fn new(plan: Plan) -> View {
+    pub fn new(assignment: Assignment) -> View {
         View {
-            plan,
+            assignment,
             known: None,
             kind: None,
             origin: None,
@@ -72,7 +72,7 @@ impl View {
 
     /// One more error: the view waits a little longer each time.
     pub fn put_off(&mut self) {
-        self.retry_at = Instant::now() + pause::after_error(self.errors, self.plan.mv_id);
+        self.retry_at = Instant::now() + pause::after_error(self.errors, self.assignment.mv_id);
         self.errors += 1;
         self.known = None;
     }

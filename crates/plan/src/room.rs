@@ -18,6 +18,18 @@ pub fn of_turn(limit: usize) -> usize {
     limit / 2
 }
 
+/// A stream whose readers hold whole pages has no use for less than one.
+const PAGE: usize = 10 * 1024 * 1024;
+
+/// The part of topics and that of streams, of one limit for both: a half each where there are both.
+pub fn parts(limit: usize, has_topics: bool, has_streams: bool) -> (usize, usize) {
+    if !(has_topics && has_streams) {
+        return (limit, limit);
+    }
+    let streams = (limit / 2).max(PAGE);
+    (limit.saturating_sub(streams).max(limit / 4), streams)
+}
+
 /// Where the memory for records that wait for a window is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Waiting {

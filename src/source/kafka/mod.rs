@@ -1,12 +1,16 @@
 //! Kafka: partitions of numbered records, which end where they ended when a refresh began.
 
+mod asking;
+mod clients;
 pub mod columns;
 mod connect;
+mod follow;
 pub mod headers;
 mod lag;
 mod look;
 pub mod plan;
 pub mod position;
+mod tail;
 
 use super::current::work_on;
 use super::outcome::{SkipReason, SkippedRecord};
@@ -316,6 +320,10 @@ impl Reader<Kafka> for stream::Reader {
 }
 
 impl Records<Kafka> for stream::Records {
+    fn len(&self) -> usize {
+        stream::Records::len(self)
+    }
+
     #[inline]
     fn get(&self, index: usize) -> Option<stream::Record<'_>> {
         stream::Records::get(self, index)

@@ -86,6 +86,10 @@ impl Position for Offset {
         Offset(Some(0))
     }
 
+    fn has_passed(&self, to: &Offset) -> bool {
+        self.0 >= to.0
+    }
+
     fn number(partition: &i32) -> Option<usize> {
         usize::try_from(*partition).ok()
     }

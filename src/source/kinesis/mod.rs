@@ -2,6 +2,7 @@
 
 pub mod columns;
 mod connect;
+mod follow;
 mod look;
 pub mod plan;
 mod position;
@@ -336,6 +337,10 @@ impl Reader<Kinesis> for kinesis::Reader {
 }
 
 impl Records<Kinesis> for kinesis::Records {
+    fn len(&self) -> usize {
+        kinesis::Records::len(self)
+    }
+
     #[inline]
     fn get(&self, index: usize) -> Option<kinesis::Record<'_>> {
         kinesis::Records::get(self, index)

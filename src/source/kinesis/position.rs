@@ -45,6 +45,14 @@ impl Stored for Position {
         SequenceNumber::parse(record).map(Position::After)
     }
 
+    fn has_passed(&self, to: &Position) -> bool {
+        match (self, to) {
+            (Position::After(now), Position::After(to)) => now >= to,
+            (_, Position::After(_)) => false,
+            _ => true,
+        }
+    }
+
     fn last_record(&self) -> Option<String> {
         match self {
             Position::After(number) => Some(number.to_string()),

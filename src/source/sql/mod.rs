@@ -307,6 +307,10 @@ impl super::Reader<Sql> for Reader {
 }
 
 impl super::Records<Sql> for Records {
+    fn len(&self) -> usize {
+        Records::len(self)
+    }
+
     fn get(&self, index: usize) -> Option<Record<'_>> {
         Records::get(self, index)
     }

@@ -138,6 +138,11 @@ pub struct Records {
 }
 
 impl Records {
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.records.len()
+    }
+
     /// One of them.
     pub fn get(&self, index: usize) -> Option<Record<'_>> {
         let (partition, offset, body) = self.records.get(index)?;

@@ -72,4 +72,12 @@ proptest! {
         // Half, a quarter, and an eighth for readers that share clients.
         prop_assert!(of_turn(limit) + limit / 4 + limit / 8 <= limit);
     }
+
+    #[test]
+    fn topics_and_streams_share_one_limit(limit in 14usize << 20..1 << 40) {
+        let (topics, streams) = parts(limit, true, true);
+        prop_assert!(topics + streams <= limit && topics >= limit / 4 && streams >= PAGE);
+        prop_assert_eq!(parts(limit, true, false).0, limit);
+        prop_assert_eq!(parts(limit, false, true).1, limit);
+    }
 }
