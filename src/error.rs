@@ -116,15 +116,6 @@ pub fn not_owner_of_stream(name: &str) -> Report {
     )
 }
 
-/// A view of a stream that the database keeps, under auto refresh.
-pub fn no_auto_refresh(name: &str) -> Report {
-    Report::new(
-        sqlstate::FEATURE_NOT_SUPPORTED,
-        format!("a materialized view of stream \"{name}\" is not refreshed automatically"),
-    )
-    .hint("REFRESH MATERIALIZED VIEW loads it.")
-}
-
 /// By `redshift.stream_fault`.
 pub fn stream_unreachable(name: &str) -> Report {
     Report::new(

@@ -40,6 +40,8 @@ pub(super) struct Slot {
     pub holds: u32,
     /// Before this moment no statement may stop the workers again.
     pub rest_until: i64,
+    /// How often records were committed to streams that the database keeps.
+    records_told: u64,
     /// How often somebody changed a setting of the database, or of the role that workers have.
     settings_changes: u64,
     /// When topics that have appeared were last looked for.
@@ -291,10 +293,19 @@ unsafe extern "C-unwind" fn forget_worker(_code: i32, argument: pg_sys::Datum) {
     wake_workers(database);
 }
 
-/// Wakes the workers of this database.
-pub fn wake_own_workers() {
+/// Tells the workers of this database that records were committed to a stream that it keeps.
+pub fn tell_of_records() {
     // SAFETY: reads a variable of the backend.
-    wake_workers(unsafe { pg_sys::MyDatabaseId });
+    let database = unsafe { pg_sys::MyDatabaseId };
+    in_slot(database, |slot| slot.records_told += 1);
+    wake_workers(database);
+}
+
+/// How often they were told.
+pub fn records_told() -> u64 {
+    // SAFETY: as above.
+    let slot = slot(unsafe { pg_sys::MyDatabaseId });
+    slot.map_or(0, |slot| slot.records_told)
 }
 
 /// Wakes all workers of a database.

@@ -9,7 +9,7 @@ use crate::access::Access;
 use crate::catalog::checkpoint::Checkpoint;
 use crate::catalog::materialized_view::MaterializedView;
 use crate::catalog::position::{Position, State};
-use crate::pg::background::Failure;
+use crate::pg::background::{Failure, transaction};
 use crate::pg::wait::WakeSet;
 use ::plan::bounds::Bounds;
 use ::plan::share::Slice;
@@ -26,6 +26,39 @@ pub type Part<S> = <<S as Source>::Position as Position>::Part;
 /// Is the part one of a worker's? Parts without a number are all one worker's.
 pub fn takes<P: Position>(slice: Slice, part: &P::Part) -> bool {
     P::number(part).is_none_or(|number| slice.takes(number as i32))
+}
+
+/// What ends a question or a feed.
+pub enum Fault {
+    /// The source's own.
+    Source(stream::Error),
+    /// An error of a transaction of ours.
+    Failed(Failure),
+}
+
+impl Fault {
+    /// As it is shown of a view. `what` says what we were about.
+    pub fn into_failure<S: Source>(self, what: &str) -> Failure {
+        match self {
+            Fault::Source(error) => match transaction(|| S::failure(what, &error).raise()) {
+                Ok(()) => unreachable!("a report that is raised is an error"),
+                Err(failure) => failure,
+            },
+            Fault::Failed(failure) => failure,
+        }
+    }
+}
+
+impl From<stream::Error> for Fault {
+    fn from(error: stream::Error) -> Fault {
+        Fault::Source(error)
+    }
+}
+
+impl From<Failure> for Fault {
+    fn from(failure: Failure) -> Fault {
+        Fault::Failed(failure)
+    }
 }
 
 /// A source that a worker can follow.
@@ -116,7 +149,7 @@ pub trait Asking<S: Follow> {
         source: &S,
         name: &str,
         slice: Slice,
-    ) -> Result<Option<S::Found>, stream::Error>;
+    ) -> Result<Option<S::Found>, Fault>;
 
     /// The view was moved meanwhile: the ends may be older than its positions.
     fn ask_again(&mut self, source: &S, name: &str);
@@ -242,7 +275,7 @@ pub enum Look {
 /// Reads a stream on from where views stand. Its reader goes before the client.
 pub trait Tail<S: Follow> {
     /// Gathers what has arrived, until there are so many records or bytes.
-    fn gather(&mut self, records: usize, bytes: u64) -> Result<Gathered, stream::Error>;
+    fn gather(&mut self, records: usize, bytes: u64) -> Result<Gathered, Fault>;
 
     /// How many records were gathered.
     fn gathered(&self) -> usize;

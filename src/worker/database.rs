@@ -427,10 +427,6 @@ fn looked_up(assignment: Assignment) -> Result<(Origin, Stream), Failure> {
             .unwrap_or_else(|| error::not_a_streaming_view(&table.to_u32().to_string()).raise());
         let Locked { stream, .. } = refresh::lock_source(&view);
         let owner = relation::owner(table);
-        let read = Stream::of_table(stream, owner);
-        if let Stream::Sql(named) = &read {
-            error::no_auto_refresh(&named.name).raise();
-        }
-        (Origin::of(stream, owner), read)
+        (Origin::of(stream, owner), Stream::of_table(stream, owner))
     })
 }

@@ -7,7 +7,7 @@ use super::backlog::Backlog;
 use super::load::{self, Known, Order, Outcome};
 use crate::catalog::pace::Pace;
 use crate::catalog::position::State;
-use crate::pg::background::{Failure, transaction};
+use crate::pg::background::Failure;
 use crate::pg::batch::Stop;
 use crate::pg::progress;
 use crate::pg::relation::Oid;
@@ -52,13 +52,10 @@ impl<S: Follow> Feed<S> {
     /// Gathers what has arrived, within the batch limits; what there is to load now, if there is. `is_short`: there is no memory for more.
     pub fn gather(&mut self, is_short: bool) -> Result<Option<Step<S>>, Failure> {
         let (max_records, max_bytes) = self.tempo.batch();
-        let gathered = match self.tail.gather(max_records, max_bytes) {
-            Ok(gathered) => gathered,
-            Err(error) => {
-                let what = format!("{} \"{}\"", S::WORDS.stream, self.place.name);
-                return transaction(|| S::failure(&what, &error).raise());
-            }
-        };
+        let gathered = self.tail.gather(max_records, max_bytes).map_err(|fault| {
+            let what = format!("{} \"{}\"", S::WORDS.stream, self.place.name);
+            fault.into_failure::<S>(&what)
+        })?;
         let is_full = gathered.is_full || is_short;
         let is_due = self
             .tempo

@@ -11,6 +11,7 @@ use crate::pg::wait::WakeSet;
 use crate::source::any::{Kind, Stream};
 use crate::source::kafka::Kafka;
 use crate::source::kinesis::Kinesis;
+use crate::source::sql::Sql;
 use plan::room;
 use std::time::Instant;
 
@@ -19,6 +20,7 @@ use std::time::Instant;
 pub struct Lanes {
     kafka: Lane<Kafka>,
     kinesis: Lane<Kinesis>,
+    sql: Lane<Sql>,
 }
 
 /// Does the same with each lane.
@@ -28,13 +30,15 @@ macro_rules! each_lane {
         $body;
         let $lane = &mut $lanes.kinesis;
         $body;
+        let $lane = &mut $lanes.sql;
+        $body;
     }};
 }
 
 impl Lanes {
     /// Is the view followed, or about to be?
     pub fn has(&self, id: i64) -> bool {
-        self.kafka.has(id) || self.kinesis.has(id)
+        self.kafka.has(id) || self.kinesis.has(id) || self.sql.has(id)
     }
 
     /// Follows no views but these.
@@ -47,8 +51,7 @@ impl Lanes {
         match stream {
             Stream::Kafka(named) => self.kafka.prepare(Prepared::new(assignment, named)),
             Stream::Kinesis(named) => self.kinesis.prepare(Prepared::new(assignment, named)),
-            // Refused where it is looked up.
-            Stream::Sql(_) => {}
+            Stream::Sql(named) => self.sql.prepare(Prepared::new(assignment, named)),
         }
     }
 
@@ -64,11 +67,12 @@ impl Lanes {
             let kinds = views.by_id.values().map(|view| view.kind);
             kinds.filter(|of_view| *of_view == Some(kind)).count()
         };
-        let (topics, streams) = (count(Kind::Kafka), count(Kind::Kinesis));
-        let limit = setting::memory_limit_bytes();
-        let (of_topics, of_streams) = room::parts(limit, topics > 0, streams > 0);
-        self.kafka.divide_memory(of_topics, topics, views);
-        self.kinesis.divide_memory(of_streams, streams, views);
+        let counts = [Kind::Kafka, Kind::Kinesis, Kind::Sql].map(count);
+        let has = counts.map(|count| count > 0);
+        let parts = room::parts(setting::memory_limit_bytes(), has);
+        self.kafka.divide_memory(parts[0], counts[0], views);
+        self.kinesis.divide_memory(parts[1], counts[1], views);
+        self.sql.divide_memory(parts[2], counts[2], views);
     }
 
     /// Looks how the streams are.
@@ -113,6 +117,7 @@ impl Lanes {
 
     /// When there may be something to do that nothing wakes the worker for.
     pub fn moments(&self) -> impl Iterator<Item = Instant> {
-        self.kafka.moments().chain(self.kinesis.moments())
+        let moments = self.kafka.moments().chain(self.kinesis.moments());
+        moments.chain(self.sql.moments())
     }
 }

@@ -133,11 +133,9 @@ impl<S: Follow> Opening<S> {
                     }
                     Err(stop) => return Some(Err(stop)),
                 },
-                Err(error) => {
-                    let label = self.source.label();
-                    let failure: Result<(), Failure> =
-                        transaction(|| S::failure(&label, &error).raise());
-                    return Some(Err(Stop::Failed(failure.err()?)));
+                Err(fault) => {
+                    let failure = fault.into_failure::<S>(&self.source.label());
+                    return Some(Err(Stop::Failed(failure)));
                 }
             }
         }

@@ -143,6 +143,17 @@ def faulty(db, kinesis, proxy):
 
 
 @pytest.fixture
+def stream(db):
+    """A database with a stream of its own, s.orders."""
+    db.run("CALL redshift.create_external_schema('s', source => 'sql')")
+    db.run("CALL redshift.create_stream('s.orders', partitions => 3)")
+    yield db
+    db.run("SET client_min_messages = error")
+    db.run("DROP SCHEMA s CASCADE")
+    db.run("RESET client_min_messages")
+
+
+@pytest.fixture
 def role(db):
     """Makes roles that go away with the test."""
     made = []

@@ -10,16 +10,6 @@ READ = "SELECT kafka_partition, kafka_offset, from_varbyte(kafka_value, 'utf8') 
 INSERT = "INSERT INTO s.orders (kafka_key, kafka_value) SELECT v::text, v::text FROM unnest(%s::text[]) AS v"
 
 
-@pytest.fixture
-def stream(db):
-    db.run("CALL redshift.create_external_schema('s', source => 'sql')")
-    db.run("CALL redshift.create_stream('s.orders', partitions => 3)")
-    yield db
-    db.run("SET client_min_messages = error")
-    db.run("DROP SCHEMA s CASCADE")
-    db.run("RESET client_min_messages")
-
-
 class Session:
     """A session that adds records, and what of them stands: one list for each savepoint that is open."""
 

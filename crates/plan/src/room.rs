@@ -18,16 +18,23 @@ pub fn of_turn(limit: usize) -> usize {
     limit / 2
 }
 
+/// Bytes of records that wait for a window.
+pub fn of_gathered(limit: usize) -> usize {
+    limit / 4
+}
+
 /// A stream whose readers hold whole pages has no use for less than one.
 const PAGE: usize = 10 * 1024 * 1024;
 
-/// The part of topics and that of streams, of one limit for both: a half each where there are both.
-pub fn parts(limit: usize, has_topics: bool, has_streams: bool) -> (usize, usize) {
-    if !(has_topics && has_streams) {
-        return (limit, limit);
-    }
-    let streams = (limit / 2).max(PAGE);
-    (limit.saturating_sub(streams).max(limit / 4), streams)
+/// Of one limit for all: the part of topics, that of streams, and that of topics which the database keeps. Streams have half where there is something
+/// else beside them, and the topics of both kinds the same of what is left.
+pub fn parts(limit: usize, has: [bool; 3]) -> [usize; 3] {
+    let [has_topics, has_streams, has_own] = has;
+    let has_any_topics = has_topics || has_own;
+    let streams = if has_any_topics { (limit / 2).max(PAGE) } else { limit };
+    let left = if has_streams { limit.saturating_sub(streams).max(limit / 4) } else { limit };
+    let topics = if has_topics && has_own { left / 2 } else { left };
+    [topics, streams, topics]
 }
 
 /// Where the memory for records that wait for a window is.
@@ -44,7 +51,7 @@ pub enum Waiting {
 impl Waiting {
     /// For one of so many feeds. All of them have gathered so many bytes, this one `own` of them.
     pub fn of(limit: usize, gathered: usize, own: usize, feeds: usize) -> Waiting {
-        let most = limit / 4;
+        let most = of_gathered(limit);
         if gathered < most {
             Waiting::Free
         } else if own >= most / feeds.max(1) {

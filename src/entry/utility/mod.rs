@@ -93,7 +93,7 @@ unsafe extern "C-unwind" fn process_utility(
             }
             if commits_prepared(statement) {
                 // Its records are there now. No callback of its own tells.
-                entry(shared::wake_own_workers);
+                entry(shared::tell_of_records);
             }
         }
         if let Some(watch) = watch {

@@ -2,7 +2,7 @@
 
 use super::clients::Shared;
 use super::{Kafka, Watermarks};
-use crate::source::follow::{Asking, PATIENCE};
+use crate::source::follow::{Asking, Fault, PATIENCE};
 use ::plan::bounds::Bounds;
 use ::plan::share::Slice;
 use std::rc::Rc;
@@ -39,13 +39,13 @@ pub struct TopicAsking {
 
 /// A topic, and a worker's partitions of it.
 pub struct Topic {
-    pub(super) description: TopicDescription,
-    pub(super) watermarks: Vec<Watermarks>,
+    pub(in crate::source) description: TopicDescription,
+    pub(in crate::source) watermarks: Vec<Watermarks>,
 }
 
 impl Topic {
     /// The partitions that the definition reads, and those that it does not.
-    pub(super) fn parted(&self, bounds: &Bounds) -> (Vec<Watermarks>, Vec<i32>) {
+    pub(in crate::source) fn parted(&self, bounds: &Bounds) -> (Vec<Watermarks>, Vec<i32>) {
         let is_read = |w: &&Watermarks| bounds.has_partition(w.partition);
         let (read, out): (Vec<&Watermarks>, Vec<&Watermarks>) =
             self.watermarks.iter().partition(is_read);
@@ -71,7 +71,7 @@ impl Asking<Kafka> for TopicAsking {
         source: &Kafka,
         name: &str,
         slice: Slice,
-    ) -> Result<Option<Topic>, stream::Error> {
+    ) -> Result<Option<Topic>, Fault> {
         let Some(description) = self.description.poll()?.cloned() else {
             return Ok(None);
         };

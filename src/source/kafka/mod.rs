@@ -1,6 +1,6 @@
 //! Kafka: partitions of numbered records, which end where they ended when a refresh began.
 
-mod asking;
+pub(super) mod asking;
 mod clients;
 pub mod columns;
 mod connect;
@@ -8,6 +8,7 @@ mod follow;
 pub mod headers;
 mod lag;
 mod look;
+pub(super) mod moves;
 pub mod plan;
 pub mod position;
 mod tail;

@@ -3,13 +3,13 @@
 use super::Kafka;
 use super::asking::{Answer, Topic, TopicAsking};
 use super::clients::{Clients, Shared};
+use super::moves::{self, Ends, offsets};
 use super::position::Offset;
 use crate::catalog::position::State;
 use crate::pg::background::Failure;
 use crate::pg::wait::WakeSet;
-use crate::source::follow::{Batch, Look, Move, PATIENCE, Place, Tail, Turn};
+use crate::source::follow::{Batch, Fault, Look, PATIENCE, Place, Tail, Turn};
 use ::plan::pause;
-use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Instant;
 use stream::{Gathered, ListedOffset, OffsetSpec, PartitionRange, Reader, TopicDescription};
@@ -27,7 +27,7 @@ pub struct KafkaTail {
     /// Another topic has its name.
     is_recreated: bool,
     /// One past the last record by partition.
-    ends: BTreeMap<i32, i64>,
+    ends: Ends,
     /// When the last look at the topic began.
     looked: Instant,
     under_way: Option<UnderWay>,
@@ -42,11 +42,6 @@ struct UnderWay {
     ends: Answer<Vec<ListedOffset>>,
 }
 
-fn offsets(stored: &[State<Offset>]) -> impl Iterator<Item = (i32, i64)> + '_ {
-    let offset = |state: &State<Offset>| Some((state.part, state.position.0?));
-    stored.iter().filter_map(offset)
-}
-
 /// To read the partitions from there on.
 fn ranges_from(stored: &[State<Offset>]) -> Vec<PartitionRange> {
     let range = |(partition, start)| PartitionRange {
@@ -55,10 +50,6 @@ fn ranges_from(stored: &[State<Offset>]) -> Vec<PartitionRange> {
         end: i64::MAX,
     };
     offsets(stored).map(range).collect()
-}
-
-fn state(partition: i32, offset: i64) -> State<Offset> {
-    State::at(partition, Offset(Some(offset)))
 }
 
 impl KafkaTail {
@@ -120,7 +111,7 @@ fn read(
 }
 
 impl Tail<Kafka> for KafkaTail {
-    fn gather(&mut self, records: usize, bytes: u64) -> Result<Gathered, stream::Error> {
+    fn gather(&mut self, records: usize, bytes: u64) -> Result<Gathered, Fault> {
         match self.reader.gather(records, bytes) {
             // The look finds the same, and how the view goes on is for its opening to say.
             Err(stream::Error::Recreated { .. }) => {
@@ -130,7 +121,7 @@ impl Tail<Kafka> for KafkaTail {
                     has_more: false,
                 })
             }
-            gathered => gathered,
+            gathered => Ok(gathered?),
         }
     }
 
@@ -146,52 +137,21 @@ impl Tail<Kafka> for KafkaTail {
         if self.is_recreated || self.reader.gathered().is_empty() {
             return None;
         }
-        let records = Rc::new(self.reader.take());
-        let range = |(partition, start)| {
-            let end = self.reader.next_offset(partition)?;
-            (end > start).then_some(PartitionRange {
-                partition,
-                start,
-                end,
-            })
-        };
-        let reading: Vec<PartitionRange> = offsets(stored).filter_map(range).collect();
-        let moved = |range: &PartitionRange| Move {
-            from: Offset(Some(range.start)),
-            to: state(range.partition, range.end),
-            is_new: false,
-            is_noted: false,
-        };
-        Some(Batch {
-            records,
-            moves: reading.iter().map(moved).collect(),
-            reading,
-        })
+        let records = self.reader.take();
+        let reached = |partition| self.reader.next_offset(partition);
+        Some(moves::batch(records, stored, reached))
     }
 
     fn waiting(&self, stored: &[State<Offset>]) -> Option<u64> {
-        let left = |(partition, position)| {
-            let end = self.ends.get(&partition)?;
-            u64::try_from(end - position).ok()
-        };
-        Some(offsets(stored).filter_map(left).sum())
+        Some(moves::waiting(stored, &self.ends))
     }
 
     fn next(&self, stored: &[State<Offset>]) -> Vec<State<Offset>> {
-        let is_there = |(partition, position): &(i32, i64)| {
-            self.ends.get(partition).is_some_and(|end| end > position)
-        };
-        let next = offsets(stored).filter(is_there);
-        next.map(|(partition, position)| state(partition, position + 1))
-            .collect()
+        moves::next(stored, &self.ends)
     }
 
     fn ends(&self) -> Option<Vec<State<Offset>>> {
-        let ends = self.ends.iter();
-        Some(
-            ends.map(|(partition, end)| state(*partition, *end))
-                .collect(),
-        )
+        Some(moves::as_states(&self.ends))
     }
 
     fn look(&mut self, place: &Place<Kafka>, turn: Turn) -> Look {

@@ -10,8 +10,8 @@ use crate::pg::background::{Failure, transaction};
 use crate::pg::setting;
 use crate::pg::wait::WakeSet;
 use crate::source::Source;
-use crate::source::follow::{self, Asking, Batch, Division, Follow, Look, Move, PATIENCE, Place};
-use crate::source::follow::{Tail, Turn};
+use crate::source::follow::{self, Asking, Batch, Division, Fault, Follow, Look, Move};
+use crate::source::follow::{PATIENCE, Place, Tail, Turn};
 use ::plan::bounds::Bounds;
 use ::plan::share::Slice;
 use std::rc::{Rc, Weak};
@@ -89,8 +89,8 @@ impl Asking<Kinesis> for StreamAsking {
         _source: &Kinesis,
         _name: &str,
         _slice: Slice,
-    ) -> Result<Option<StreamDescription>, stream::Error> {
-        self.description.poll().transpose()
+    ) -> Result<Option<StreamDescription>, Fault> {
+        Ok(self.description.poll().transpose()?)
     }
 
     fn ask_again(&mut self, _source: &Kinesis, name: &str) {
@@ -221,8 +221,8 @@ fn moved(before: Option<&State<Position>>, reached: State<Position>) -> Move<Pos
 }
 
 impl Tail<Kinesis> for KinesisTail {
-    fn gather(&mut self, records: usize, bytes: u64) -> Result<Gathered, stream::Error> {
-        self.reader.gather(records, bytes)
+    fn gather(&mut self, records: usize, bytes: u64) -> Result<Gathered, Fault> {
+        Ok(self.reader.gather(records, bytes)?)
     }
 
     fn gathered(&self) -> usize {

@@ -129,7 +129,7 @@ fn follow(turn: Turn) {
         Turn::RolledBack(depth) => each(|pending| pending.rolled_back(depth)),
         Turn::Committed => {
             forget();
-            shared::wake_own_workers();
+            shared::tell_of_records();
         }
         Turn::Over => forget(),
     }

@@ -2,6 +2,7 @@
 
 pub mod append;
 mod columns;
+mod follow;
 mod look;
 pub mod manage;
 pub mod number;
@@ -158,12 +159,7 @@ impl Source for Sql {
     }
 
     fn describe(&self, _client: &Here, name: &str) -> TopicDescription {
-        let stream = registry::reachable(self.server, name);
-        TopicDescription {
-            name: name.to_owned(),
-            partitions: (0..stream.partitions()).collect(),
-            topic_id: Some(stream.topic_id),
-        }
+        registry::reachable(self.server, name).description(name)
     }
 
     fn plan(

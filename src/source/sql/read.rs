@@ -135,9 +135,26 @@ pub struct Records {
     /// Partition, offset, and the record by itself as a chunk has it.
     records: Vec<(i32, i64, Vec<u8>)>,
     bytes: u64,
+    memory: usize,
 }
 
 impl Records {
+    /// Keeps a record.
+    pub fn push(&mut self, record: &Record) {
+        let mut body = Vec::new();
+        if record.entry.append_to(&mut body).is_err() {
+            error::out_of_memory(bytes(&record.entry) as usize).raise();
+        }
+        self.memory += body.len() + std::mem::size_of::<(i32, i64, Vec<u8>)>();
+        self.bytes += bytes(&record.entry);
+        self.records.push((record.partition, record.offset, body));
+    }
+
+    /// Bytes that they take.
+    pub fn memory(&self) -> usize {
+        self.memory
+    }
+
     /// How many there are.
     pub fn len(&self) -> usize {
         self.records.len()

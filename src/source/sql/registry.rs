@@ -9,6 +9,7 @@ use crate::source::any::Kind;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
+use stream::TopicDescription;
 
 /// Is this the server of an external schema whose streams are kept here?
 fn is_of(server: &Server) -> bool {
@@ -41,6 +42,15 @@ impl Stream {
     /// What messages call it.
     pub fn name(&self) -> String {
         relation::name(self.relation).unwrap_or_default()
+    }
+
+    /// As it is described under that name.
+    pub fn description(&self, name: &str) -> TopicDescription {
+        TopicDescription {
+            name: name.to_owned(),
+            partitions: (0..self.partitions()).collect(),
+            topic_id: Some(self.topic_id.clone()),
+        }
     }
 
     /// How many partitions it has.
@@ -84,9 +94,8 @@ fn find(relation: Oid) -> Option<Stream> {
     })
 }
 
-/// The stream of that name of an external schema, unless a test has made it unreachable. It is found by its own foreign table, not by another one that
-/// bears the same name.
-pub fn reachable(server: Oid, name: &str) -> Stream {
+/// The stream of that name of an external schema. It is found by its own foreign table, not by another one that bears the same name.
+pub fn named(server: Oid, name: &str) -> Option<Stream> {
     let relation = spi::as_extension_owner(|| {
         spi::look(
             "SELECT s.relation::pg_catalog.oid AS relation FROM redshift.stream AS s JOIN pg_catalog.pg_foreign_table AS t ON t.ftrelid OPERATOR(pg_catalog.=) s.relation,
@@ -97,8 +106,12 @@ pub fn reachable(server: Oid, name: &str) -> Stream {
             |row| row.expect::<Oid>("relation"),
         )
     });
-    let stream = relation.and_then(find);
-    let stream = stream.unwrap_or_else(|| error::no_stream(name).raise());
+    relation.and_then(find)
+}
+
+/// The same; raises an error if there is none, or if a test has made it unreachable.
+pub fn reachable(server: Oid, name: &str) -> Stream {
+    let stream = named(server, name).unwrap_or_else(|| error::no_stream(name).raise());
     if stream.unreachable {
         error::stream_unreachable(name).raise();
     }

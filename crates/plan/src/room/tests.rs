@@ -70,14 +70,18 @@ proptest! {
     #[test]
     fn the_parts_stay_within_the_limit(limit in 0usize..1 << 40) {
         // Half, a quarter, and an eighth for readers that share clients.
-        prop_assert!(of_turn(limit) + limit / 4 + limit / 8 <= limit);
+        prop_assert!(of_turn(limit) + of_gathered(limit) + limit / 8 <= limit);
     }
 
     #[test]
-    fn topics_and_streams_share_one_limit(limit in 14usize << 20..1 << 40) {
-        let (topics, streams) = parts(limit, true, true);
-        prop_assert!(topics + streams <= limit && topics >= limit / 4 && streams >= PAGE);
-        prop_assert_eq!(parts(limit, true, false).0, limit);
-        prop_assert_eq!(parts(limit, false, true).1, limit);
+    fn all_share_one_limit(limit in 14usize << 20..1 << 40, has in any::<[bool; 3]>()) {
+        let parts = parts(limit, has);
+        let taken: Vec<usize> = parts.into_iter().zip(has).filter_map(|(part, is_there)| is_there.then_some(part)).collect();
+        prop_assert!(taken.iter().sum::<usize>() <= limit);
+        prop_assert!(taken.iter().all(|part| *part >= limit / 8));
+        prop_assert!(!has[1] || parts[1] >= PAGE);
+        if let [alone] = taken[..] {
+            prop_assert_eq!(alone, limit);
+        }
     }
 }

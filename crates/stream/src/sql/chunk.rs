@@ -50,7 +50,7 @@ impl<'a> Entry<'a> {
     }
 
     /// Appends it to a body. No part is longer than 1 GB: no value of a database is.
-    pub(super) fn append_to(&self, body: &mut Vec<u8>) -> Result<(), TryReserveError> {
+    pub fn append_to(&self, body: &mut Vec<u8>) -> Result<(), TryReserveError> {
         let is_first = body.is_empty();
         body.try_reserve(self.size() + usize::from(is_first))?;
         if is_first {
