@@ -144,12 +144,7 @@ pub enum Division {
 /// A question under way.
 pub trait Asking<S: Follow> {
     /// The answer for a worker's parts, once it has come.
-    fn poll(
-        &mut self,
-        source: &S,
-        name: &str,
-        slice: Slice,
-    ) -> Result<Option<S::Found>, Fault>;
+    fn poll(&mut self, source: &S, name: &str, slice: Slice) -> Result<Option<S::Found>, Fault>;
 
     /// The view was moved meanwhile: the ends may be older than its positions.
     fn ask_again(&mut self, source: &S, name: &str);

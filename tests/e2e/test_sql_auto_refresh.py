@@ -167,7 +167,7 @@ def test_who_does_not_answer_is_waited_for(followed):
     landed(followed, 15)
 
 
-@pytest.mark.parametrize(("fault", "word"), [("truncated", "past the end"), ("recreated", "re-created")])
+@pytest.mark.parametrize(("fault", "word"), [("truncated", "past its end"), ("recreated", "re-created")])
 def test_what_is_lost_stops_a_view_that_takes_no_losses(followed, fault, word):
     partition = followed.value("SELECT kafka_partition FROM v LIMIT 1")
     followed.run(f"CALL redshift.stream_fault('s.orders', '{fault}', partition_id => {partition})")

@@ -31,9 +31,21 @@ const PAGE: usize = 10 * 1024 * 1024;
 pub fn parts(limit: usize, has: [bool; 3]) -> [usize; 3] {
     let [has_topics, has_streams, has_own] = has;
     let has_any_topics = has_topics || has_own;
-    let streams = if has_any_topics { (limit / 2).max(PAGE) } else { limit };
-    let left = if has_streams { limit.saturating_sub(streams).max(limit / 4) } else { limit };
-    let topics = if has_topics && has_own { left / 2 } else { left };
+    let streams = if has_any_topics {
+        (limit / 2).max(PAGE)
+    } else {
+        limit
+    };
+    let left = if has_streams {
+        limit.saturating_sub(streams).max(limit / 4)
+    } else {
+        limit
+    };
+    let topics = if has_topics && has_own {
+        left / 2
+    } else {
+        left
+    };
     [topics, streams, topics]
 }
 

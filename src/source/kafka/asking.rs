@@ -66,12 +66,7 @@ impl TopicAsking {
 }
 
 impl Asking<Kafka> for TopicAsking {
-    fn poll(
-        &mut self,
-        source: &Kafka,
-        name: &str,
-        slice: Slice,
-    ) -> Result<Option<Topic>, Fault> {
+    fn poll(&mut self, source: &Kafka, name: &str, slice: Slice) -> Result<Option<Topic>, Fault> {
         let Some(description) = self.description.poll()?.cloned() else {
             return Ok(None);
         };

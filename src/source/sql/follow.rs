@@ -10,6 +10,7 @@ use crate::pg::background::{Failure, transaction};
 use crate::pg::relation::Oid;
 use crate::pg::wait::WakeSet;
 use crate::pg::{setting, shared};
+use crate::source::Records as _;
 use crate::source::follow::{self, Asking, Batch, Division, Fault, Follow, Look, Place};
 use crate::source::follow::{Tail, Turn};
 use crate::source::kafka::asking::Topic;
@@ -203,7 +204,9 @@ impl SqlTail {
 
     fn has_unread(&self) -> bool {
         let end = |partition| self.ends.get(partition).copied().unwrap_or(0);
-        self.next.iter().any(|(partition, next)| *next < end(partition))
+        self.next
+            .iter()
+            .any(|(partition, next)| *next < end(partition))
     }
 
     fn is_full(&self, records: usize, bytes: u64) -> bool {

@@ -302,20 +302,6 @@ impl super::Reader<Sql> for Reader {
     }
 }
 
-impl super::Records<Sql> for Records {
-    fn len(&self) -> usize {
-        Records::len(self)
-    }
-
-    fn get(&self, index: usize) -> Option<Record<'_>> {
-        Records::get(self, index)
-    }
-
-    fn bytes(&self) -> u64 {
-        Records::bytes(self)
-    }
-}
-
 impl super::Record<Sql> for Record<'_> {
     #[inline]
     fn count(&self, tally: &mut Tally) -> Option<SkipReason> {

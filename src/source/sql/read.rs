@@ -1,9 +1,9 @@
 //! Reading records: ranges of offsets, the partitions in turns.
 
-use super::Stream;
+use super::{Sql, Stream};
 use crate::error;
 use crate::pg::chunk_table::{self, Access, ChunkTable, Cursor, Latest, Row, UNNUMBERED};
-use crate::source::column::to_milliseconds;
+use crate::source::{self, column::to_milliseconds};
 use stream::PartitionRange;
 use stream::sql::{Entries, Entry};
 
@@ -154,14 +154,14 @@ impl Records {
     pub fn memory(&self) -> usize {
         self.memory
     }
+}
 
-    /// How many there are.
-    pub fn len(&self) -> usize {
+impl source::Records<Sql> for Records {
+    fn len(&self) -> usize {
         self.records.len()
     }
 
-    /// One of them.
-    pub fn get(&self, index: usize) -> Option<Record<'_>> {
+    fn get(&self, index: usize) -> Option<Record<'_>> {
         let (partition, offset, body) = self.records.get(index)?;
         let entry = Entries::default().next(body).ok().flatten()?;
         Some(Record {
@@ -171,8 +171,7 @@ impl Records {
         })
     }
 
-    /// Bytes of keys and values.
-    pub fn bytes(&self) -> u64 {
+    fn bytes(&self) -> u64 {
         self.bytes
     }
 }
