@@ -10,6 +10,7 @@ use crate::catalog::checkpoint::Checkpoint;
 use crate::catalog::materialized_view::MaterializedView;
 use crate::catalog::position::{Position, State};
 use crate::pg::background::{Failure, transaction};
+use crate::pg::spi;
 use crate::pg::wait::WakeSet;
 use ::plan::bounds::Bounds;
 use ::plan::share::Slice;
@@ -19,6 +20,14 @@ use stream::Gathered;
 
 /// How long a source may take to answer before the views are shown as waiting for it.
 pub const PATIENCE: Duration = Duration::from_secs(3);
+
+/// How long a lock is waited for before the others get their turn.
+const LOCK_TIMEOUT_MS: u32 = 200;
+
+/// Sets the bound on waiting for locks in this transaction.
+pub fn bound_lock_waits() {
+    spi::set_lock_timeout(LOCK_TIMEOUT_MS);
+}
 
 /// What names a part of a source's streams.
 pub type Part<S> = <<S as Source>::Position as Position>::Part;

@@ -25,6 +25,7 @@ use crate::pg::wait::WakeSet;
 use crate::pg::{extension, invalidation, kept_plan};
 use crate::refresh::{self, Locked};
 use crate::source::any::{Kind, Stream};
+use crate::source::follow::bound_lock_waits;
 use plan::share::{self, Share};
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -122,7 +123,7 @@ pub fn run(database: Oid, number: usize, settings_changes: u64) {
 fn forget_orphans() {
     let forgotten = transaction(|| {
         if extension::is_usable() {
-            load::bound_lock_waits();
+            bound_lock_waits();
             materialized_view::forget_orphans();
         }
     });
@@ -422,7 +423,7 @@ impl Worker {
 fn looked_up(assignment: Assignment) -> Result<(Origin, Stream), Failure> {
     let table = assignment.table;
     transaction(|| {
-        load::bound_lock_waits();
+        bound_lock_waits();
         let view = materialized_view::find(table)
             .unwrap_or_else(|| error::not_a_streaming_view(&table.to_u32().to_string()).raise());
         let Locked { stream, .. } = refresh::lock_source(&view);

@@ -7,23 +7,15 @@ use crate::catalog::position::{Position, State};
 use crate::pg::background::{Failure, transaction};
 use crate::pg::batch::{self, Stop};
 use crate::pg::relation::{self, LockMode, Oid};
-use crate::pg::{invalidation, spi, time};
+use crate::pg::{invalidation, time};
 use crate::refresh::{self, Locked};
 use crate::scan::job::{Input, Job};
-use crate::source::follow::{Batch, Follow, Part, Place};
+use crate::source::follow::{Batch, Follow, Part, Place, bound_lock_waits};
 use crate::source::outcome::{Limits, Outcome as Read};
 use crate::source::plan::{at, entry};
 use crate::source::{Records, Source};
 use std::rc::Rc;
 use std::time::Duration;
-
-/// How long a lock is waited for before the others get their turn.
-const LOCK_TIMEOUT_MS: u32 = 200;
-
-/// Sets the bound on waiting for locks in this transaction.
-pub fn bound_lock_waits() {
-    spi::set_lock_timeout(LOCK_TIMEOUT_MS);
-}
 
 /// What became of a batch.
 #[derive(PartialEq, Eq)]

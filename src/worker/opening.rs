@@ -2,7 +2,6 @@
 
 use super::assignment::Assignment;
 use super::feed::Feed;
-use super::load::bound_lock_waits;
 use crate::aws::Question;
 use crate::catalog::checkpoint::{self, Checkpoint};
 use crate::catalog::materialized_view;
@@ -14,7 +13,7 @@ use crate::pg::relation;
 use crate::pg::wait::WakeSet;
 use crate::refresh;
 use crate::source::any::Named;
-use crate::source::follow::{Asking, Follow, Part, Place, takes};
+use crate::source::follow::{Asking, Follow, Part, Place, bound_lock_waits, takes};
 use crate::source::plan::Plan;
 use plan::bounds::Bounds;
 use plan::tempo::Tempo;

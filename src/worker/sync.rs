@@ -3,7 +3,6 @@
 //! The broker is asked without waiting, and outside of any transaction. What is created is created as the server's owner, a few relations in a transaction
 //! whose locks are waited for a moment only: nobody's statement waits for it.
 
-use super::load::bound_lock_waits;
 use super::lookup::Lookups;
 use super::state::LOCK_NOT_AVAILABLE;
 use crate::api::external_schema;
@@ -17,6 +16,7 @@ use crate::pg::spi::{self, as_view_owner};
 use crate::pg::{extension, shared};
 use crate::source::Source;
 use crate::source::any::{Any, each};
+use crate::source::follow::bound_lock_waits;
 use crate::source::request::Pending;
 use crate::source::status::Listed;
 use plan::names::Pattern;

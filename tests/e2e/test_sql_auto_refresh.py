@@ -191,6 +191,32 @@ def test_a_dropped_stream_and_another_of_its_name(followed):
     assert followed.value("SELECT count(*) FROM v") == 10
 
 
+def test_who_drops_a_stream_holds_up_nobody(followed):
+    """An open transaction has the stream's records locked: other views go on."""
+    followed.run("CALL redshift.create_stream('s.other')")
+    followed.run("CREATE MATERIALIZED VIEW one WITH (auto_refresh = on) AS SELECT kafka_partition, kafka_offset FROM s.other")
+    session = followed.connect()
+    session.execute("BEGIN")
+    session.execute("CALL redshift.drop_stream('s.orders')")
+    try:
+        began = time.monotonic()
+        for turn in range(5):
+            followed.run("INSERT INTO s.other (kafka_value) VALUES ('x'::text)")
+            landed(followed, turn + 1, "one")
+        assert time.monotonic() - began < 5
+    finally:
+        session.execute("ROLLBACK")
+    add(followed, "more", 5)
+    landed(followed, 15)
+
+
+def test_what_a_stream_does_not_keep_goes_by_itself(followed):
+    followed.run("CALL redshift.alter_stream('s.orders', retention_bytes => 20000)")
+    followed.run("INSERT INTO s.orders (kafka_partition, kafka_value) SELECT 0, repeat('x', 1000)::text FROM generate_series(1, 200)")
+    wait_until(lambda: followed.value("SELECT count(*) FROM s.orders WHERE kafka_partition = 0") < 50, 30, "trimming")
+    landed(followed, 210)
+
+
 def test_kills_of_the_worker(followed):
     """Terminated at any moment, it is started again, and goes on where it committed."""
     for turn in range(12):

@@ -83,7 +83,7 @@ pub const MEMORY_LIMIT: Setting = Setting::whole(
     Whole::new(1024, 16 * 1024 * 1024, Unit::Kilobytes),
     64 * 1024,
     Context::Session,
-    "How much one scan of a stream fetches ahead and buffers.",
+    "How much a scan of a stream, or a worker with all its views, fetches ahead and buffers.",
 )
 .details("Whatever the number of partitions and the backlog. A batch of records may have half of it, and 16 MB in any case.")
 .see("[memory](production.md#memory)");

@@ -1,18 +1,18 @@
 //! How a worker follows topics that the database keeps: it is told of commits, and looks each second for what nobody tells of.
 
 use super::registry::{self, Stream};
-use super::{Reader, Records, Sql, number};
+use super::{Reader, Records, Sql, number, retention};
 use crate::catalog::checkpoint;
 use crate::catalog::materialized_view::MaterializedView;
 use crate::catalog::position::State;
 use crate::error;
-use crate::pg::background::{Failure, transaction};
+use crate::pg::background::{self, Failure, transaction};
 use crate::pg::relation::Oid;
 use crate::pg::wait::WakeSet;
 use crate::pg::{setting, shared};
 use crate::source::Records as _;
 use crate::source::follow::{self, Asking, Batch, Division, Fault, Follow, Look, Place};
-use crate::source::follow::{Tail, Turn};
+use crate::source::follow::{Tail, Turn, bound_lock_waits};
 use crate::source::kafka::asking::Topic;
 use crate::source::kafka::moves::{self, Ends, offsets};
 use crate::source::kafka::plan::{self, Checkpoint};
@@ -23,8 +23,19 @@ use ::plan::share::Slice;
 use ::plan::{pause, room};
 use std::cell::Cell;
 use std::collections::BTreeMap;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use stream::{Gathered, PartitionRange, TopicDescription};
+
+/// How often what a stream does not keep is removed.
+const TRIM_PAUSE: Duration = Duration::from_secs(10);
+
+/// A transaction that does not wait long for what somebody else has locked: he may be dropping the stream.
+fn brief<T>(work: impl FnOnce() -> T) -> Result<T, Failure> {
+    transaction(|| {
+        bound_lock_waits();
+        work()
+    })
+}
 
 /// There are no clients; what feeds share is the memory for records that wait.
 pub struct Shares {
@@ -72,7 +83,7 @@ pub struct Here {
 
 impl Asking<Sql> for Here {
     fn poll(&mut self, _: &Sql, name: &str, slice: Slice) -> Result<Option<Topic>, Fault> {
-        let found = transaction(|| {
+        let found = brief(|| {
             let stream = registry::reachable(self.server, name);
             let mut watermarks = number::bounds(&stream);
             watermarks.retain(|bounds| slice.takes(bounds.partition));
@@ -138,6 +149,7 @@ impl Follow for Sql {
             looked: Instant::now(),
             found: None,
             is_silent: false,
+            trimmed: Instant::now(),
         })
     }
 
@@ -163,9 +175,18 @@ pub struct SqlTail {
     /// What that look has found, until the lane asks.
     found: Option<Look>,
     is_silent: bool,
+    /// When what the stream does not keep was last removed.
+    trimmed: Instant,
 }
 
 impl SqlTail {
+    /// What the stream does not keep any more goes, whether it was loaded or not: as of a topic.
+    fn trim(&self) {
+        if let Some(stream) = registry::named(self.server, &self.topic.name) {
+            retention::apply_own(&stream);
+        }
+    }
+
     /// Looks at the stream; gives it if there is something to read. Within a transaction.
     fn observe(&mut self) -> Option<Stream> {
         // Before: what is told of meanwhile is looked at again.
@@ -243,7 +264,7 @@ impl Tail<Sql> for SqlTail {
     fn gather(&mut self, records: usize, bytes: u64) -> Result<Gathered, Fault> {
         let is_told = self.told != Some(shared::records_told());
         if (is_told || self.has_unread()) && !self.is_full(records, bytes) {
-            transaction(|| {
+            brief(|| {
                 if let Some(stream) = self.observe() {
                     self.read(stream, records, bytes);
                 }
@@ -284,10 +305,17 @@ impl Tail<Sql> for SqlTail {
         Some(moves::as_states(&self.ends))
     }
 
-    fn look(&mut self, _place: &Place<Sql>, turn: Turn) -> Look {
+    fn look(&mut self, place: &Place<Sql>, turn: Turn) -> Look {
+        if place.slice.takes(0) && self.trimmed.elapsed() >= TRIM_PAUSE {
+            self.trimmed = Instant::now();
+            let trimmed = brief(|| self.trim());
+            if let Err(failure) = trimmed {
+                background::log(&format!("stream \"{}\": {}", place.name, failure.message));
+            }
+        }
         let is_often = turn.is_probe || self.is_silent;
         let is_due = self.looked.elapsed() >= pause::between_looks(turn.of, is_often);
-        if is_due && let Err(failure) = transaction(|| self.observe().is_some()) {
+        if is_due && let Err(failure) = brief(|| self.observe().is_some()) {
             return Look::Silent(failure.message);
         }
         self.found.take().unwrap_or(Look::Same)

@@ -2,7 +2,7 @@
 
 use super::number::{self, earliest_of};
 use super::registry::table_name;
-use super::retention::{self, Retention};
+use super::retention;
 use super::{SCHEMA, Stream, append, stream_of};
 use crate::error;
 use crate::pg::chunk_table::{self, Access, ChunkTable, Latest};
@@ -117,21 +117,8 @@ pub fn set_retention(table: Oid, retention: Option<Interval>, bytes: Option<i64>
 /// Removes what is older, or more; without both, what the stream does not keep.
 pub fn trim(table: Oid, older_than: Option<Interval>, bytes: Option<i64>) {
     let stream = owned(table);
-    let keep = spi::as_extension_owner(|| {
-        spi::first(
-            "SELECT (extract(epoch FROM pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) k.age) * 1000000)::pg_catalog.int8 - 946684800000000 AS older_than, k.bytes
-             FROM redshift.stream AS s, LATERAL (SELECT
-                 CASE WHEN $2 IS NULL AND $3 IS NULL THEN s.retention ELSE $2 END AS age,
-                 CASE WHEN $2 IS NULL AND $3 IS NULL THEN s.retention_bytes ELSE $3 END AS bytes) AS k
-             WHERE s.stream_id OPERATOR(pg_catalog.=) $1",
-            &[stream.id.into(), older_than.into(), bytes.into()],
-            |row| Retention {
-                older_than: row.get("older_than"),
-                bytes: row.get("bytes"),
-            },
-        )
-    });
-    retention::apply(&stream, keep.unwrap_or_default());
+    let keep = retention::kept(&stream, older_than, bytes);
+    retention::apply(&stream, keep);
 }
 
 /// What `redshift.stream_fault` can do.

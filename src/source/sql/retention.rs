@@ -7,6 +7,7 @@ use super::Stream;
 use super::number::{self, earliest_of};
 use crate::pg::chunk_table::{Access, ChunkTable, Latest, Row};
 use crate::pg::{invalidation, relation, spi};
+use pgrx::datum::Interval;
 use pgrx::spi::quote_identifier;
 
 /// What a stream keeps.
@@ -16,6 +17,33 @@ pub struct Retention {
     pub older_than: Option<i64>,
     /// So many bytes of a partition stay.
     pub bytes: Option<i64>,
+}
+
+/// What is to be kept now: by these limits, or without both by the stream's own.
+pub fn kept(stream: &Stream, older_than: Option<Interval>, bytes: Option<i64>) -> Retention {
+    let kept = spi::as_extension_owner(|| {
+        spi::first(
+            "SELECT (extract(epoch FROM pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) k.age) * 1000000)::pg_catalog.int8 - 946684800000000 AS older_than, k.bytes
+             FROM redshift.stream AS s, LATERAL (SELECT
+                 CASE WHEN $2 IS NULL AND $3 IS NULL THEN s.retention ELSE $2 END AS age,
+                 CASE WHEN $2 IS NULL AND $3 IS NULL THEN s.retention_bytes ELSE $3 END AS bytes) AS k
+             WHERE s.stream_id OPERATOR(pg_catalog.=) $1",
+            &[stream.id.into(), older_than.into(), bytes.into()],
+            |row| Retention {
+                older_than: row.get("older_than"),
+                bytes: row.get("bytes"),
+            },
+        )
+    });
+    kept.unwrap_or_default()
+}
+
+/// Removes what the stream does not keep any more.
+pub fn apply_own(stream: &Stream) {
+    let keep = kept(stream, None, None);
+    if keep.older_than.is_some() || keep.bytes.is_some() {
+        apply(stream, keep);
+    }
 }
 
 /// Removes what is not kept any more; how many offsets that were.
