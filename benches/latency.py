@@ -63,6 +63,37 @@ def consume(bootstrap, topic, conninfo, ready):
             connection.commit()
 
 
+def watch(db, total):
+    """The largest offset in the table, and when it was seen, until so many records are visible."""
+    seen, last = [], -1
+    deadline = time.monotonic() + SECONDS * 4
+    while last < total - 1:
+        assert time.monotonic() < deadline, f"{last + 1} of {total} records are visible"
+        row = db.execute("SELECT kafka_offset FROM t WHERE kafka_partition = 0 ORDER BY kafka_offset DESC LIMIT 1").fetchone()
+        if row and row[0] > last:
+            last = row[0]
+            seen.append((last, time.time_ns()))
+        time.sleep(0.0002)
+    return seen
+
+
+def latencies(sent, seen, warm_up):
+    """Milliseconds from when a record was sent until it was seen; not of the first ones."""
+    found, offset = [], 0
+    for last, when in seen:
+        while offset <= last:
+            if offset >= warm_up:
+                found.append((when - sent[offset]) / 1e6)
+            offset += 1
+    return found
+
+
+def quantiles(values):
+    """p50 and p99."""
+    values = sorted(values)
+    return values[len(values) // 2], values[len(values) * 99 // 100]
+
+
 class Bench:
     def __init__(self, run):
         self.run = run
@@ -121,26 +152,11 @@ class Bench:
         file = self.run / "sent"
         process = multiprocessing.Process(target=produce, args=(self.bootstrap, topic, rate, file), daemon=True)
         process.start()
-        seen, last, total = [], -1, rate * SECONDS
-        deadline = time.monotonic() + SECONDS * 4
-        while last < total - 1:
-            assert time.monotonic() < deadline, f"{last + 1} of {total} records are visible"
-            row = self.db.execute("SELECT kafka_offset FROM t WHERE kafka_partition = 0 ORDER BY kafka_offset DESC LIMIT 1").fetchone()
-            if row and row[0] > last:
-                last = row[0]
-                seen.append((last, time.time_ns()))
-            time.sleep(0.0002)
+        seen = watch(self.db, rate * SECONDS)
         process.join()
         sent = array("q")
         sent.frombytes(file.read_bytes())
-        latencies, offset = [], 0
-        for last, when in seen:
-            while offset <= last:
-                if offset >= rate * WARM_UP:
-                    latencies.append((when - sent[offset]) / 1e6)
-                offset += 1
-        latencies.sort()
-        return latencies[len(latencies) // 2], latencies[len(latencies) * 99 // 100]
+        return quantiles(latencies(sent, seen, rate * WARM_UP))
 
     def all(self):
         entries = []

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Rates of a refresh beside COPY and other consumers, on a cluster and an Apache Kafka of its own; JSON; Kinesis: bench.sh [ROWS]
+# Rates of a refresh beside COPY and other consumers, on a cluster and an Apache Kafka of its own; JSON; Kinesis; streams in SQL: bench.sh [ROWS]
 # Prints a table and writes .run/bench.json.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
@@ -12,4 +12,5 @@ step "measuring with $rows rows"
 export BENCH_OUT=$out BENCH_RUN_DIR=$RUN_DIR
 "$ROOT/scripts/bench-json.sh"
 "$ROOT/scripts/bench-kinesis.sh"
+"$ROOT/scripts/bench-sql.sh" rate "$rows"
 step "wrote $out"
