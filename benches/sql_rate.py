@@ -2,8 +2,9 @@
 
 The same N records of 460 bytes with key and time, in turns for 3 partitions, go into a stream and into a table with the same columns, by COPY BINARY from a
 server file and by INSERT .. SELECT from a table; a view over the stream is refreshed, and the same rows are copied from a server file into a table like it.
-A refresh is the first that reads its stream, so it gives the records their offsets too. In turn, three times, with a CHECKPOINT before each. Shown are
-medians: thousands of rows a second, and CPU seconds per million rows of the client and of Postgres (all its processes).
+Who reads a stream first gives the records their offsets; as a CHECKPOINT comes before, each page of the stream goes into the WAL once more then. The other
+refresh is of a view that comes later. In turn, three times, with a CHECKPOINT before each. Shown are medians: thousands of rows a second, and CPU seconds per
+million rows of the client and of Postgres (all its processes).
 """
 
 import argparse
@@ -27,7 +28,13 @@ ORDER = (
     "n, to_char(make_interval(secs => n % 86400), 'HH24:MI:SS'), n % 997 * 1.25, n * 7919 % 1000000, (ARRAY['NEW', 'SHIPPED', 'DELIVERED'])[n % 3 + 1], n % 2 = 0, "
     "n % 1000, n % 9 + 1, n % 90 + 10, n % 1000 + 1, n % 90 + 11, n % 300, md5(n::text))"
 )
-WHATS = ("COPY", "INSERT .. SELECT", "REFRESH")
+# What a stream does, and what a table does beside it.
+PAIRS = [
+    ("COPY into a stream", "COPY into a table"),
+    ("INSERT .. SELECT into a stream", "INSERT .. SELECT into a table"),
+    ("REFRESH, first reader", "COPY BINARY, server file"),
+    ("REFRESH, later reader", "COPY BINARY, server file"),
+]
 
 
 class Bench:
@@ -70,6 +77,7 @@ class Bench:
 
     def view(self):
         """Over the stream as the last contender has left it."""
+        self.db.execute("DROP MATERIALIZED VIEW IF EXISTS v")
         self.db.execute(f"CREATE MATERIALIZED VIEW v WITH (offset_index = 'none') AS {VIEWS['raw'].format('s.t')}")
 
     def landed(self):
@@ -79,16 +87,17 @@ class Bench:
     def contenders(self):
         copy = f"COPY {{}} ({COLUMNS}) FROM '{self.files}.records' (FORMAT binary)"
         insert = f"INSERT INTO {{}} ({COLUMNS}) SELECT {COLUMNS} FROM r"
-        yield "COPY", "table", self.table, copy.format("t"), "t"
-        yield "COPY", "stream", self.stream, copy.format("s.t"), None
-        yield "INSERT .. SELECT", "table", self.table, insert.format("t"), "t"
-        yield "INSERT .. SELECT", "stream", self.stream, insert.format("s.t"), None
-        yield "REFRESH", "stream", self.view, "REFRESH MATERIALIZED VIEW v", "v"
-        yield "REFRESH", "table", self.landed, f"COPY t FROM '{self.files}.rows' (FORMAT binary)", "t"
+        yield "COPY into a table", self.table, copy.format("t"), "t"
+        yield "COPY into a stream", self.stream, copy.format("s.t"), None
+        yield "INSERT .. SELECT into a table", self.table, insert.format("t"), "t"
+        yield "INSERT .. SELECT into a stream", self.stream, insert.format("s.t"), None
+        yield "REFRESH, first reader", self.view, "REFRESH MATERIALIZED VIEW v", "v"
+        yield "REFRESH, later reader", self.view, "REFRESH MATERIALIZED VIEW v", "v"
+        yield "COPY BINARY, server file", self.landed, f"COPY t FROM '{self.files}.rows' (FORMAT binary)", "t"
 
     # --- measuring
 
-    def measure(self, what, into, prepare, statement, counted):
+    def measure(self, name, prepare, statement, counted):
         prepare()
         self.db.execute("CHECKPOINT")
         postgres = {pid: cpu(pid) for pid in family(self.postmaster)}
@@ -104,9 +113,9 @@ class Bench:
         server = sum(cpu(pid) - postgres.get(pid, 0.0) for pid in family(self.postmaster))
         # The records of a stream are counted by what reads them next.
         landed = self.db.execute(f"SELECT count(*) FROM {counted}").fetchone()[0] if counted else written
-        assert landed == self.rows, f"{what}, {into}: {landed} rows instead of {self.rows}"
-        self.results.setdefault((what, into), []).append((seconds, client + server))
-        print(f"  {what:18} {into:8} {self.rows / seconds / 1000:8.0f} krows/s", flush=True)
+        assert landed == self.rows, f"{name}: {landed} rows instead of {self.rows}"
+        self.results.setdefault(name, []).append((seconds, client + server))
+        print(f"  {name:34} {self.rows / seconds / 1000:8.0f} krows/s", flush=True)
 
     def all(self):
         self.write_rows()
@@ -123,24 +132,29 @@ class Bench:
 
     # --- telling
 
-    def median(self, key, index):
-        return statistics.median(run[index] for run in self.results[key])
+    def median(self, name, index):
+        return statistics.median(run[index] for run in self.results[name])
+
+    def rate(self, name):
+        return self.rows / self.median(name, 0)
+
+    def cpu(self, name):
+        return self.median(name, 1) * 1e6 / self.rows
 
     def entries(self):
-        print(f"\n{self.rows} records of {RECORD_BYTES} bytes, {PARTITIONS} partitions, medians of {self.rounds}; krows/s, and CPU s per 1M rows of client and Postgres\n")
-        print(f"{'':30} {'stream':>8} {'table':>8} {'ratio':>6}   {'CPU s':>6} {'table':>6} {'ratio':>6}")
-        cpus = []
-        for what in WHATS:
-            (seconds, used), (of_table, used_by_table) = ([self.median((what, into), index) for index in (0, 1)] for into in ("stream", "table"))
-            name = "SQL stream: " + ("REFRESH, raw / COPY BINARY, server file" if what == "REFRESH" else f"{what} into a stream / into a table")
-            ours, peer, ratio = self.rows / seconds, self.rows / of_table, of_table / seconds
-            used, used_by_table = (value * 1e6 / self.rows for value in (used, used_by_table))
-            print(f"{what:30} {ours / 1e3:8.0f} {peer / 1e3:8.0f} {ratio:6.2f}   {used:6.2f} {used_by_table:6.2f} {used / used_by_table:6.2f}")
-            yield {"name": name, "ours": round(ours), "peer": round(peer), "ratio": round(ratio, 3), "unit": "rows/s"}
-            cpus.append({"name": f"{name}, CPU", "ours": round(used, 2), "peer": round(used_by_table, 2), "ratio": round(used / used_by_table, 3),
-                         "unit": "CPU s of client and Postgres per 1M rows"})
-        print(f"\nthe stream's records take {self.sizes[0]:.0f} MB, the view's rows {self.sizes[1]:.0f} MB")
-        yield from cpus
+        print(f"\n{self.rows} records of {RECORD_BYTES} bytes, {PARTITIONS} partitions, medians of {self.rounds}\n")
+        print(f"{'':34} {'krows/s':>8}   CPU s per 1M rows of client and Postgres")
+        for name in self.results:
+            print(f"{name:34} {self.rate(name) / 1e3:8.0f}   {self.cpu(name):6.2f}")
+        print(f"\nthe stream's records take {self.sizes[0]:.0f} MB, the view's rows {self.sizes[1]:.0f} MB\n")
+        for ours, peer in PAIRS:
+            mine, other = self.rate(ours), self.rate(peer)
+            print(f"{ours:30} / {peer:30} {mine / other:5.2f}")
+            yield {"name": f"SQL stream: {ours} / {peer}", "ours": round(mine), "peer": round(other), "ratio": round(mine / other, 3), "unit": "rows/s"}
+        for ours, peer in PAIRS:
+            mine, other = self.cpu(ours), self.cpu(peer)
+            yield {"name": f"SQL stream: {ours} / {peer}, CPU", "ours": round(mine, 2), "peer": round(other, 2), "ratio": round(mine / other, 3),
+                   "unit": "CPU s of client and Postgres per 1M rows"}
 
 
 def main():
