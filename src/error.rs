@@ -42,10 +42,13 @@ pub fn foreign_table_is_read_only(name: &str, verb: &str) -> Report {
 }
 
 /// Anything but INSERT into a stream that the database keeps.
-pub fn stream_only_grows(name: &str, verb: &str) -> Report {
+pub fn stream_only_grows(name: &str, qualified: &str, verb: &str) -> Report {
     Report::new(sqlstate::FEATURE_NOT_SUPPORTED, format!("cannot {verb} stream \"{name}\""))
         .detail("Records are added to a stream and never changed; what is old goes by the stream's retention.")
-        .hint(format!("CALL redshift.trim_stream('{name}', ..) removes old records, CALL redshift.drop_stream('{name}') all of it."))
+        .hint(format!(
+            "CALL redshift.trim_stream('{0}', older_than => interval '1 day') removes old records, CALL redshift.drop_stream('{0}') all of it.",
+            qualified.replace('\'', "''")
+        ))
 }
 
 /// INSERT INTO a stream RETURNING.
@@ -55,6 +58,16 @@ pub fn insert_returning(name: &str) -> Report {
         format!("INSERT INTO stream \"{name}\" has no RETURNING"),
     )
     .detail("A record gets its offset when its transaction has committed.")
+    .hint("SELECT it from the stream by its key afterwards.")
+}
+
+/// No type of a timestamp.
+pub fn timestamp_type(name: &str) -> Report {
+    Report::new(
+        sqlstate::INVALID_PARAMETER_VALUE,
+        format!("invalid kafka_timestamp_type for stream \"{name}\""),
+    )
+    .hint("It is C (the time that the record was made), L (that of its arrival) or U (no time).")
 }
 
 /// A value for a column that the stream fills.
@@ -89,6 +102,7 @@ pub fn fewer_partitions(name: &str, partitions: i32) -> Report {
         sqlstate::INVALID_PARAMETER_VALUE,
         format!("stream \"{name}\" has {partitions} partitions and cannot have fewer"),
     )
+    .hint("Partitions that nobody writes to cost nothing; another stream may have fewer.")
 }
 
 /// A foreign table of an external schema over SQL that no stream was created for.
@@ -117,13 +131,16 @@ pub fn not_owner_of_stream(name: &str) -> Report {
 }
 
 /// By `redshift.stream_fault`.
-pub fn stream_unreachable(name: &str) -> Report {
+pub fn stream_unreachable(name: &str, qualified: &str) -> Report {
     Report::new(
         sqlstate::SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION,
         format!("stream \"{name}\": no answer"),
     )
     .detail("redshift.stream_fault has made it unreachable.")
-    .hint(format!("CALL redshift.stream_fault('{name}', 'none');"))
+    .hint(format!(
+        "CALL redshift.stream_fault('{}', 'none');",
+        qualified.replace('\'', "''")
+    ))
 }
 
 /// Records that are none.
@@ -513,6 +530,20 @@ pub struct UnreadablePosition<'a> {
     pub text: &'a str,
     /// Where the view stood by what was loaded last.
     pub known: Option<String>,
+    /// The part could be one, but the stream has none of that name.
+    pub is_unknown: bool,
+    /// If it is the part that cannot be read: where the view stands in all parts, with `..` for those that are not known.
+    pub positions: Vec<(String, String)>,
+}
+
+/// As `redshift.set_position` takes them: offsets as numbers.
+fn explicit(positions: &[(String, String)]) -> String {
+    let member = |(part, position): &(String, String)| match position.parse::<i64>() {
+        Ok(offset) => format!("\"{part}\": {offset}"),
+        Err(_) => format!("\"{part}\": \"{position}\""),
+    };
+    let members: Vec<String> = positions.iter().map(member).collect();
+    format!("{{{}}}", members.join(", "))
 }
 
 /// A stored position, or what names its partition or shard, is none.
@@ -550,12 +581,12 @@ pub fn position_unreadable(row: &UnreadablePosition) -> Report {
         ),
         (false, _) => (
             format!(
-                "CALL redshift.set_position('{}', NULL, '{{\"..\": \"..\", ..}}')",
-                quoted(view)
+                "CALL redshift.set_position('{}', NULL, '{}')",
+                quoted(view),
+                explicit(&row.positions)
             ),
             format!(
-                "Say of each {of} where the view goes on: SELECT partition_id, last_position FROM redshift.verify('{}') tells what was loaded; a partition goes on one after it.",
-                quoted(view)
+                "Write the name of the {of} that is missing in the place of \"..\": what stands behind it is where the view stood there. A {of} that is not named begins at its earliest record."
             ),
         ),
     };
@@ -564,7 +595,12 @@ pub fn position_unreadable(row: &UnreadablePosition) -> Report {
     } else {
         String::new()
     };
-    Report::new(POSITION_UNREADABLE, format!("materialized view \"{name}\": {place}the stored {} \"{text}\" cannot be read", what.replace('_', " ")))
+    let why = if row.is_unknown {
+        "is none of the stream's"
+    } else {
+        "cannot be read"
+    };
+    Report::new(POSITION_UNREADABLE, format!("materialized view \"{name}\": {place}the stored {} \"{text}\" {why}", what.replace('_', " ")))
         .detail(format!("The row of redshift.checkpoint with mv_id {mv_id} and partition_id '{}' was damaged; nothing is loaded until it is mended: {statement}.", quoted(part)))
         .hint(hint)
 }

@@ -9,7 +9,7 @@ COMMENT ON FUNCTION redshift.set_stream_partitions(regclass, integer) IS 'Gives 
 
 CREATE FUNCTION redshift.set_stream_retention(stream regclass, retention interval, retention_bytes bigint) RETURNS void
     LANGUAGE c AS 'MODULE_PATHNAME', 'redshift_set_stream_retention';
-COMMENT ON FUNCTION redshift.set_stream_retention(regclass, interval, bigint) IS 'Says how long records are kept, and how many bytes of each partition';
+COMMENT ON FUNCTION redshift.set_stream_retention(regclass, interval, bigint) IS 'Says how long records are kept, and how many bytes of each partition: null leaves it as it is, 0 is no limit';
 
 CREATE PROCEDURE redshift.create_stream(
     stream text,
@@ -67,14 +67,25 @@ BEGIN
         PERFORM redshift.set_stream_retention(stream, retention, retention_bytes);
     END IF;
 END $$;
-COMMENT ON PROCEDURE redshift.alter_stream(regclass, integer, interval, bigint) IS 'Gives a stream more partitions, or another retention';
+COMMENT ON PROCEDURE redshift.alter_stream(regclass, integer, interval, bigint) IS 'Gives a stream more partitions, or another retention: what is not named stays, 0 is no limit';
 
 CREATE PROCEDURE redshift.drop_stream(stream regclass) LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    EXECUTE format('DROP FOREIGN TABLE %s CASCADE', stream);
+    IF NOT EXISTS (SELECT FROM pg_foreign_table AS t JOIN pg_foreign_server AS s ON s.oid = t.ftserver JOIN pg_foreign_data_wrapper AS w ON w.oid = s.srvfdw
+                   WHERE t.ftrelid = stream AND lower(s.srvtype) = 'sql' AND w.fdwname = 'redshift_streaming') THEN
+        RAISE EXCEPTION '"%" is no stream of an external schema over SQL', stream USING ERRCODE = 'wrong_object_type';
+    END IF;
+    EXECUTE format('DROP FOREIGN TABLE %s', stream);
+EXCEPTION WHEN dependent_objects_still_exist THEN
+    RAISE EXCEPTION 'stream % has materialized views', stream USING ERRCODE = 'dependent_objects_still_exist',
+        DETAIL = (SELECT string_agg(format('%s reads it.', v.mv), E'\n' ORDER BY v.mv_id) FROM redshift.materialized_view AS v
+                  JOIN pg_rewrite AS r ON r.ev_class = v.definition
+                  JOIN pg_depend AS d ON d.classid = 'pg_rewrite'::regclass AND d.objid = r.oid AND d.refclassid = 'pg_class'::regclass
+                      AND d.refobjid = stream AND d.refobjsubid = 0 AND d.deptype = 'n' AND has_table_privilege(v.mv, 'SELECT')),
+        HINT = 'Drop them first. A view without its stream would keep its rows, and never load again.';
 END $$;
-COMMENT ON PROCEDURE redshift.drop_stream(regclass) IS 'Drops a stream with its records; materialized views over it keep their rows, as those of a topic that is dropped';
+COMMENT ON PROCEDURE redshift.drop_stream(regclass) IS 'Drops a stream with its records; refused while materialized views read it';
 
 CREATE PROCEDURE redshift.trim_stream(stream regclass, older_than interval DEFAULT NULL, keep_bytes bigint DEFAULT NULL)
     LANGUAGE c AS 'MODULE_PATHNAME', 'redshift_trim_stream';

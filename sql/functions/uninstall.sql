@@ -31,6 +31,7 @@ DECLARE
     changed record;
     definitions regclass[];
     views bigint := 0;
+    streams bigint := 0;
     columns bigint := 0;
 BEGIN
     IF NOT pg_has_role((SELECT e.extowner FROM pg_extension AS e WHERE e.extname = 'redshift_streaming'), 'USAGE') THEN
@@ -53,7 +54,18 @@ BEGIN
         EXECUTE format('DROP VIEW %s', changed.definition);
     END LOOP;
 
-    -- External schemas hold no data.
+    -- The records of a stream are nowhere else: it becomes a table of its name. Renamed first: that waits for those who still insert.
+    FOR changed IN
+        SELECT n.nspname, c.relname, left(c.relname, 50) || '_uninstall' AS renamed, pg_get_userbyid(c.relowner) AS owner
+        FROM redshift.stream AS s JOIN pg_class AS c ON c.oid = s.relation AND c.reltype = s.row_type JOIN pg_namespace AS n ON n.oid = c.relnamespace ORDER BY s.stream_id
+    LOOP
+        EXECUTE format('ALTER FOREIGN TABLE %I.%I RENAME TO %I', changed.nspname, changed.relname, changed.renamed);
+        EXECUTE format('CREATE TABLE %I.%I AS SELECT * FROM %I.%I', changed.nspname, changed.relname, changed.nspname, changed.renamed);
+        EXECUTE format('ALTER TABLE %I.%I OWNER TO %I', changed.nspname, changed.relname, changed.owner);
+        streams := streams + 1;
+    END LOOP;
+
+    -- What is left of external schemas holds no data.
     FOR changed IN
         SELECT t.ftrelid::regclass AS relation FROM pg_foreign_table AS t JOIN pg_foreign_server AS s ON s.oid = t.ftserver
             JOIN pg_foreign_data_wrapper AS w ON w.oid = s.srvfdw WHERE w.fdwname = 'redshift_streaming'
@@ -114,8 +126,11 @@ BEGIN
         PERFORM redshift.alter_as_owner(changed.relation, format('ALTER TABLE %s %s', changed.relation, changed.commands));
         columns := columns + changed.columns;
     END LOOP;
+    IF streams > 0 THEN
+        RAISE NOTICE 'streams whose records are a plain table of their name now: %', streams;
+    END IF;
     RAISE NOTICE 'materialized views that are plain tables now: %; columns that are jsonb or bytea now: %', views, columns
         USING HINT = 'DROP EXTENSION redshift_streaming takes no data now; the history of refreshes goes with it.';
 END $$;
-COMMENT ON PROCEDURE redshift.uninstall() IS 'Turns streaming materialized views into plain tables, super into jsonb and varbyte into bytea, so that DROP EXTENSION takes no data';
+COMMENT ON PROCEDURE redshift.uninstall() IS 'Turns streaming materialized views, and streams that the database keeps, into plain tables, super into jsonb and varbyte into bytea, so that DROP EXTENSION takes no data';
 REVOKE ALL ON PROCEDURE redshift.uninstall() FROM PUBLIC;

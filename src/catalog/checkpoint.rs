@@ -36,9 +36,22 @@ pub struct Damage {
     text: String,
     /// Is `part` one?
     has_part: bool,
+    /// It could be one, but the stream has none of that name.
+    is_unknown: bool,
 }
 
 impl Damage {
+    /// Something is stored of a partition or shard that the stream has never had.
+    pub fn unknown_part(part: String) -> Damage {
+        Damage {
+            what: "partition_id",
+            text: part.clone(),
+            part,
+            has_part: false,
+            is_unknown: true,
+        }
+    }
+
     /// Is it the partition or shard that cannot be read?
     pub fn is_of_part(&self) -> bool {
         !self.has_part
@@ -60,6 +73,11 @@ impl Damage {
         });
         let (view, name) = view.unwrap_or_default();
         let known = last_known::<P>(mv_id, &self.part).filter(|_| self.has_part);
+        let others = if self.has_part {
+            Vec::new()
+        } else {
+            self.positions::<P>(mv_id)
+        };
         error::position_unreadable(&error::UnreadablePosition {
             view: &view,
             name: &name,
@@ -70,7 +88,22 @@ impl Damage {
             text: &self.text,
             known: known.map(|known| known.to_string()),
             has_part: self.has_part,
+            is_unknown: self.is_unknown,
+            positions: others,
         })
+    }
+
+    /// Where the view stands by all rows that say so: this one's partition or shard is left open.
+    fn positions<P: Position>(&self, mv_id: i64) -> Vec<(String, String)> {
+        let mut rows = stored(mv_id);
+        rows.sort_by(|one, other| one.part.cmp(&other.part));
+        let position = |row: Stored| {
+            let position = row.position.filter(|text| P::read(text).is_some())?;
+            let is_known = row.part != self.part && P::read_part(&row.part).is_some();
+            let part = if is_known { row.part } else { "..".to_owned() };
+            Some((part, position))
+        };
+        rows.into_iter().filter_map(position).collect()
     }
 }
 
@@ -92,6 +125,7 @@ impl Stored {
             what,
             text: text.to_owned(),
             has_part: part.is_some(),
+            is_unknown: false,
         };
         let Some(part) = part.clone() else {
             return Err(damage(P::PART, &self.part));

@@ -65,8 +65,8 @@ unsafe extern "C-unwind" fn plan(
             let name = || relation::name(entry.relid).unwrap_or_default();
             if sql::is_stream(entry.relid) {
                 match (*plan).operation {
-                    CMD_UPDATE => error::stream_only_grows(&name(), "update").raise(),
-                    CMD_DELETE => error::stream_only_grows(&name(), "delete from").raise(),
+                    CMD_UPDATE => refuse(entry.relid, "update"),
+                    CMD_DELETE => refuse(entry.relid, "delete from"),
                     _ if !(*plan).returningLists.is_null() => {
                         error::insert_returning(&name()).raise()
                     }
@@ -82,7 +82,8 @@ unsafe extern "C-unwind" fn plan(
 fn refuse(table: Oid, verb: &str) -> ! {
     let name = relation::name(table).unwrap_or_default();
     if sql::is_stream(table) {
-        error::stream_only_grows(&name, verb).raise();
+        let qualified = relation::qualified_name(table).unwrap_or_default();
+        error::stream_only_grows(&name, &qualified, verb).raise();
     }
     error::foreign_table_is_read_only(&name, verb).raise();
 }
@@ -215,6 +216,9 @@ impl Values {
                     let kind = Part::of(datum, false);
                     self.kind = (*kind.bytes).first().copied();
                     kind.free();
+                    if !matches!(self.kind, Some(b'C' | b'L' | b'U')) {
+                        error::timestamp_type(&stream.name()).raise();
+                    }
                 }
                 Column::Timestamp => {
                     let time = datum.value() as i64;

@@ -46,8 +46,24 @@ def test_a_partition(stage, unchecked, read, text):
     damage(stage.db, "partition_id", text, "0")
     error = refused(stage, text)
     is_told(stage, f'"{text}" cannot be read')
-    assert "NULL" in statement(error)
-    stage.db.run("""CALL redshift.set_position('v', NULL, '{"0": 100, "1": 100}')""")
+    assert """NULL, '{"1": 100, "..": 100}'""" in statement(error) or """NULL, '{"..": 100, "1": 100}'""" in statement(error)
+    stage.db.run(statement(error).replace("..", "0", 1))
+    stage.refresh()
+    stage.count_exactly_once(stage.expected)
+
+
+@pytest.mark.parametrize("on_data_loss", ["fail", "continue"])
+def test_a_partition_that_the_topic_has_never_had(stage, unchecked, read, on_data_loss):
+    """Brokers that tell a topic's id tell that it is the same one: then it has not lost a partition, and nothing is read from the start."""
+    if stage.db.value("SELECT source_id IS NULL FROM redshift.checkpoint JOIN redshift.materialized_view USING (mv_id) WHERE mv = 'v'::regclass LIMIT 1"):
+        pytest.skip("this broker tells no ids of topics")
+    stage.db.run(f"ALTER MATERIALIZED VIEW v SET (on_data_loss = '{on_data_loss}')")
+    damage(stage.db, "partition_id", "9", "0")
+    with pytest.raises(psycopg.Error) as raised:
+        stage.refresh()
+    error = raised.value
+    assert error.sqlstate == "RS005" and '"9" is none of the stream' in error.diag.message_primary, error
+    stage.db.run(statement(error).replace("..", "0", 1))
     stage.refresh()
     stage.count_exactly_once(stage.expected)
 

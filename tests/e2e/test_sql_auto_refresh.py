@@ -4,6 +4,7 @@ import statistics
 import threading
 import time
 
+import psycopg
 import pytest
 from stage import wait_until
 
@@ -185,8 +186,11 @@ def test_what_expired_before_it_was_loaded(followed):
     shown(followed, "retrying", "lost")
 
 
-def test_a_dropped_stream_and_another_of_its_name(followed):
-    followed.run("CALL redshift.drop_stream('s.orders')")
+def test_a_stream_that_is_dropped_with_all_that_reads_it(followed):
+    with pytest.raises(psycopg.errors.DependentObjectsStillExist, match="has materialized views") as error:
+        followed.run("CALL redshift.drop_stream('s.orders')")
+    assert error.value.diag.message_detail == "v reads it."
+    followed.run("DROP FOREIGN TABLE s.orders CASCADE")
     wait_until(lambda: any(error for _, error in status(followed)), 10, f"an error ({status(followed)})")
     assert followed.value("SELECT count(*) FROM v") == 10
 
@@ -197,7 +201,7 @@ def test_who_drops_a_stream_holds_up_nobody(followed):
     followed.run("CREATE MATERIALIZED VIEW one WITH (auto_refresh = on) AS SELECT kafka_partition, kafka_offset FROM s.other")
     session = followed.connect()
     session.execute("BEGIN")
-    session.execute("CALL redshift.drop_stream('s.orders')")
+    session.execute("DROP FOREIGN TABLE s.orders CASCADE")
     try:
         began = time.monotonic()
         for turn in range(5):

@@ -1,6 +1,7 @@
 """Streams that the database keeps itself: who reads them sees each committed record once, in an order that never changes, and passes none."""
 
 import random
+import re
 import secrets
 
 import psycopg
@@ -213,6 +214,11 @@ def test_everything_of_a_record_comes_back(stream):
         ("INSERT INTO s.orders (refresh_time) VALUES (now())", "428C9"),
         ("INSERT INTO s.orders (kafka_partition) VALUES (3)", "22023"),
         ("INSERT INTO s.orders (kafka_timestamp) VALUES ('infinity')", "22008"),
+        ("INSERT INTO s.orders (kafka_timestamp_type) VALUES ('Q')", "22023"),
+        ("CALL redshift.alter_stream('s.orders', retention => '-1 day')", "22023"),
+        ("CALL redshift.alter_stream('s.orders', retention_bytes => -1)", "22023"),
+        ("CALL redshift.alter_stream('s.orders', partitions => 2)", "22023"),
+        ("CALL redshift.drop_stream('pg_class')", "42809"),
     ],
 )
 def test_what_is_refused(stream, statement, sqlstate):
@@ -267,6 +273,29 @@ def test_retention(stream):
     assert stream.value("SELECT count(*) FROM s.orders") == 0
     stream.run("INSERT INTO s.orders (kafka_partition, kafka_value) VALUES (0, 'z'::text)")
     assert stream.column("SELECT kafka_offset FROM s.orders") == [200]
+
+
+def test_limits_that_are_not_named_stay(stream):
+    limits = "SELECT retention::text, retention_bytes FROM redshift.stream"
+    stream.run("CALL redshift.alter_stream('s.orders', retention => '7 days', retention_bytes => 1000)")
+    stream.run("CALL redshift.alter_stream('s.orders', retention => '1 day')")
+    assert stream.rows(limits) == [("1 day", 1000)]
+    stream.run("CALL redshift.alter_stream('s.orders', retention => '0', partitions => 4)")
+    assert stream.rows(limits) == [(None, 1000)]
+    stream.run("CALL redshift.alter_stream('s.orders', retention_bytes => 0)")
+    assert stream.rows(limits) == [(None, None)]
+
+
+def test_hints_name_the_stream_as_sql_does(stream):
+    """Each statement of a hint runs as it stands."""
+    for statement in ("DELETE FROM s.orders", "CALL redshift.stream_fault('s.orders', 'unreachable')", "SELECT * FROM s.orders"):
+        try:
+            stream.run(statement)
+        except psycopg.Error as error:
+            hinted = re.findall(r"CALL [^;,]*(?:, [^;,]*)*?\)", error.diag.message_hint)
+            for call in hinted[:1]:
+                stream.run(call)
+    assert stream.value("SELECT count(*) FROM s.orders") == 0
 
 
 def test_dump_carries_everything(stream, cluster):

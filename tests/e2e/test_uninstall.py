@@ -73,6 +73,19 @@ def test_what_was_loaded_stays_and_the_extension_goes(own):
     run("CREATE EXTENSION redshift_streaming")
 
 
+def test_records_of_a_stream_stay(own):
+    """They are nowhere else."""
+    run = own.db.run
+    run("CALL redshift.create_stream('kept.s', partitions => 2)")
+    run("INSERT INTO kept.s (kafka_key, kafka_value) SELECT n::text, n::text FROM generate_series(1, 100) AS n")
+    run("CREATE MATERIALIZED VIEW w AS SELECT kafka_partition, kafka_offset FROM kept.s")
+    run("CALL redshift.uninstall()")
+    run("DROP EXTENSION redshift_streaming")
+    assert own.db.rows("SELECT count(*), count(DISTINCT (kafka_partition, kafka_offset)), min(convert_from(kafka_value, 'utf8')::int) FROM kept.s") == [(100, 100, 1)]
+    assert own.db.value("SELECT count(*) FROM w") == 0
+    run("CREATE EXTENSION redshift_streaming")
+
+
 def test_what_is_in_the_way_is_named_and_nothing_changes(own):
     own.view(own.topic_name, columns="kafka_partition, kafka_offset, json_parse(kafka_value) AS data")
     own.refresh()

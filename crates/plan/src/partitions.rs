@@ -79,6 +79,8 @@ pub enum Loss {
 pub enum Refusal {
     /// The topic is another one.
     Recreated(Difference),
+    /// It is the same one, and has never had this partition, of which something is stored.
+    Unknown(i32),
     /// The first loss.
     Lost(Loss),
 }
@@ -114,6 +116,9 @@ pub fn plan(
     held: &[Held],
     on_loss: OnDataLoss,
 ) -> Result<Plan, Refusal> {
+    if let Some(row) = stored.iter().find(|row| is_of_none(topic, row)) {
+        return Err(Refusal::Unknown(row.partition));
+    }
     let difference = difference(topic, stored);
     let stood = |row: &Stored| Some((row.partition, row.position?));
     let abandoned = match difference {
@@ -154,6 +159,12 @@ pub fn plan(
         lost,
         gone: known.filter(is_gone).collect(),
     })
+}
+
+/// Has the same topic no such partition? None is ever taken from a topic: what is stored was damaged, whether losses are taken or not.
+fn is_of_none(topic: Topic, row: &Stored) -> bool {
+    let is_same = topic.id.is_some() && row.topic_id == topic.id;
+    is_same && row.position.is_some() && !topic.partitions.contains(&row.partition)
 }
 
 fn difference(topic: Topic, stored: &[Stored]) -> Option<Difference> {

@@ -3,6 +3,7 @@
 use super::Watermarks;
 pub use super::position::Checkpoint;
 use super::position::{Offset, at};
+use crate::catalog::checkpoint::Damage;
 use crate::catalog::ledger::{Failure, Reason};
 use crate::catalog::materialized_view::MaterializedView;
 use crate::catalog::position::State;
@@ -64,7 +65,7 @@ pub fn plan<S: Source<Position = Offset, Reading = Vec<PartitionRange>>>(
         &held.collect::<Vec<_>>(),
         view.options.on_data_loss,
     )
-    .unwrap_or_else(|refusal| refused(&view.name(), &topic.name, refusal));
+    .unwrap_or_else(|refusal| refused(view, &topic.name, refusal));
     let planned = |(range, watermarks): (&Range, &Watermarks)| Planned {
         from: State::at(range.partition, Offset(Some(range.from))),
         end: Some(Offset(Some(range.end))),
@@ -91,8 +92,12 @@ pub fn plan<S: Source<Position = Offset, Reading = Vec<PartitionRange>>>(
 }
 
 /// The error of a view that takes no losses.
-fn refused(view: &str, topic: &str, refusal: Refusal) -> ! {
+fn refused(view: &MaterializedView, topic: &str, refusal: Refusal) -> ! {
+    let (id, view) = (view.id, &view.name());
     let error = match refusal {
+        Refusal::Unknown(partition) => {
+            Damage::unknown_part(partition.to_string()).raise::<Offset>(id)
+        }
         Refusal::Recreated(Difference::Id { old, new }) => {
             let detail = format!("Its id was {old}, now it is {new}.");
             error::topic_recreated(view, topic, detail)

@@ -161,8 +161,14 @@ pub(in crate::source) fn moved<S: Numbered>(
         Ok(offset) if offset >= 0 => Box::new(move |_| Some(offset)),
         _ if is_earliest(text) => Box::new(|_| None),
         Err(_) if source.is_some() => {
-            let found =
-                ask().and_then(|(source, client, topic)| look_up(source, &client, &topic, text));
+            let found = ask().and_then(|(source, client, topic)| {
+                let found = look_up(source, &client, &topic, text)?;
+                if partition.is_none() {
+                    // A row of another one was damaged, and is given up.
+                    parts.clone_from(&topic.partitions);
+                }
+                Some(found)
+            });
             let found = found.unwrap_or_else(|| error::invalid_position(text).raise());
             Box::new(move |partition| found.get(&partition).copied())
         }

@@ -195,7 +195,7 @@ impl SqlTail {
         let stream = registry::named(self.server, &self.topic.name);
         let found = stream.as_ref().map_or(Look::Changed, |stream| {
             if stream.unreachable {
-                Look::Silent(error::stream_unreachable(&self.topic.name).message)
+                Look::Silent(error::stream_unreachable(&self.topic.name, "").message)
             } else {
                 self.compare(stream)
             }

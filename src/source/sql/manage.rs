@@ -103,12 +103,27 @@ fn change(stream: &Stream, what: &str, value: i32) {
     invalidation::tell(stream.table);
 }
 
-/// Says how long records are kept, and how many bytes of each partition.
+fn check_retention(retention: Option<Interval>, bytes: Option<i64>) {
+    let negative = spi::first(
+        "SELECT CASE WHEN $1 OPERATOR(pg_catalog.<) '0'::pg_catalog.interval THEN $1::pg_catalog.text END AS retention,
+                CASE WHEN $2 OPERATOR(pg_catalog.<) 0 THEN $2::pg_catalog.text END AS retention_bytes",
+        &[retention.into(), bytes.into()],
+        |row| ["retention", "retention_bytes"].map(|name| Some((name, row.get::<String>(name)?))),
+    );
+    for (name, value) in negative.into_iter().flatten().flatten() {
+        error::option_value(name, &value, "0 (no limit) or more").raise();
+    }
+}
+
+/// Says how long records are kept, and how many bytes of each partition; what is not said stays, zero is no limit.
 pub fn set_retention(table: Oid, retention: Option<Interval>, bytes: Option<i64>) {
     let stream = owned(table);
+    check_retention(retention, bytes);
     spi::as_extension_owner(|| {
         spi::execute(
-            "UPDATE redshift.stream SET retention = $2, retention_bytes = $3 WHERE stream_id OPERATOR(pg_catalog.=) $1",
+            "UPDATE redshift.stream SET retention = CASE WHEN COALESCE($2, retention) OPERATOR(pg_catalog.<>) '0'::pg_catalog.interval THEN COALESCE($2, retention) END,
+                 retention_bytes = CASE WHEN COALESCE($3, retention_bytes) OPERATOR(pg_catalog.<>) 0 THEN COALESCE($3, retention_bytes) END
+             WHERE stream_id OPERATOR(pg_catalog.=) $1",
             &[stream.id.into(), retention.into(), bytes.into()],
         )
     });

@@ -44,6 +44,11 @@ impl Stream {
         relation::name(self.relation).unwrap_or_default()
     }
 
+    /// How SQL names it.
+    pub fn qualified_name(&self) -> String {
+        relation::qualified_name(self.relation).unwrap_or_default()
+    }
+
     /// As it is described under that name.
     pub fn description(&self, name: &str) -> TopicDescription {
         TopicDescription {
@@ -113,7 +118,7 @@ pub fn named(server: Oid, name: &str) -> Option<Stream> {
 pub fn reachable(server: Oid, name: &str) -> Stream {
     let stream = named(server, name).unwrap_or_else(|| error::no_stream(name).raise());
     if stream.unreachable {
-        error::stream_unreachable(name).raise();
+        error::stream_unreachable(name, &stream.qualified_name()).raise();
     }
     stream
 }

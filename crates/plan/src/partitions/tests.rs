@@ -306,17 +306,17 @@ fn a_partition_that_came_later_is_read_from_its_first_record() {
 
 #[test]
 fn a_topic_is_another_one_by_its_id_or_by_a_partition_that_it_lacks() {
-    let stored = |position| {
+    let stored = |position, topic_id| {
         [
             Stored {
                 partition: 0,
                 position: Some(5),
-                topic_id: Some("a"),
+                topic_id,
             },
             Stored {
                 partition: 1,
                 position,
-                topic_id: Some("a"),
+                topic_id,
             },
         ]
     };
@@ -325,22 +325,29 @@ fn a_topic_is_another_one_by_its_id_or_by_a_partition_that_it_lacks() {
         earliest: 0,
         end: 9,
     }];
-    let refusal = |id, position| {
+    let given = |id, position, topic_id, on_loss| {
         let topic = Topic {
-            id: Some(id),
+            id,
             partitions: &[0],
         };
-        plan(topic, &stored(position), &held, OnDataLoss::Fail)
+        plan(topic, &stored(position, topic_id), &held, on_loss)
     };
+    let refusal = |id, position| given(Some(id), position, Some("a"), OnDataLoss::Fail);
     let difference = Difference::Id {
         old: "a".to_owned(),
         new: "b".to_owned(),
     };
     assert_eq!(refusal("b", Some(1)), Err(Refusal::Recreated(difference)));
+    // Brokers that tell no ids.
     assert_eq!(
-        refusal("a", Some(1)),
+        given(None, Some(1), None, OnDataLoss::Fail),
         Err(Refusal::Recreated(Difference::Partition(1)))
     );
+    // The same topic never lacks one: it is the row that is wrong, and nothing else may be made of it.
+    for on_loss in [OnDataLoss::Fail, OnDataLoss::Continue] {
+        let refused = given(Some("a"), Some(1), Some("a"), on_loss);
+        assert_eq!(refused, Err(Refusal::Unknown(1)));
+    }
     // Of which nothing was read: its row goes, and nothing is lost.
     let plan = refusal("a", None).unwrap();
     assert_eq!(
