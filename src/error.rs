@@ -153,7 +153,47 @@ pub fn damaged_records(name: &str, partition: i32, offset: i64) -> Report {
     )
 }
 
-/// A REPEATABLE READ transaction cannot know whether records were removed or never there.
+/// The table of its records has lost the row that says what is numbered, or is gone itself.
+pub fn damaged_stream(qualified: &str) -> Report {
+    Report::new(
+        sqlstate::DATA_CORRUPTED,
+        format!("the records of stream {qualified} are damaged"),
+    )
+    .detail("The table of its records, in schema redshift_stream, was truncated or dropped.")
+    .hint(format!(
+        "Restore it from a backup, or CALL redshift.drop_stream('{0}') and create it anew.",
+        qualified.replace('\'', "''")
+    ))
+}
+
+/// Larger than what a scan may hold.
+pub fn record_too_large(name: &str, partition: i32, offset: i64, bytes: i64) -> Report {
+    Report::new(
+        sqlstate::PROGRAM_LIMIT_EXCEEDED,
+        format!("stream \"{name}\", partition {partition}: the record at offset {offset} is larger than half of redshift.memory_limit"),
+    )
+    .detail(format!("It has {bytes} bytes."))
+    .hint("Raise redshift.memory_limit: a record may have half of it, and 16 MB in any case. Or pass it: CALL redshift.set_position(..).")
+}
+
+/// Another stream has the name.
+pub fn stream_exists(relation: &str) -> Report {
+    Report::new(
+        sqlstate::DUPLICATE_OBJECT,
+        format!("the external schema has a stream of this name already: {relation}"),
+    )
+    .hint("Choose another name for its option topic.")
+}
+
+/// Somebody drops it.
+pub fn stream_is_locked(qualified: &str) -> Report {
+    Report::new(
+        sqlstate::LOCK_NOT_AVAILABLE,
+        format!("stream {qualified} is locked by another transaction"),
+    )
+}
+
+/// It was created anew, or dropped, while it was read.
 pub fn stream_changed(name: &str) -> Report {
     Report::new(
         sqlstate::SERIALIZATION_FAILURE,

@@ -78,11 +78,13 @@ BEGIN
     END IF;
     EXECUTE format('DROP FOREIGN TABLE %s', stream);
 EXCEPTION WHEN dependent_objects_still_exist THEN
-    RAISE EXCEPTION 'stream % has materialized views', stream USING ERRCODE = 'dependent_objects_still_exist',
-        DETAIL = (SELECT string_agg(format('%s reads it.', v.mv), E'\n' ORDER BY v.mv_id) FROM redshift.materialized_view AS v
-                  JOIN pg_rewrite AS r ON r.ev_class = v.definition
-                  JOIN pg_depend AS d ON d.classid = 'pg_rewrite'::regclass AND d.objid = r.oid AND d.refclassid = 'pg_class'::regclass
-                      AND d.refobjid = stream AND d.refobjsubid = 0 AND d.deptype = 'n' AND has_table_privilege(v.mv, 'SELECT')),
+    RAISE EXCEPTION 'other objects depend on stream %', stream USING ERRCODE = 'dependent_objects_still_exist',
+        DETAIL = coalesce((SELECT string_agg(DISTINCT format('%s reads it.', c.oid::regclass), E'\n') FROM pg_depend AS d
+                  JOIN pg_rewrite AS r ON d.classid = 'pg_rewrite'::regclass AND d.objid = r.oid
+                  LEFT JOIN redshift.materialized_view AS v ON v.definition = r.ev_class
+                  JOIN pg_class AS c ON c.oid = coalesce(v.mv, r.ev_class)
+                  WHERE d.refclassid = 'pg_class'::regclass AND d.refobjid = stream AND d.deptype = 'n' AND has_table_privilege(c.oid, 'SELECT')),
+                  'Others read it.'),
         HINT = 'Drop them first. A view without its stream would keep its rows, and never load again.';
 END $$;
 COMMENT ON PROCEDURE redshift.drop_stream(regclass) IS 'Drops a stream with its records; refused while materialized views read it';

@@ -8,6 +8,15 @@ pub fn out_of_memory(bytes: usize) -> Report {
         .detail(format!("Failed on request of size {bytes}."))
 }
 
+/// The table of a stream's records has lost an index, or `pg_restore` has not built it yet.
+pub fn no_index(table: &str) -> Report {
+    Report::new(
+        sqlstate::OBJECT_NOT_IN_PREREQUISITE_STATE,
+        format!("table redshift_stream.{table} has not the index that its stream is read by"),
+    )
+    .hint("Wait until pg_restore has built it; if somebody has dropped it, create it as those of other tables of this schema.")
+}
+
 /// A batch of auto refresh took too long.
 pub fn batch_timed_out(limit: std::time::Duration) -> Report {
     Report::new(

@@ -172,6 +172,7 @@ pub mod sqlstate {
     pub const UNDEFINED_FUNCTION: [u8; 5] = *b"42883";
     pub const UNDEFINED_OBJECT: [u8; 5] = *b"42704";
     pub const DATATYPE_MISMATCH: [u8; 5] = *b"42804";
+    pub const DUPLICATE_OBJECT: [u8; 5] = *b"42710";
     pub const WRONG_OBJECT_TYPE: [u8; 5] = *b"42809";
     pub const UNDEFINED_TABLE: [u8; 5] = *b"42P01";
     pub const DUPLICATE_TABLE: [u8; 5] = *b"42P07";
@@ -180,6 +181,7 @@ pub mod sqlstate {
     pub const PROGRAM_LIMIT_EXCEEDED: [u8; 5] = *b"54000";
     pub const OBJECT_NOT_IN_PREREQUISITE_STATE: [u8; 5] = *b"55000";
     pub const OBJECT_IN_USE: [u8; 5] = *b"55006";
+    pub const LOCK_NOT_AVAILABLE: [u8; 5] = *b"55P03";
     pub const FDW_COLUMN_NAME_NOT_FOUND: [u8; 5] = *b"HV005";
     pub const QUERY_CANCELED: [u8; 5] = *b"57014";
     pub const FDW_INVALID_OPTION_NAME: [u8; 5] = *b"HV00D";

@@ -187,9 +187,9 @@ def test_what_expired_before_it_was_loaded(followed):
 
 
 def test_a_stream_that_is_dropped_with_all_that_reads_it(followed):
-    with pytest.raises(psycopg.errors.DependentObjectsStillExist, match="has materialized views") as error:
+    with pytest.raises(psycopg.errors.DependentObjectsStillExist, match="other objects depend on stream s.orders") as error:
         followed.run("CALL redshift.drop_stream('s.orders')")
-    assert error.value.diag.message_detail == "v reads it."
+    assert error.value.diag.message_detail in ("v reads it.", "public.v reads it.")
     followed.run("DROP FOREIGN TABLE s.orders CASCADE")
     wait_until(lambda: any(error for _, error in status(followed)), 10, f"an error ({status(followed)})")
     assert followed.value("SELECT count(*) FROM v") == 10
@@ -217,7 +217,7 @@ def test_who_drops_a_stream_holds_up_nobody(followed):
 def test_what_a_stream_does_not_keep_goes_by_itself(followed):
     followed.run("CALL redshift.alter_stream('s.orders', retention_bytes => 20000)")
     followed.run("INSERT INTO s.orders (kafka_partition, kafka_value) SELECT 0, repeat('x', 1000)::text FROM generate_series(1, 200)")
-    wait_until(lambda: followed.value("SELECT count(*) FROM s.orders WHERE kafka_partition = 0") < 50, 30, "trimming")
+    wait_until(lambda: followed.value("SELECT low_watermark FROM redshift.source_status('s') WHERE partition_id = 0") > 150, 30, "trimming")
     landed(followed, 210)
 
 

@@ -1,16 +1,62 @@
 //! What is committed now, and how far the transaction that asks is.
 
 use crate::pg::relation::Oid;
-use pgrx::pg_sys;
+use pgrx::FromDatum;
+use pgrx::pg_sys::{self, Datum};
+use std::ffi::CStr;
 
 /// A snapshot of what is committed now, whatever the transaction's isolation level is.
 pub struct Latest(pub(super) pg_sys::Snapshot);
 
 impl Latest {
-    /// Takes one; it is let go by [`Latest::release`], or by the end of a transaction that fails.
+    /// Takes one; it is let go by [`Latest::release`], or by the end of a transaction that fails. It is the snapshot for a catalogue that sends no invalidations,
+    /// which is taken anew each time and, unlike `GetLatestSnapshot`, in a parallel query too (snapmgr.c).
     pub fn take() -> Latest {
         // SAFETY: within a transaction.
-        Latest(unsafe { pg_sys::RegisterSnapshot(pg_sys::GetLatestSnapshot()) })
+        Latest(unsafe { pg_sys::RegisterSnapshot(pg_sys::GetCatalogSnapshot(pg_sys::InvalidOid)) })
+    }
+
+    /// What a bigint[] and a text of a row hold by this snapshot; the table's primary key is a bigint, its first column.
+    pub fn look_up(
+        &self,
+        table: Oid,
+        key: i64,
+        numbers: &CStr,
+        text: &CStr,
+    ) -> Option<(Vec<i64>, String)> {
+        // SAFETY: the table is open, and the scan by its primary key goes on, until the values are copied, which are of these types.
+        unsafe {
+            let relation = pg_sys::try_relation_open(table, pg_sys::AccessShareLock as i32);
+            if relation.is_null() {
+                return None;
+            }
+            let mut keys = [pg_sys::ScanKeyData::default()];
+            pg_sys::ScanKeyInit(
+                keys.as_mut_ptr(),
+                1,
+                pg_sys::BTEqualStrategyNumber as u16,
+                pg_sys::Oid::from(pg_sys::F_INT8EQ),
+                Datum::from(key),
+            );
+            let index = pg_sys::RelationGetPrimaryKeyIndex(relation);
+            let scan =
+                pg_sys::systable_beginscan(relation, index, true, self.0, 1, keys.as_mut_ptr());
+            let tuple = pg_sys::systable_getnext(scan);
+            let value = |column: &CStr| {
+                let number = i32::from(pg_sys::get_attnum(table, column.as_ptr()));
+                let mut is_null = false;
+                let value = pg_sys::heap_getattr(tuple, number, (*relation).rd_att, &mut is_null);
+                (value, is_null)
+            };
+            let found = (!tuple.is_null()).then(|| {
+                let ((numbers, no_numbers), (text, no_text)) = (value(numbers), value(text));
+                let numbers = Vec::<i64>::from_datum(numbers, no_numbers);
+                Some((numbers?, String::from_datum(text, no_text)?))
+            });
+            pg_sys::systable_endscan(scan);
+            pg_sys::relation_close(relation, pg_sys::AccessShareLock as i32);
+            found.flatten()
+        }
     }
 
     /// Lets it go.
@@ -68,10 +114,31 @@ pub fn is_standby() -> bool {
     unsafe { pg_sys::RecoveryInProgress() }
 }
 
-/// Do statements of this transaction see what was committed when it began, and nothing later?
-pub fn sees_an_old_snapshot() -> bool {
-    // SAFETY: reads a variable of the backend.
-    unsafe { pg_sys::XactIsoLevel >= pg_sys::XACT_REPEATABLE_READ as i32 }
+/// Pages of the WAL, and what a page begins with: the first one of a segment with more (xlog_internal.h).
+const PAGE: u64 = pg_sys::XLOG_BLCKSZ as u64;
+const SHORT_HEADER: u64 = 24;
+const LONG_HEADER: u64 = 40;
+
+/// Makes durable what was written until now, numbers too: who has seen one may keep it.
+pub fn flush() {
+    if is_standby() {
+        return;
+    }
+    // SAFETY: waits for the disk, as a commit does.
+    unsafe {
+        let next = pg_sys::GetXLogInsertRecPtr();
+        let (page, at) = (next - next % PAGE, next % PAGE);
+        let is_first = page % pg_sys::wal_segment_size as u64 == 0;
+        let header = if is_first { LONG_HEADER } else { SHORT_HEADER };
+        // Behind the header of a page that has nothing yet: there is no record up to there to be flushed.
+        pg_sys::XLogFlush(if at == header { page } else { next });
+    }
+}
+
+/// Locks a table for reading until the transaction ends, unless somebody else has it for himself.
+pub fn lock_now(table: Oid) -> bool {
+    // SAFETY: takes a lock, or does not.
+    unsafe { pg_sys::ConditionalLockRelationOid(table, pg_sys::AccessShareLock as i32) }
 }
 
 /// Where transaction ids of this table mean something.

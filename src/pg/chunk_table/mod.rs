@@ -11,10 +11,11 @@ mod rows;
 
 use super::relation::Oid;
 use pgrx::pg_sys::{self, Datum};
+use std::cell::RefCell;
 use stream::sql::Chunk;
 
 pub use latest::{
-    Latest, assign_xid, depth, is_in_transaction, is_standby, origin, own_xid, sees_an_old_snapshot,
+    Latest, assign_xid, depth, flush, is_in_transaction, is_standby, lock_now, origin, own_xid,
 };
 pub use numbers::HorizonPlace;
 pub use rows::Cursor;
@@ -76,6 +77,7 @@ pub struct ChunkTable {
     /// Indexes by partition and number, and by transaction: there may be two of one kind while one is built anew.
     numbered: Vec<pg_sys::Relation>,
     fresh: Vec<pg_sys::Relation>,
+    infos: RefCell<Vec<(pg_sys::Relation, *mut pg_sys::IndexInfo)>>,
     /// Of scans, which live longer than a row of the query that reads.
     memory: Memory,
 }
@@ -97,6 +99,7 @@ impl ChunkTable {
                 heap,
                 numbered: Vec::new(),
                 fresh: Vec::new(),
+                infos: RefCell::default(),
                 memory: Memory::new(),
             };
             let indexes = pg_sys::RelationGetIndexList(heap);
@@ -184,7 +187,7 @@ impl ChunkTable {
         let mut nulls = [false; 2];
         // SAFETY: the caller's promise.
         unsafe {
-            let info = pg_sys::BuildIndexInfo(index);
+            let info = self.info(index);
             pg_sys::index_insert(
                 index,
                 keys.as_mut_ptr(),
@@ -195,8 +198,24 @@ impl ChunkTable {
                 false,
                 info,
             );
-            pg_sys::pfree(info.cast());
         }
+    }
+
+    /// What Postgres wants to know of an index again and again: made once, for its condition has to be parsed.
+    ///
+    /// # Safety
+    /// The index is this table's.
+    unsafe fn info(&self, index: pg_sys::Relation) -> *mut pg_sys::IndexInfo {
+        let mut known = self.infos.borrow_mut();
+        if let Some((_, info)) = known.iter().find(|(of, _)| *of == index) {
+            return *info;
+        }
+        // SAFETY: the caller's promise; it lives in the table's memory.
+        let info = self
+            .memory
+            .within(|| unsafe { pg_sys::BuildIndexInfo(index) });
+        known.push((index, info));
+        info
     }
 
     /// Keeps others from numbering until [`ChunkTable::unlock`], or the end of a transaction that fails.

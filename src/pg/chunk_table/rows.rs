@@ -91,7 +91,10 @@ impl ChunkTable {
             .iter()
             .copied()
             .find(|index| unsafe { (*(**index).rd_index).indisvalid });
-        let index = valid.unwrap_or_else(|| panic!("an index of the stream's table is gone"));
+        let index = valid.unwrap_or_else(|| {
+            let name = super::super::relation::name(self.oid()).unwrap_or_default();
+            error::no_index(&name).raise()
+        });
         // SAFETY: the keys are of the index's types; the scan ends before table and snapshot.
         self.memory.within(|| unsafe {
             let mut made = [pg_sys::ScanKeyData::default(); 2];
@@ -156,6 +159,15 @@ pub struct Cursor {
 impl Cursor {
     /// The next row; its records, if they are wanted, take the place of what is in `body`.
     pub fn next(&mut self, body: Option<&mut Vec<u8>>) -> Option<Row> {
+        self.fetch(body, usize::MAX)
+    }
+
+    /// The next row with its records, unless these have more bytes: then `body` is empty.
+    pub fn next_within(&mut self, body: &mut Vec<u8>, most: usize) -> Option<Row> {
+        self.fetch(Some(body), most)
+    }
+
+    fn fetch(&mut self, body: Option<&mut Vec<u8>>, most: usize) -> Option<Row> {
         // SAFETY: the scan is open; the columns have these types.
         unsafe {
             let found = self.memory.within(|| {
@@ -180,7 +192,7 @@ impl Cursor {
             };
             if let Some(body) = body {
                 body.clear();
-                if !is_gap {
+                if !is_gap && length as usize <= most {
                     copy_bytes(records, body);
                 }
             }

@@ -2,10 +2,10 @@
 //!
 //! What is not committed is nobody's to read, the transaction's own statements included: a record has an offset only when nothing can take it back any more.
 
-use super::Stream;
+use super::{Stream, changes};
 use crate::error;
 use crate::pg::chunk_table::{self, Access, ChunkTable};
-use crate::pg::relation::Oid;
+use crate::pg::relation::{self, Oid};
 use crate::pg::shared;
 use crate::pg::transaction_watch::{self, Turn};
 use std::cell::{Cell, RefCell};
@@ -13,6 +13,8 @@ use stream::sql::{Chunk, Entry, Pending, partition_of};
 
 /// What this transaction has added to one stream.
 struct Added {
+    /// The foreign table, and the table of the records.
+    relation: Oid,
     table: Oid,
     xid: u64,
     pending: Pending,
@@ -30,7 +32,7 @@ thread_local! {
 
 /// Adds a record to a partition, or to that of its key: where Kafka's default partitioner would put it.
 pub fn add(stream: &Stream, partition: Option<i32>, entry: &Entry) {
-    transaction_watch::follow(follow);
+    follow_transaction();
     let depth = chunk_table::depth();
     ADDED.with_borrow_mut(|added| {
         let place = added.iter().position(|added| added.table == stream.table);
@@ -49,7 +51,7 @@ pub fn add(stream: &Stream, partition: Option<i32>, entry: &Entry) {
             Ok(false) => {}
             Ok(true) => {
                 while let Some(chunk) = added.pending.take_full(depth) {
-                    write(added.table, added.xid, &chunk);
+                    write((added.relation, added.table), added.xid, &chunk);
                 }
                 if entry.key.is_none() {
                     added.keyless = added.keyless.wrapping_add(1) & i32::MAX;
@@ -65,7 +67,7 @@ pub fn add(stream: &Stream, partition: Option<i32>, entry: &Entry) {
 
 /// Adds offsets that have no records.
 pub fn add_gap(stream: &Stream, partition: i32, offsets: i32) {
-    transaction_watch::follow(follow);
+    follow_transaction();
     ADDED.with_borrow_mut(|added| {
         if !added.iter().any(|added| added.table == stream.table) {
             added.push(begin(stream));
@@ -79,13 +81,15 @@ pub fn add_gap(stream: &Stream, partition: i32, offsets: i32) {
         newest: None,
         body: Vec::new(),
     };
-    write(stream.table, chunk_table::assign_xid(), &chunk);
+    let place = (stream.relation, stream.table);
+    write(place, chunk_table::assign_xid(), &chunk);
 }
 
 fn begin(stream: &Stream) -> Added {
     let turn = TURN.get();
     TURN.set(turn.wrapping_add(1) & i32::MAX);
     Added {
+        relation: stream.relation,
         table: stream.table,
         xid: chunk_table::assign_xid(),
         pending: Pending::default(),
@@ -98,11 +102,17 @@ pub fn has_added(stream: &Stream) -> bool {
     ADDED.with_borrow(|added| added.iter().any(|added| added.table == stream.table))
 }
 
-fn write(table: Oid, xid: u64, chunk: &Chunk) {
-    // The stream may have been dropped by the same transaction.
-    if let Some(table) = ChunkTable::open(table, Access::Write) {
-        table.insert(xid, chunk);
-        table.close();
+fn write((relation, table): (Oid, Oid), xid: u64, chunk: &Chunk) {
+    match ChunkTable::open(table, Access::Write) {
+        Some(table) => {
+            table.insert(xid, chunk);
+            table.close();
+        }
+        // The same transaction may have dropped the stream, and nobody else: he who inserts has its relation locked.
+        None if !relation::exists(relation) => {}
+        None => {
+            error::damaged_stream(&relation::qualified_name(relation).unwrap_or_default()).raise()
+        }
     }
 }
 
@@ -110,13 +120,21 @@ fn write_all() {
     ADDED.with_borrow_mut(|added| {
         for added in added {
             for chunk in added.pending.take_all() {
-                write(added.table, added.xid, &chunk);
+                write((added.relation, added.table), added.xid, &chunk);
             }
         }
     });
 }
 
+/// What is added and removed follows the transaction from now on.
+pub fn follow_transaction() {
+    transaction_watch::follow(follow);
+}
+
 fn follow(turn: Turn) {
+    if matches!(turn, Turn::Committed | Turn::Over) {
+        changes::forget();
+    }
     if ADDED.with_borrow(Vec::is_empty) {
         return;
     }

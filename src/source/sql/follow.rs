@@ -23,6 +23,7 @@ use ::plan::share::Slice;
 use ::plan::{pause, room};
 use std::cell::Cell;
 use std::collections::BTreeMap;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 use stream::{Gathered, PartitionRange, TopicDescription};
 
@@ -79,6 +80,8 @@ impl follow::Clients for Shares {
 /// Nothing is under way: whoever asks has the answer.
 pub struct Here {
     server: Oid,
+    /// The stream that was found last.
+    relation: Oid,
 }
 
 impl Asking<Sql> for Here {
@@ -87,12 +90,16 @@ impl Asking<Sql> for Here {
             let stream = registry::reachable(self.server, name);
             let mut watermarks = number::bounds(&stream);
             watermarks.retain(|bounds| slice.takes(bounds.partition));
-            Topic {
-                description: stream.description(name),
+            let description = stream.description(name);
+            let topic = Topic {
+                description,
                 watermarks,
-            }
+            };
+            (stream.relation, topic)
         });
-        Ok(Some(found?))
+        let (relation, topic) = found?;
+        self.relation = relation;
+        Ok(Some(topic))
     }
 
     fn ask_again(&mut self, _source: &Sql, _name: &str) {}
@@ -111,6 +118,7 @@ impl Follow for Sql {
     fn ask(&self, _name: &str, _shares: &mut Shares, _wake: &WakeSet) -> Here {
         Here {
             server: self.server,
+            relation: Oid::INVALID,
         }
     }
 
@@ -139,7 +147,7 @@ impl Follow for Sql {
         let is_read = |partition: &i32| !place.excluded.contains(partition);
         let ends = found.watermarks.iter().map(|w| (w.partition, w.latest));
         Ok(SqlTail {
-            server: asking.server,
+            relation: asking.relation,
             topic: found.description,
             next: offsets(&place.stored).collect(),
             ends: ends.filter(|(partition, _)| is_read(partition)).collect(),
@@ -161,7 +169,8 @@ impl Follow for Sql {
 
 /// Reads the rows of a stream, in transactions of its own.
 pub struct SqlTail {
-    server: Oid,
+    /// The stream's foreign table, by which it was found when it was opened.
+    relation: Oid,
     /// The stream as it was when it was opened.
     topic: TopicDescription,
     /// Where reading goes on, by partition.
@@ -182,17 +191,17 @@ pub struct SqlTail {
 impl SqlTail {
     /// What the stream does not keep any more goes, whether it was loaded or not: as of a topic.
     fn trim(&self) {
-        if let Some(stream) = registry::named(self.server, &self.topic.name) {
+        if let Some(stream) = registry::if_known(self.relation) {
             retention::apply_own(&stream);
         }
     }
 
     /// Looks at the stream; gives it if there is something to read. Within a transaction.
-    fn observe(&mut self) -> Option<Stream> {
+    fn observe(&mut self) -> Option<Rc<Stream>> {
         // Before: what is told of meanwhile is looked at again.
         self.told = Some(shared::records_told());
         self.looked = Instant::now();
-        let stream = registry::named(self.server, &self.topic.name);
+        let stream = registry::if_known(self.relation);
         let found = stream.as_ref().map_or(Look::Changed, |stream| {
             if stream.unreachable {
                 Look::Silent(error::stream_unreachable(&self.topic.name, "").message)
@@ -238,7 +247,7 @@ impl SqlTail {
     }
 
     /// Reads on until there are so many records or bytes.
-    fn read(&mut self, stream: Stream, records: usize, bytes: u64) {
+    fn read(&mut self, stream: Rc<Stream>, records: usize, bytes: u64) {
         let range = |(partition, start): (&i32, &i64)| PartitionRange {
             partition: *partition,
             start: *start,
@@ -246,7 +255,7 @@ impl SqlTail {
         };
         let ranges = self.next.iter().map(range);
         let ranges = ranges.filter(|range| range.start < range.end).collect();
-        let mut reader = Reader::begin(stream, ranges);
+        let mut reader = Reader::begin(Stream::clone(&stream), ranges);
         let mut is_over = false;
         while !is_over && !self.is_full(records, bytes) {
             match reader.next_record() {

@@ -1,7 +1,8 @@
 //! How a stream is: its ends, its newest records, what is at a time.
 
 use super::{Reader, Stream, append, number, registry};
-use crate::pg::chunk_table::{Access, ChunkTable, Latest};
+use crate::error;
+use crate::pg::chunk_table::{self, Access, ChunkTable, Latest};
 use crate::pg::relation::Oid;
 use crate::pg::{report, wait};
 use crate::source::kafka::Watermarks;
@@ -10,9 +11,25 @@ use std::os::fd::RawFd;
 use std::time::Instant;
 use stream::PartitionRange;
 
-/// Each partition of a stream, for `redshift.source_status`.
+/// Who only asks waits for nobody: a stream that is being dropped is told as one that does not answer.
+pub fn require_now(stream: &Stream) {
+    if !chunk_table::lock_now(stream.table) {
+        error::stream_is_locked(&stream.qualified_name()).raise();
+    }
+}
+
+/// Each partition of a stream, for `redshift.source_status`; or what is wrong with it.
 pub fn status(server: Oid, name: &str) -> Vec<PartStatus> {
-    let stream = registry::reachable(server, name);
+    let unknown = |report| vec![PartStatus::unknown(name, report)];
+    let Some(stream) = registry::named(server, name) else {
+        return unknown(error::no_stream(name));
+    };
+    if stream.unreachable {
+        return unknown(error::stream_unreachable(name, &stream.qualified_name()));
+    }
+    if !chunk_table::lock_now(stream.table) {
+        return unknown(error::stream_is_locked(&stream.qualified_name()));
+    }
     let newest = |w: &Watermarks| {
         let table = ChunkTable::open(stream.table, Access::Read)?;
         let latest = Latest::take();

@@ -1,9 +1,9 @@
 //! Creating and changing streams, and what a test does to one.
 
-use super::number::{self, earliest_of};
+use super::number;
 use super::registry::table_name;
 use super::retention;
-use super::{SCHEMA, Stream, append, stream_of};
+use super::{SCHEMA, Stream, append, changes, stream_of};
 use crate::error;
 use crate::pg::chunk_table::{self, Access, ChunkTable, Latest};
 use crate::pg::relation::{self, Oid};
@@ -22,6 +22,23 @@ pub fn register(table: Oid, partitions: i32) {
     }
     check_partitions(partitions);
     spi::as_extension_owner(|| {
+        // One that was dropped while no event trigger ran has its name no longer.
+        spi::execute(
+            "SELECT redshift.forget_streams(pg_catalog.array_agg(s.stream_id)) FROM redshift.stream AS s
+             WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_class AS c WHERE c.oid OPERATOR(pg_catalog.=) s.relation AND c.reltype OPERATOR(pg_catalog.=) s.row_type)
+             HAVING count(*) OPERATOR(pg_catalog.>) 0",
+            &[],
+        );
+        let taken = spi::first(
+            "SELECT s.relation::pg_catalog.text AS relation FROM redshift.stream AS s JOIN pg_catalog.pg_foreign_table AS t ON t.ftserver OPERATOR(pg_catalog.=) s.server,
+                 pg_catalog.pg_options_to_table(t.ftoptions) AS o
+             WHERE t.ftrelid OPERATOR(pg_catalog.=) $1 AND o.option_name OPERATOR(pg_catalog.=) 'topic' AND o.option_value OPERATOR(pg_catalog.=) s.topic",
+            &[table.into()],
+            |row| row.expect::<String>("relation"),
+        );
+        if let Some(relation) = taken {
+            error::stream_exists(&relation).raise();
+        }
         let id = spi::first(
             "INSERT INTO redshift.stream (relation, earliest) VALUES ($1::pg_catalog.regclass, pg_catalog.array_fill(0::pg_catalog.int8, ARRAY[$2]))
              RETURNING stream_id",
@@ -110,7 +127,7 @@ fn check_retention(retention: Option<Interval>, bytes: Option<i64>) {
         &[retention.into(), bytes.into()],
         |row| ["retention", "retention_bytes"].map(|name| Some((name, row.get::<String>(name)?))),
     );
-    for (name, value) in negative.into_iter().flatten().flatten() {
+    if let Some((name, value)) = negative.into_iter().flatten().flatten().next() {
         error::option_value(name, &value, "0 (no limit) or more").raise();
     }
 }
@@ -132,6 +149,9 @@ pub fn set_retention(table: Oid, retention: Option<Interval>, bytes: Option<i64>
 /// Removes what is older, or more; without both, what the stream does not keep.
 pub fn trim(table: Oid, older_than: Option<Interval>, bytes: Option<i64>) {
     let stream = owned(table);
+    if let Some(bytes) = bytes.filter(|bytes| *bytes < 0) {
+        error::option_value("keep_bytes", &bytes.to_string(), "0 or more").raise();
+    }
     let keep = retention::kept(&stream, older_than, bytes);
     retention::apply(&stream, keep);
 }
@@ -151,10 +171,9 @@ pub fn fault(table: Oid, fault: &str, partition: i32, records: Option<i64>) {
             append::add_gap(&stream, partition, offsets as i32);
         }
         "loss" => {
-            let end = number::bounds(&stream)[partition as usize].latest;
-            let most = end - earliest_of(&stream, partition);
-            let lost = records.unwrap_or(most).clamp(0, most);
-            let offset = earliest_of(&stream, partition) + lost;
+            let bounds = number::bounds(&stream)[partition as usize];
+            let most = bounds.latest - bounds.earliest;
+            let offset = bounds.earliest + records.unwrap_or(most).clamp(0, most);
             retention::remove_before(&stream, partition, offset);
         }
         "truncated" => truncate(&stream, partition, records.unwrap_or(1)),
@@ -168,6 +187,7 @@ pub fn fault(table: Oid, fault: &str, partition: i32, records: Option<i64>) {
 
 /// Another stream of the same name, and empty.
 fn recreate(stream: &Stream) {
+    changes::begin(stream.table);
     spi::as_extension_owner(|| {
         spi::execute(
             &format!(
@@ -203,6 +223,7 @@ fn truncate(stream: &Stream, partition: i32, records: i64) {
     }
     latest.release();
     table.close();
+    changes::begin(stream.table);
     let name = table_name(stream.id);
     spi::as_extension_owner(|| {
         spi::execute(

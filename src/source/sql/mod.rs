@@ -1,6 +1,7 @@
 //! A topic that the database keeps itself: `INSERT` adds records, and everything else is as of a topic of Kafka.
 
 pub mod append;
+mod changes;
 mod columns;
 mod follow;
 mod look;
@@ -23,6 +24,7 @@ use crate::catalog::checkpoint::Checkpoint;
 use crate::catalog::materialized_view::MaterializedView;
 use crate::catalog::position::State;
 use crate::error;
+use crate::pg::chunk_table;
 use crate::pg::foreign::Server;
 use crate::pg::relation::Oid;
 use crate::pg::report::Report;
@@ -133,6 +135,7 @@ impl Source for Sql {
         name: &str,
         _stored: Vec<Checkpoint<Offset>>,
     ) -> Rc<RefCell<dyn LagQuestion>> {
+        look::require_now(&registry::reachable(self.server, name));
         Rc::new(RefCell::new(look::Ends(self.watermarks(name, |_| true))))
     }
 
@@ -195,6 +198,8 @@ impl Source for Sql {
     ) -> Vec<PartitionRange> {
         let is_read = |partition: &i32| !bounds.is_never && bounds.has_partition(*partition);
         let watermarks = self.watermarks(name, is_read);
+        // Who is shown an offset may keep it: it must be the record's after a crash too.
+        chunk_table::flush();
         let from_time = bounds.timestamp_from.map(|time| {
             look::offsets_at(&registry::reachable(self.server, name), &watermarks, time)
         });

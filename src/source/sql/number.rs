@@ -4,15 +4,18 @@
 //! gets a higher offset, however long its transaction has run: readers pass nothing, and nobody waits for a transaction of somebody else's.
 //! What has an offset keeps it, also if the transaction that gave it is rolled back.
 
-use super::Stream;
+use super::changes;
+use super::registry::{self, Stream};
+use crate::error;
 use crate::pg::chunk_table::{self, Access, ChunkTable, Latest, Row, UNNUMBERED};
 use crate::source::kafka::Watermarks;
 use std::collections::HashMap;
 use stream::sql::Horizon;
 
-/// Gives offsets to everything that is committed now. A standby shows what its primary has given.
+/// Gives offsets to everything that is committed now. A standby shows what its primary has given; who has removed records himself, which his transaction may
+/// still take back, leaves it to others.
 pub fn number(stream: &Stream) {
-    if chunk_table::is_standby() {
+    if chunk_table::is_standby() || changes::is_changed(stream.table) {
         return;
     }
     let Some(table) = ChunkTable::open(stream.table, Access::Read) else {
@@ -27,11 +30,17 @@ pub fn number(stream: &Stream) {
 }
 
 fn run(stream: &Stream, table: &ChunkTable, latest: &Latest) {
-    let stored = table.horizon(latest);
+    // By the same snapshot as the rows: what a statement knows of the beginning may be older, and what is numbered below it is nobody's to read.
+    let Some(now) = registry::now(stream, latest) else {
+        return;
+    };
+    let (horizon, place) = table
+        .horizon(latest)
+        .unwrap_or_else(|| error::damaged_stream(&stream.qualified_name()).raise());
     let (next, running) = latest.transactions();
     let own = chunk_table::own_xid();
     let mut pass = Pass {
-        stream,
+        earliest: &now.earliest,
         table,
         latest,
         ends: HashMap::new(),
@@ -39,10 +48,7 @@ fn run(stream: &Stream, table: &ChunkTable, latest: &Latest) {
     };
     let origin = chunk_table::origin(table.oid());
     // In a copy that pg_restore has made transaction ids are others'.
-    let known = stored
-        .as_ref()
-        .map(|(horizon, _)| horizon)
-        .filter(|horizon| horizon.origin == origin);
+    let known = Some(&horizon).filter(|horizon| horizon.origin == origin);
     let mut take = |row: &Row| {
         if Some(row.xid as u64) != own {
             pass.take(row);
@@ -57,15 +63,14 @@ fn run(stream: &Stream, table: &ChunkTable, latest: &Latest) {
         }
         None => table.of_transactions(latest, 1, true, &mut take),
     }
-    let is_new = pass.count > 0 || known.is_none();
-    if let Some((_, place)) = stored.filter(|_| is_new) {
+    if pass.count > 0 || known.is_none() {
         table.set_horizon(&place, &Horizon::new(origin, next, running));
     }
 }
 
 /// One pass over what has no offsets.
 struct Pass<'a> {
-    stream: &'a Stream,
+    earliest: &'a [i64],
     table: &'a ChunkTable,
     latest: &'a Latest,
     /// The end of each partition that was looked at: in offsets and in bytes.
@@ -102,7 +107,7 @@ impl Pass<'_> {
     /// The end of a partition, and the row whose number was made good on the way, if an earlier pass was interrupted.
     fn end(&mut self, partition: i32) -> ((i64, i64), Option<Row>) {
         let (last, unfinished) = self.table.last(self.latest, partition);
-        let mut end = end_of(self.stream, partition, last.as_ref());
+        let mut end = end_of(self.earliest, partition, last.as_ref());
         if let Some(row) = &unfinished {
             self.table.finish_number(row, end.0, end.1 + row.length);
             end = (end.0 + i64::from(row.records), end.1 + row.length);
@@ -113,16 +118,16 @@ impl Pass<'_> {
 }
 
 /// The end of a partition in offsets and bytes: behind its last row, or where it begins if nothing is left of it.
-fn end_of(stream: &Stream, partition: i32, last: Option<&Row>) -> (i64, i64) {
-    let earliest = earliest_of(stream, partition);
+fn end_of(earliest: &[i64], partition: i32, last: Option<&Row>) -> (i64, i64) {
+    let earliest = earliest_of(earliest, partition);
     last.map_or((earliest, 0), |row| (row.end().max(earliest), row.bytes))
 }
 
 /// The earliest offset of a partition.
-pub fn earliest_of(stream: &Stream, partition: i32) -> i64 {
+pub fn earliest_of(earliest: &[i64], partition: i32) -> i64 {
     let place = usize::try_from(partition).ok();
     place
-        .and_then(|place| stream.earliest.get(place).copied())
+        .and_then(|place| earliest.get(place).copied())
         .unwrap_or(0)
 }
 
@@ -133,13 +138,16 @@ pub fn bounds(stream: &Stream) -> Vec<Watermarks> {
         return Vec::new();
     };
     let latest = Latest::take();
+    let now = registry::now(stream, &latest);
+    let earliest = now.map(|now| now.earliest).unwrap_or_default();
+    // As many as this statement knows of.
     let bounds = (0..stream.partitions())
         .map(|partition| {
             let (last, _) = table.last(&latest, partition);
-            let (end, _) = end_of(stream, partition, last.as_ref());
+            let (end, _) = end_of(&earliest, partition, last.as_ref());
             Watermarks {
                 partition,
-                earliest: earliest_of(stream, partition),
+                earliest: earliest_of(&earliest, partition),
                 latest: end,
                 leader_epoch: None,
             }

@@ -1,11 +1,20 @@
 //! Reading records: ranges of offsets, the partitions in turns.
 
-use super::{Sql, Stream};
+use super::number::earliest_of;
+use super::{Sql, Stream, registry};
 use crate::error;
 use crate::pg::chunk_table::{self, Access, ChunkTable, Cursor, Latest, Row, UNNUMBERED};
+use crate::pg::setting;
 use crate::source::{self, column::to_milliseconds};
 use stream::PartitionRange;
 use stream::sql::{Entries, Entry};
+
+/// So many partitions keep their scans open between their turns.
+const MOST_SCANS: usize = 16;
+/// Rows of many records are smaller: one of a large record is not kept for the next one.
+const LARGE_BODY: usize = 64 * 1024;
+/// A record may have so many bytes, whatever `redshift.memory_limit` is: as a batch of Kafka's.
+const SMALLEST_LIMIT: usize = 16 * 1024 * 1024;
 
 /// A record, borrowed from its reader until the next call.
 #[derive(Clone, Copy)]
@@ -87,6 +96,9 @@ impl Reader {
     /// Reads a row of the next part that is not at its end; false if all are.
     fn turn_over(&mut self) -> bool {
         let count = self.parts.len();
+        if let Some(part) = self.parts.get_mut(self.turn) {
+            part.rest(count);
+        }
         for step in 1..=count {
             let turn = (self.turn + step) % count;
             let part = &mut self.parts[turn];
@@ -188,6 +200,19 @@ fn bytes(entry: &Entry) -> u64 {
 }
 
 impl Part {
+    /// It is another part's turn, one of so many. What it has in memory is for its own turn; an open scan keeps a page of the buffers, of which there are not
+    /// enough for any number of partitions.
+    fn rest(&mut self, parts: usize) {
+        if self.body.capacity() > LARGE_BODY {
+            self.body = Vec::new();
+        }
+        if parts > MOST_SCANS
+            && let Some(cursor) = self.cursor.take()
+        {
+            cursor.end();
+        }
+    }
+
     fn has_record(&self) -> bool {
         self.next < self.range.end && self.next < self.row.end()
     }
@@ -199,12 +224,16 @@ impl Part {
             let row = table.at(latest, partition, next);
             table.from(latest, partition, row.map_or(next, |row| row.base))
         });
+        let limit = (setting::memory_limit_bytes() / 2).max(SMALLEST_LIMIT);
         let row = loop {
-            match cursor.next(Some(&mut self.body)) {
+            match cursor.next_within(&mut self.body, limit) {
                 Some(row) if row.base != UNNUMBERED && row.end() <= self.next => {}
                 found => break found.filter(|row| row.base != UNNUMBERED),
             }
         };
+        if let Some(row) = row.filter(|row| row.length > limit as i64) {
+            error::record_too_large(&stream.name(), partition, row.base, row.length).raise();
+        }
         let begins = row.map_or(self.range.end, |row| row.base);
         if begins > self.next {
             self.check_hole(stream, begins);
@@ -230,11 +259,12 @@ impl Part {
     /// pg_dump made this copy. Nothing that was removed is passed.
     fn check_hole(&self, stream: &Stream, until: i64) {
         let partition = self.range.partition;
-        if chunk_table::sees_an_old_snapshot() {
-            error::stream_changed(&stream.name()).raise();
-        }
-        let now = super::stream_of(stream.relation);
-        if super::number::earliest_of(&now, partition) > self.next {
+        let latest = Latest::take();
+        let now = registry::now(stream, &latest);
+        latest.release();
+        let now = now.filter(|now| now.topic_id == stream.topic_id);
+        let now = now.unwrap_or_else(|| error::stream_changed(&stream.name()).raise());
+        if earliest_of(&now.earliest, partition) > self.next {
             error::removed_while_read(&stream.name(), partition, self.next, until).raise();
         }
     }

@@ -2,6 +2,7 @@
 
 use super::SCHEMA;
 use crate::error;
+use crate::pg::chunk_table::Latest;
 use crate::pg::foreign::{self, Server};
 use crate::pg::relation::{self, Oid};
 use crate::pg::{invalidation, spi};
@@ -99,14 +100,11 @@ fn find(relation: Oid) -> Option<Stream> {
     })
 }
 
-/// The stream of that name of an external schema. It is found by its own foreign table, not by another one that bears the same name.
+/// The stream of that name of an external schema: the name that it was registered by, whatever a foreign table says now.
 pub fn named(server: Oid, name: &str) -> Option<Stream> {
     let relation = spi::as_extension_owner(|| {
         spi::look(
-            "SELECT s.relation::pg_catalog.oid AS relation FROM redshift.stream AS s JOIN pg_catalog.pg_foreign_table AS t ON t.ftrelid OPERATOR(pg_catalog.=) s.relation,
-                 pg_catalog.pg_options_to_table(t.ftoptions) AS o
-             WHERE t.ftserver OPERATOR(pg_catalog.=) $1 AND o.option_name OPERATOR(pg_catalog.=) 'topic' AND o.option_value OPERATOR(pg_catalog.=) $2
-             ORDER BY s.stream_id LIMIT 1",
+            "SELECT s.relation::pg_catalog.oid AS relation FROM redshift.stream AS s WHERE s.server OPERATOR(pg_catalog.=) $1 AND s.topic OPERATOR(pg_catalog.=) $2",
             &[server.into(), name.into()],
             |row| row.expect::<Oid>("relation"),
         )
@@ -127,13 +125,27 @@ pub fn reachable(server: Oid, name: &str) -> Stream {
 pub fn names(server: Oid) -> Vec<String> {
     spi::as_extension_owner(|| {
         spi::rows(
-            "SELECT o.option_value FROM redshift.stream AS s JOIN pg_catalog.pg_foreign_table AS t ON t.ftrelid OPERATOR(pg_catalog.=) s.relation,
-                 pg_catalog.pg_options_to_table(t.ftoptions) AS o
-             WHERE t.ftserver OPERATOR(pg_catalog.=) $1 AND o.option_name OPERATOR(pg_catalog.=) 'topic' ORDER BY o.option_value",
+            "SELECT s.topic FROM redshift.stream AS s JOIN pg_catalog.pg_class AS c ON c.oid OPERATOR(pg_catalog.=) s.relation AND c.reltype OPERATOR(pg_catalog.=) s.row_type
+             WHERE s.server OPERATOR(pg_catalog.=) $1 ORDER BY s.topic",
             &[server.into()],
-            |row| row.expect::<String>("option_value"),
+            |row| row.expect::<String>("topic"),
         )
     })
+}
+
+/// What of a stream changes while it is read.
+pub struct Now {
+    /// The earliest offset of each partition.
+    pub earliest: Vec<i64>,
+    /// What tells it from another one of its name.
+    pub topic_id: String,
+}
+
+/// A stream as it is committed now; `None` if it is gone.
+pub fn now(stream: &Stream, latest: &Latest) -> Option<Now> {
+    let table = relation::find("redshift", "stream")?;
+    let found = latest.look_up(table, stream.id, c"earliest", c"topic_id");
+    found.map(|(earliest, topic_id)| Now { earliest, topic_id })
 }
 
 thread_local! {
@@ -144,6 +156,13 @@ thread_local! {
 /// The stream of a foreign table, looked up once as long as nothing of it changes: for what happens at each INSERT. Partitions that are added while a
 /// transaction runs may be seen by the next one only.
 pub fn known(relation: Oid) -> Rc<Stream> {
+    if_known(relation).unwrap_or_else(|| {
+        error::no_stream(&relation::qualified_name(relation).unwrap_or_default()).raise()
+    })
+}
+
+/// The same; `None` if it is gone.
+pub fn if_known(relation: Oid) -> Option<Rc<Stream>> {
     let changes = invalidation::changes();
     let known = KNOWN.with_borrow_mut(|(count, streams)| {
         if *count != changes {
@@ -152,12 +171,12 @@ pub fn known(relation: Oid) -> Rc<Stream> {
         }
         streams.get(&relation).cloned()
     });
-    known.unwrap_or_else(|| {
-        let stream = Rc::new(stream_of(relation));
+    known.or_else(|| {
+        let stream = Rc::new(find(relation)?);
         for watched in [relation, stream.table] {
             invalidation::watch(watched);
         }
         KNOWN.with_borrow_mut(|(_, streams)| streams.insert(relation, Rc::clone(&stream)));
-        stream
+        Some(stream)
     })
 }

@@ -3,8 +3,8 @@
 //! Rows of many records are removed whole, as segments of a topic are, by DELETE: who reads them by an older snapshot still does, and the room is used for
 //! new ones. The earliest offsets move in the same transaction, so that nobody takes for the stream's beginning what is gone.
 
-use super::Stream;
 use super::number::{self, earliest_of};
+use super::{Stream, changes};
 use crate::pg::chunk_table::{Access, ChunkTable, Latest, Row};
 use crate::pg::{invalidation, relation, spi};
 use pgrx::datum::Interval;
@@ -80,12 +80,13 @@ fn cut(stream: &Stream, partition: i32, keep: Retention) -> Option<i64> {
     cursor.end();
     latest.release();
     table.close();
-    end.filter(|end| *end > earliest_of(stream, partition))
+    end.filter(|end| *end > earliest_of(&stream.earliest, partition))
 }
 
 /// Removes the records of a partition before an offset; how many offsets that were.
 pub fn remove_before(stream: &Stream, partition: i32, offset: i64) -> i64 {
-    let earliest = earliest_of(stream, partition);
+    let earliest = earliest_of(&stream.earliest, partition);
+    changes::begin(stream.table);
     let table = quote_identifier(relation::name(stream.table).unwrap_or_default());
     spi::as_extension_owner(|| {
         spi::execute(
