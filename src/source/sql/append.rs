@@ -126,8 +126,14 @@ fn write_all() {
     });
 }
 
+/// Records of the stream with this table are about to be removed. What is committed has its numbers.
+pub fn begin_removal(table: Oid) {
+    follow_transaction();
+    changes::mark(table);
+}
+
 /// What is added and removed follows the transaction from now on.
-pub fn follow_transaction() {
+fn follow_transaction() {
     transaction_watch::follow(follow);
 }
 

@@ -1,7 +1,6 @@
 //! Streams of which this transaction has removed records. As long as it may be rolled back nobody can say what the last number of a partition is but others, who
 //! do not see what it has removed: so it gives no numbers.
 
-use super::append;
 use crate::pg::relation::Oid;
 use std::cell::RefCell;
 use std::collections::HashSet;
@@ -10,9 +9,8 @@ thread_local! {
     static CHANGED: RefCell<HashSet<Oid>> = RefCell::default();
 }
 
-/// Records of the stream with this table are about to be removed. What is committed has its numbers.
-pub fn begin(table: Oid) {
-    append::follow_transaction();
+/// Records of the stream with this table are being removed.
+pub fn mark(table: Oid) {
     CHANGED.with_borrow_mut(|changed| changed.insert(table));
 }
 

@@ -3,7 +3,7 @@
 use super::number;
 use super::registry::table_name;
 use super::retention;
-use super::{SCHEMA, Stream, append, changes, stream_of};
+use super::{SCHEMA, Stream, append, stream_of};
 use crate::error;
 use crate::pg::chunk_table::{self, Access, ChunkTable, Latest};
 use crate::pg::relation::{self, Oid};
@@ -187,7 +187,7 @@ pub fn fault(table: Oid, fault: &str, partition: i32, records: Option<i64>) {
 
 /// Another stream of the same name, and empty.
 fn recreate(stream: &Stream) {
-    changes::begin(stream.table);
+    append::begin_removal(stream.table);
     spi::as_extension_owner(|| {
         spi::execute(
             &format!(
@@ -223,7 +223,7 @@ fn truncate(stream: &Stream, partition: i32, records: i64) {
     }
     latest.release();
     table.close();
-    changes::begin(stream.table);
+    append::begin_removal(stream.table);
     let name = table_name(stream.id);
     spi::as_extension_owner(|| {
         spi::execute(

@@ -4,7 +4,7 @@
 //! new ones. The earliest offsets move in the same transaction, so that nobody takes for the stream's beginning what is gone.
 
 use super::number::{self, earliest_of};
-use super::{Stream, changes};
+use super::{Stream, append};
 use crate::pg::chunk_table::{Access, ChunkTable, Latest, Row};
 use crate::pg::{invalidation, relation, spi};
 use pgrx::datum::Interval;
@@ -86,7 +86,7 @@ fn cut(stream: &Stream, partition: i32, keep: Retention) -> Option<i64> {
 /// Removes the records of a partition before an offset; how many offsets that were.
 pub fn remove_before(stream: &Stream, partition: i32, offset: i64) -> i64 {
     let earliest = earliest_of(&stream.earliest, partition);
-    changes::begin(stream.table);
+    append::begin_removal(stream.table);
     let table = quote_identifier(relation::name(stream.table).unwrap_or_default());
     spi::as_extension_owner(|| {
         spi::execute(
