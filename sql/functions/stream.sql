@@ -11,6 +11,10 @@ CREATE FUNCTION redshift.set_stream_retention(stream regclass, retention interva
     LANGUAGE c AS 'MODULE_PATHNAME', 'redshift_set_stream_retention';
 COMMENT ON FUNCTION redshift.set_stream_retention(regclass, interval, bigint) IS 'Says how long records are kept, and how many bytes of each partition: null leaves it as it is, 0 is no limit';
 
+CREATE FUNCTION redshift.require_untouched_stream(stream regclass) RETURNS void
+    LANGUAGE c AS 'MODULE_PATHNAME', 'redshift_require_untouched_stream';
+COMMENT ON FUNCTION redshift.require_untouched_stream(regclass) IS 'Raises an error if this transaction has added or removed records of a stream';
+
 CREATE PROCEDURE redshift.create_stream(
     stream text,
     partitions integer DEFAULT 1,

@@ -59,6 +59,7 @@ BEGIN
         SELECT n.nspname, c.relname, left(c.relname, 50) || '_uninstall' AS renamed, pg_get_userbyid(c.relowner) AS owner
         FROM redshift.stream AS s JOIN pg_class AS c ON c.oid = s.relation AND c.reltype = s.row_type JOIN pg_namespace AS n ON n.oid = c.relnamespace ORDER BY s.stream_id
     LOOP
+        PERFORM redshift.require_untouched_stream(format('%I.%I', changed.nspname, changed.relname)::regclass);
         EXECUTE format('ALTER FOREIGN TABLE %I.%I RENAME TO %I', changed.nspname, changed.relname, changed.renamed);
         EXECUTE format('CREATE TABLE %I.%I AS SELECT * FROM %I.%I', changed.nspname, changed.relname, changed.nspname, changed.renamed);
         EXECUTE format('ALTER TABLE %I.%I OWNER TO %I', changed.nspname, changed.relname, changed.owner);

@@ -161,6 +161,12 @@ function! {
 }
 
 function! {
+    /// `redshift.require_untouched_stream(stream regclass)`
+    redshift_require_untouched_stream, pg_finfo_redshift_require_untouched_stream,
+    |call| sql::manage::require_untouched(call.expect(0, "stream"))
+}
+
+function! {
     /// `redshift.set_stream_partitions(stream regclass, partitions integer)`
     redshift_set_stream_partitions, pg_finfo_redshift_set_stream_partitions,
     |call| {

@@ -146,6 +146,24 @@ pub fn record_too_large(name: &str, partition: i32, offset: i64, bytes: i64) -> 
     .hint("Raise redshift.memory_limit: a record may have half of it, and 16 MB in any case. Or pass it: CALL redshift.set_position(..).")
 }
 
+/// Offsets without records are written at once.
+pub fn gap_in_savepoint(name: &str) -> Report {
+    Report::new(
+        sqlstate::FEATURE_NOT_SUPPORTED,
+        format!("no gap can be made in stream \"{name}\" within a savepoint"),
+    )
+    .hint("Call redshift.stream_fault outside of savepoints and of blocks with EXCEPTION.")
+}
+
+/// What this transaction has added has no offsets yet.
+pub fn stream_in_use(qualified: &str) -> Report {
+    Report::new(
+        sqlstate::OBJECT_IN_USE,
+        format!("this transaction has added or removed records of stream {qualified}"),
+    )
+    .hint("Commit first.")
+}
+
 /// Another stream has the name.
 pub fn stream_exists(relation: &str) -> Report {
     Report::new(

@@ -217,6 +217,12 @@ pub fn as_view_owner<T>(owner: pg_sys::Oid, work: impl FnOnce() -> T) -> T {
     as_user(owner, flags as i32, work)
 }
 
+/// Do statements of this transaction see what was committed when it began, and nothing later?
+pub fn sees_an_old_snapshot() -> bool {
+    // SAFETY: reads a variable of the backend.
+    unsafe { pg_sys::XactIsoLevel >= pg_sys::XACT_REPEATABLE_READ as i32 }
+}
+
 /// The longest wait for a lock, until the transaction ends.
 pub fn set_lock_timeout(milliseconds: u32) {
     let value = c_text(&milliseconds.to_string());

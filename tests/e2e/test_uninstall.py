@@ -79,6 +79,12 @@ def test_records_of_a_stream_stay(own):
     run("CALL redshift.create_stream('kept.s', partitions => 2)")
     run("INSERT INTO kept.s (kafka_key, kafka_value) SELECT n::text, n::text FROM generate_series(1, 100) AS n")
     run("CREATE MATERIALIZED VIEW w AS SELECT kafka_partition, kafka_offset FROM kept.s")
+    # Not before the caller's own have their offsets.
+    run("BEGIN")
+    run("INSERT INTO kept.s (kafka_value) VALUES ('0'::text)")
+    with pytest.raises(psycopg.errors.ObjectInUse):
+        run("CALL redshift.uninstall()")
+    run("ROLLBACK")
     run("CALL redshift.uninstall()")
     run("DROP EXTENSION redshift_streaming")
     assert own.db.rows("SELECT count(*), count(DISTINCT (kafka_partition, kafka_offset)), min(convert_from(kafka_value, 'utf8')::int) FROM kept.s") == [(100, 100, 1)]

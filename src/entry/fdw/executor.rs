@@ -9,7 +9,7 @@ use super::planner::{
 use crate::pg::guard::{entry, preserving};
 use crate::pg::node::pointers;
 use crate::pg::tuple::RowWriter;
-use crate::pg::{attribute, polyfill, wait};
+use crate::pg::{attribute, chunk_table, polyfill, wait};
 use crate::scan::shape::{self, Shape};
 use crate::scan::stream_scan::StreamScan;
 use crate::source::column::Column;
@@ -91,7 +91,8 @@ unsafe fn columns_read(shape: &Shape, read: *mut pg_sys::List) -> Vec<(usize, Co
 pub(in crate::entry) unsafe fn drop_with_context<T>(context: pg_sys::MemoryContext, state: *mut T) {
     unsafe extern "C-unwind" fn drop_state<T>(state: *mut c_void) {
         // SAFETY: made by Box::into_raw by who called, dropped once.
-        drop(unsafe { Box::from_raw(state.cast::<T>()) });
+        let state = unsafe { Box::from_raw(state.cast::<T>()) };
+        chunk_table::abandoning(|| drop(state));
     }
     // SAFETY: the callback lives in the context that calls it.
     unsafe {

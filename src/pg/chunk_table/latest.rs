@@ -3,6 +3,7 @@
 use crate::pg::relation::Oid;
 use pgrx::FromDatum;
 use pgrx::pg_sys::{self, Datum};
+use std::cell::Cell;
 use std::ffi::CStr;
 
 /// A snapshot of what is committed now, whatever the transaction's isolation level is.
@@ -102,10 +103,35 @@ pub fn depth() -> i32 {
     unsafe { pg_sys::GetCurrentTransactionNestLevel() }
 }
 
-/// Is a transaction going on, and not being rolled back?
-pub fn is_in_transaction() -> bool {
+thread_local! {
+    static ABANDONING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Drops what may have scans and snapshots of which Postgres knows already that they are over: those of a cursor that failed are let go with its savepoint, long before its
+/// memory is. They are left to it.
+pub fn abandoning(drop: impl FnOnce()) {
+    let before = ABANDONING.replace(true);
+    drop();
+    ABANDONING.set(before);
+}
+
+/// Are scans and snapshots still this process's to let go? Not after an error, nor without a transaction.
+pub fn keeps_resources() -> bool {
     // SAFETY: reads a variable of the backend.
-    unsafe { pg_sys::IsTransactionState() }
+    let is_in_transaction = unsafe { pg_sys::IsTransactionState() };
+    is_in_transaction && !ABANDONING.get() && !std::thread::panicking()
+}
+
+/// Where the WAL is: what was committed before was added at a lower place.
+pub fn moment() -> u64 {
+    // SAFETY: reads shared memory. Nothing is added in recovery.
+    unsafe { pg_sys::GetXLogInsertRecPtr() }
+}
+
+/// Locks a relation for reading until the transaction ends, so that no lock is waited for later.
+pub fn hold(relation: Oid) {
+    // SAFETY: takes a lock.
+    unsafe { pg_sys::LockRelationOid(relation, pg_sys::AccessShareLock as i32) }
 }
 
 /// Can nothing be written, because this is a standby?
@@ -135,10 +161,15 @@ pub fn flush() {
     }
 }
 
-/// Locks a table for reading until the transaction ends, unless somebody else has it for himself.
+/// Locks a table until the transaction ends as to number it, unless somebody has it for himself.
 pub fn lock_now(table: Oid) -> bool {
+    let mode = if is_standby() {
+        pg_sys::AccessShareLock
+    } else {
+        pg_sys::RowExclusiveLock
+    };
     // SAFETY: takes a lock, or does not.
-    unsafe { pg_sys::ConditionalLockRelationOid(table, pg_sys::AccessShareLock as i32) }
+    unsafe { pg_sys::ConditionalLockRelationOid(table, mode as i32) }
 }
 
 /// Where transaction ids of this table mean something.

@@ -15,7 +15,8 @@ use std::cell::RefCell;
 use stream::sql::Chunk;
 
 pub use latest::{
-    Latest, assign_xid, depth, flush, is_in_transaction, is_standby, lock_now, origin, own_xid,
+    Latest, abandoning, assign_xid, depth, flush, hold, is_standby, keeps_resources, lock_now,
+    moment, origin, own_xid,
 };
 pub use numbers::HorizonPlace;
 pub use rows::Cursor;
@@ -25,17 +26,17 @@ pub const UNNUMBERED: i64 = -1;
 /// The partition and transaction of the row that holds the stream's horizon.
 const HORIZON_XID: i64 = 0;
 
-/// Columns, from 0: `base`, `bytes`, `xid`, `newest`, `partition_id`, `ordinal`, `records`, `body` (sql/catalog/stream.sql).
-const COLUMNS: usize = 8;
+/// Columns, from 0: `base`, `bytes`, `xid`, `newest`, `added`, `partition_id`, `ordinal`, `records`, `body` (source/sql/manage.rs).
+const COLUMNS: usize = 9;
 const XID: i16 = 3;
-const PARTITION: i16 = 5;
+const PARTITION: i16 = 6;
 
 /// The lock of a table that is opened.
 #[derive(Clone, Copy)]
 pub enum Access {
-    /// To read and to number.
+    /// To read.
     Read,
-    /// To add rows.
+    /// To add rows, or to number them: who builds an index beside them waits for that.
     Write,
 }
 
@@ -50,6 +51,8 @@ pub struct Row {
     pub xid: i64,
     /// The newest time of its records.
     pub newest: i64,
+    /// Where the WAL was when its last record was added.
+    pub added: i64,
     /// The partition.
     pub partition: i32,
     /// How many records it has.
@@ -151,6 +154,7 @@ impl ChunkTable {
                 Datum::from(0_i64),
                 Datum::from(xid as i64),
                 Datum::from(chunk.newest.unwrap_or(i64::MIN)),
+                Datum::from(chunk.added as i64),
                 Datum::from(chunk.partition),
                 Datum::from(chunk.ordinal),
                 Datum::from(chunk.records),
@@ -222,6 +226,12 @@ impl ChunkTable {
     pub fn lock(&self) {
         // SAFETY: an open relation. The page itself has nothing to do with it.
         unsafe { pg_sys::LockPage(self.heap, 0, pg_sys::ExclusiveLock as i32) }
+    }
+
+    /// The same, unless somebody does.
+    pub fn lock_if_free(&self) -> bool {
+        // SAFETY: as above.
+        unsafe { pg_sys::ConditionalLockPage(self.heap, 0, pg_sys::ExclusiveLock as i32) }
     }
 
     /// Lets others number.

@@ -1,12 +1,12 @@
 //! Numbers of rows, written where the rows are.
 
-use super::{ChunkTable, Row};
+use super::{ChunkTable, Row, rows};
 use pgrx::itemptr::u64_to_item_pointer_parts;
 use pgrx::pg_sys::{self, Datum};
 use stream::sql::Horizon;
 
-/// Where the last column begins: behind four bigints and three integers, aligned for an int.
-const BODY_AT: usize = 4 * 8 + 3 * 4;
+/// Where the last column begins: behind five bigints and three integers, aligned for an int.
+const BODY_AT: usize = 5 * 8 + 3 * 4;
 
 /// Where the horizon's row is.
 pub struct HorizonPlace(pub(super) u64);
@@ -14,24 +14,38 @@ pub struct HorizonPlace(pub(super) u64);
 impl ChunkTable {
     /// Gives a row its number, for everybody and for good.
     pub fn number(&self, row: &Row, base: i64, bytes: i64) {
+        // SAFETY: a snapshot has shown the row, and numbered rows alone are ever removed.
+        unsafe { self.write_number(row, base, bytes, self.numbered.iter()) }
+    }
+
+    /// The same of a row that the index which is read knows under this number already; another one, beside it, may not.
+    pub fn finish_number(&self, row: &Row, base: i64, bytes: i64) {
+        let known = rows::valid(&self.numbered);
+        let others = self.numbered.iter().filter(|index| Some(**index) != known);
+        // SAFETY: as above.
+        unsafe { self.write_number(row, base, bytes, others) }
+    }
+
+    /// # Safety
+    /// The indexes are of the table's numbers, and the row is there.
+    unsafe fn write_number<'a>(
+        &self,
+        row: &Row,
+        base: i64,
+        bytes: i64,
+        indexes: impl Iterator<Item = &'a pg_sys::Relation>,
+    ) {
         let (block, place) = u64_to_item_pointer_parts(row.tid);
-        // SAFETY: the values are of the index's types; the row is there, since a snapshot has shown it and numbered rows alone are ever removed.
+        // SAFETY: the caller's promise; the values are of the index's types.
         unsafe {
             let mut tid = pg_sys::ItemPointerData::default();
             pgrx::itemptr::u64_to_item_pointer(row.tid, &mut tid);
             let mut keys = [Datum::from(row.partition), Datum::from(base)];
-            for index in &self.numbered {
+            for index in indexes {
                 self.index(*index, &mut keys, &mut tid);
             }
             self.overwrite(block, place, &[base, bytes]);
         }
-    }
-
-    /// The same of a row that its index knows under this number already.
-    pub fn finish_number(&self, row: &Row, base: i64, bytes: i64) {
-        let (block, place) = u64_to_item_pointer_parts(row.tid);
-        // SAFETY: as above.
-        unsafe { self.overwrite(block, place, &[base, bytes]) }
     }
 
     /// Writes numbers over the first columns of a row, where it is.

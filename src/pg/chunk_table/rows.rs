@@ -85,13 +85,7 @@ impl ChunkTable {
         keys: &[(i16, u32, u32, Datum)],
         forward: bool,
     ) -> Cursor {
-        // One that is being built does not have all rows.
-        // SAFETY: open relations.
-        let valid = indexes
-            .iter()
-            .copied()
-            .find(|index| unsafe { (*(**index).rd_index).indisvalid });
-        let index = valid.unwrap_or_else(|| {
+        let index = valid(indexes).unwrap_or_else(|| {
             let name = super::super::relation::name(self.oid()).unwrap_or_default();
             error::no_index(&name).raise()
         });
@@ -137,6 +131,13 @@ impl ChunkTable {
         cursor.end();
         Some((Horizon::from_bytes(&body)?, HorizonPlace(row?.tid)))
     }
+}
+
+/// The index that is read by: one that is being built does not have all rows.
+pub(super) fn valid(indexes: &[pg_sys::Relation]) -> Option<pg_sys::Relation> {
+    // SAFETY: open relations.
+    let is_valid = |index: &pg_sys::Relation| unsafe { (*(**index).rd_index).indisvalid };
+    indexes.iter().copied().find(is_valid)
 }
 
 fn of_partition(partition: i32) -> (i16, u32, u32, Datum) {
@@ -201,8 +202,9 @@ impl Cursor {
                 bytes: value(1).value() as i64,
                 xid: value(2).value() as i64,
                 newest: value(3).value() as i64,
-                partition: value(4).value() as i32,
-                records: value(6).value() as i32,
+                added: value(4).value() as i64,
+                partition: value(5).value() as i32,
+                records: value(7).value() as i32,
                 tid: u64::from(block) << 32 | u64::from(place),
                 length,
             })

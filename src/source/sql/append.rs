@@ -46,7 +46,8 @@ pub fn add(stream: &Stream, partition: Option<i32>, entry: &Entry) {
             Some(key) => partition_of(key, count),
             None => added.keyless % count,
         });
-        let has_full = added.pending.add(depth, partition, entry);
+        let at = (depth, chunk_table::moment());
+        let has_full = added.pending.add(at, partition, entry);
         match has_full {
             Ok(false) => {}
             Ok(true) => {
@@ -67,6 +68,10 @@ pub fn add(stream: &Stream, partition: Option<i32>, entry: &Entry) {
 
 /// Adds offsets that have no records.
 pub fn add_gap(stream: &Stream, partition: i32, offsets: i32) {
+    if chunk_table::depth() > 1 {
+        // What was added before would be written here, and go with the savepoint.
+        error::gap_in_savepoint(&stream.name()).raise();
+    }
     follow_transaction();
     ADDED.with_borrow_mut(|added| {
         if !added.iter().any(|added| added.table == stream.table) {
@@ -79,6 +84,7 @@ pub fn add_gap(stream: &Stream, partition: i32, offsets: i32) {
         partition,
         records: offsets,
         newest: None,
+        added: chunk_table::moment(),
         body: Vec::new(),
     };
     let place = (stream.relation, stream.table);
@@ -95,6 +101,11 @@ fn begin(stream: &Stream) -> Added {
         pending: Pending::default(),
         keyless: turn,
     }
+}
+
+/// Has this transaction added records to the stream, or removed some?
+pub fn has_touched(stream: &Stream) -> bool {
+    has_added(stream) || changes::is_changed(stream.table)
 }
 
 /// Has this transaction added records to the stream?
@@ -138,17 +149,26 @@ fn follow_transaction() {
 }
 
 fn follow(turn: Turn) {
-    if matches!(turn, Turn::Committed | Turn::Over) {
-        changes::forget();
+    match turn {
+        // What others add when they are told of it is written at once.
+        Turn::Ending => IS_ENDING.set(true),
+        Turn::Committed | Turn::Over => {
+            IS_ENDING.set(false);
+            changes::forget();
+        }
+        Turn::Released(_) | Turn::RolledBack(_) => {}
     }
-    if ADDED.with_borrow(Vec::is_empty) {
+    // A process that is told to end while it writes ends there, with all that it has borrowed; then nothing is left to be done.
+    let is_idle = ADDED.with(|added| {
+        added
+            .try_borrow_mut()
+            .map_or(true, |added| added.is_empty())
+    });
+    if is_idle {
         return;
     }
     match turn {
-        Turn::Ending => {
-            IS_ENDING.set(true);
-            write_all();
-        }
+        Turn::Ending => write_all(),
         Turn::Released(depth) => each(|pending| pending.released(depth)),
         Turn::RolledBack(depth) => each(|pending| pending.rolled_back(depth)),
         Turn::Committed => {
@@ -164,6 +184,5 @@ fn each(work: impl Fn(&mut Pending)) {
 }
 
 fn forget() {
-    IS_ENDING.set(false);
     ADDED.take();
 }

@@ -220,7 +220,11 @@ impl SqlTail {
         if stream.description(&self.topic.name) != self.topic {
             return Look::Changed;
         }
-        for bounds in number::bounds(stream) {
+        if !number::number_if_free(stream) {
+            // Somebody numbers what may be a lot. What has its numbers can be read; the rest is looked for again.
+            self.told = None;
+        }
+        for bounds in number::numbered(stream) {
             let Some(next) = self.next.get(&bounds.partition) else {
                 continue;
             };

@@ -56,7 +56,7 @@ fn create_table(id: i64) {
     let name = format!("{SCHEMA}.{}", table_name(id));
     spi::execute_once(&format!(
         "CREATE TABLE {name} (
-             base bigint NOT NULL, bytes bigint NOT NULL, xid bigint NOT NULL, newest bigint NOT NULL,
+             base bigint NOT NULL, bytes bigint NOT NULL, xid bigint NOT NULL, newest bigint NOT NULL, added bigint NOT NULL,
              partition_id integer NOT NULL, ordinal integer NOT NULL, records integer NOT NULL, body bytea
          ) USING heap WITH (toast_tuple_target = 8160)"
     ));
@@ -70,7 +70,7 @@ fn create_table(id: i64) {
         ));
     }
     spi::execute_once(&format!(
-        "INSERT INTO {name} VALUES (-1, 0, 0, 0, -1, 0, 0, pg_catalog.decode(pg_catalog.repeat('00', {}), 'hex'))",
+        "INSERT INTO {name} VALUES (-1, 0, 0, 0, 0, -1, 0, 0, pg_catalog.decode(pg_catalog.repeat('00', {}), 'hex'))",
         Horizon::BYTES
     ));
 }
@@ -156,6 +156,14 @@ pub fn trim(table: Oid, older_than: Option<Interval>, bytes: Option<i64>) {
     retention::apply(&stream, keep);
 }
 
+/// Raises an error if this transaction has added records to the stream, or removed some: these have no numbers before it ends.
+pub fn require_untouched(table: Oid) {
+    let stream = stream_of(table);
+    if append::has_touched(&stream) {
+        error::stream_in_use(&stream.qualified_name()).raise();
+    }
+}
+
 /// What `redshift.stream_fault` can do.
 const FAULTS: &str = "gap, loss, truncated, recreated, partition, unreachable, none";
 
@@ -239,12 +247,13 @@ fn truncate(stream: &Stream, partition: i32, records: i64) {
             error::damaged_records(&stream.name(), partition, row.base).raise()
         });
         spi::execute(
-            &format!("INSERT INTO {SCHEMA}.{name} VALUES ($1, $2, $3, $4, $5, 0, $6, $7)"),
+            &format!("INSERT INTO {SCHEMA}.{name} VALUES ($1, $2, $3, $4, $5, $6, 0, $7, $8)"),
             &[
                 row.base.into(),
                 (row.bytes - row.length + kept.len() as i64).into(),
                 (chunk_table::assign_xid() as i64).into(),
                 row.newest.into(),
+                row.added.into(),
                 partition.into(),
                 ((end - row.base) as i32).into(),
                 kept.into(),

@@ -127,8 +127,8 @@ impl Reader {
 
 impl Drop for Reader {
     fn drop(&mut self) {
-        // A transaction that is being rolled back has let go of everything, or does so by itself.
-        if !chunk_table::is_in_transaction() {
+        // After an error Postgres lets go of everything by itself, or has.
+        if !chunk_table::keeps_resources() {
             return;
         }
         for cursor in self.parts.iter_mut().filter_map(|part| part.cursor.take()) {

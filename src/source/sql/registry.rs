@@ -2,7 +2,7 @@
 
 use super::SCHEMA;
 use crate::error;
-use crate::pg::chunk_table::Latest;
+use crate::pg::chunk_table::{self, Latest};
 use crate::pg::foreign::{self, Server};
 use crate::pg::relation::{self, Oid};
 use crate::pg::{invalidation, spi};
@@ -141,6 +141,13 @@ pub struct Now {
     pub topic_id: String,
 }
 
+/// Locks the registry for reading until the transaction ends.
+pub fn hold() {
+    if let Some(table) = relation::find("redshift", "stream") {
+        chunk_table::hold(table);
+    }
+}
+
 /// A stream as it is committed now; `None` if it is gone.
 pub fn now(stream: &Stream, latest: &Latest) -> Option<Now> {
     let table = relation::find("redshift", "stream")?;
@@ -172,11 +179,18 @@ pub fn if_known(relation: Oid) -> Option<Rc<Stream>> {
         streams.get(&relation).cloned()
     });
     known.or_else(|| {
+        // Before it is read: what changes meanwhile is to be noticed.
+        invalidation::watch(relation);
+        let first = find(relation)?;
+        invalidation::watch(first.table);
+        let before = invalidation::changes();
         let stream = Rc::new(find(relation)?);
-        for watched in [relation, stream.table] {
-            invalidation::watch(watched);
+        if before == invalidation::changes() && !spi::sees_an_old_snapshot() {
+            KNOWN.with_borrow_mut(|(count, streams)| {
+                *count = before;
+                streams.insert(relation, Rc::clone(&stream))
+            });
         }
-        KNOWN.with_borrow_mut(|(_, streams)| streams.insert(relation, Rc::clone(&stream)));
         Some(stream)
     })
 }

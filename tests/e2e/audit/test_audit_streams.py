@@ -5,7 +5,7 @@ import threading
 import psycopg
 import pytest
 from server import Server
-from stage import Database, wait_until
+from stage import Database, Statement, wait_until
 
 REPEATABLE = "BEGIN ISOLATION LEVEL REPEATABLE READ"
 
@@ -181,6 +181,104 @@ def test_mistakes_of_superusers_are_errors(view, mistake):
         writer.execute("COMMIT")
         with pytest.raises(psycopg.errors.DataCorrupted, match="damaged"):
             view.run("REFRESH MATERIALIZED VIEW v")
+
+
+def test_what_was_committed_before_comes_before(view):
+    """Whichever transaction began first: who waits for another one's commit and adds then is behind it."""
+    view.run("CREATE TABLE customer (id int PRIMARY KEY)")
+    first = view.connect()
+    first.execute("BEGIN")
+    first.execute("INSERT INTO customer VALUES (1)")
+    first.execute("INSERT INTO s.orders (kafka_partition, kafka_value) VALUES (0, 'new a'::text)")
+    add(view, "new b", 1)
+    first.execute("INSERT INTO s.orders (kafka_partition, kafka_value) VALUES (0, 'new c'::text)")
+    first.execute("COMMIT")
+    values = view.column("SELECT from_varbyte(kafka_value, 'utf8') FROM s.orders WHERE kafka_offset >= 10 ORDER BY kafka_offset")
+    assert values.index("new b1") < values.index("new c") and values.index("new a") < values.index("new c")
+    every_record_is_there(view, "new ", 3)
+    view.run("DROP TABLE customer")
+
+
+@pytest.mark.parametrize("end", ["CLOSE c", "COMMIT"])
+def test_a_cursor_that_failed_in_a_savepoint(view, end):
+    """What it had open is gone with the savepoint, before the cursor is."""
+    session = view.connect()
+    session.execute("BEGIN")
+    session.execute("DECLARE c CURSOR FOR SELECT 1 / (kafka_offset - 5) FROM s.orders")
+    session.execute("SAVEPOINT a")
+    with pytest.raises(psycopg.errors.DivisionByZero):
+        session.execute("FETCH 20 FROM c")
+    session.execute("ROLLBACK TO a")
+    session.execute(end)
+    session.execute("SELECT count(*) FROM s.orders")
+    assert not session.broken
+    every_record_is_there(view, "old ", 10)
+
+
+def test_indexes_that_are_built_anew_beside_readers(view):
+    """A transaction that has read, and so numbered, is waited for: it knows the old index only."""
+    table = view.value("SELECT 'redshift_stream.records_' || stream_id FROM redshift.stream WHERE relation = 's.orders'::regclass")
+    reader = view.connect()
+    reader.execute("BEGIN")
+    reader.execute("SELECT count(*) FROM s.orders")
+    builder = view.connect()
+    building = Statement(builder, f"REINDEX INDEX CONCURRENTLY {table}_numbered")
+    for turn in range(10):
+        add(view, f"new {turn} ", 20)
+        reader.execute("SELECT count(*) FROM s.orders")
+        add(view, f"more {turn} ", 20)
+        view.value("SELECT count(*) FROM s.orders")
+    assert building.running
+    reader.execute("COMMIT")
+    building.result()
+    assert view.rows("SELECT count(*), count(DISTINCT kafka_offset), max(kafka_offset) FROM s.orders") == [(410, 410, 409)]
+    every_record_is_there(view, "new ", 200)
+
+
+def test_who_is_ended_while_he_writes_leaves_no_locks(view):
+    table = view.value("SELECT 'redshift_stream.records_' || stream_id FROM redshift.stream WHERE relation = 's.orders'::regclass")
+    holder, writer = view.connect(), view.connect()
+    process = writer.info.backend_pid
+    writer.execute("BEGIN")
+    writer.execute("INSERT INTO s.orders (kafka_value) VALUES ('x'::text)")
+    holder.execute("BEGIN")
+    holder.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
+    commit = Statement(writer, "COMMIT")
+    wait_until(lambda: view.value("SELECT wait_event_type FROM pg_stat_activity WHERE pid = %s", process) == "Lock", 5, "the wait")
+    view.run("SELECT pg_terminate_backend(%s)", process)
+    wait_until(lambda: view.value("SELECT count(*) FROM pg_stat_activity WHERE pid = %s", process) == 0, 5, "its end")
+    holder.execute("ROLLBACK")
+    with pytest.raises(psycopg.Error):
+        commit.result()
+    assert view.value("SELECT count(*) FROM pg_locks WHERE pid = %s", process) == 0
+    add(view, "new ", 3)
+    every_record_is_there(view, "new ", 3)
+
+
+def test_a_session_of_an_old_snapshot_forgets_what_it_saw(stream):
+    """One key stays in one partition when partitions are added."""
+    old = stream.connect()
+    old.execute(REPEATABLE)
+    old.execute("SELECT 1")
+    stream.run("CALL redshift.alter_stream('s.orders', partitions => 16)")
+    old.execute("INSERT INTO s.orders (kafka_key, kafka_value) VALUES ('k'::text, 'first'::text)")
+    old.execute("COMMIT")
+    for key in range(30):
+        for session in (old, stream.connection):
+            session.execute("INSERT INTO s.orders (kafka_key, kafka_value) VALUES (%s::text, 'x'::text)", (str(key),))
+    assert stream.value("SELECT max(n) FROM (SELECT count(DISTINCT kafka_partition) AS n FROM s.orders WHERE kafka_key <> to_varbyte('k', 'utf8') GROUP BY kafka_key) AS keys") == 1
+
+
+def test_gaps_are_made_outside_of_savepoints(view):
+    session = view.connect()
+    session.execute("BEGIN")
+    session.execute("INSERT INTO s.orders (kafka_partition, kafka_value) VALUES (0, 'new 1'::text)")
+    session.execute("SAVEPOINT a")
+    with pytest.raises(psycopg.errors.FeatureNotSupported):
+        session.execute("CALL redshift.stream_fault('s.orders', 'gap')")
+    session.execute("ROLLBACK TO a")
+    session.execute("COMMIT")
+    every_record_is_there(view, "new ", 1)
 
 
 def test_an_offset_that_was_shown_stays_after_a_crash(private_cluster):

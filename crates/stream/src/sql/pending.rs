@@ -18,6 +18,8 @@ pub struct Chunk {
     pub records: i32,
     /// The newest time of its records.
     pub newest: Option<i64>,
+    /// When its last record was added, in what the writer counts by: what was committed before has a smaller number.
+    pub added: u64,
     /// The records.
     pub body: Vec<u8>,
 }
@@ -42,10 +44,10 @@ struct Level {
 }
 
 impl Pending {
-    /// Adds a record at a depth, which is the deepest; true if a chunk is to be taken now.
+    /// Adds a record at a depth, which is the deepest, and at a moment; true if a chunk is to be taken now.
     pub fn add(
         &mut self,
-        depth: i32,
+        (depth, moment): (i32, u64),
         partition: i32,
         entry: &Entry,
     ) -> Result<bool, TryReserveError> {
@@ -74,11 +76,13 @@ impl Pending {
                 partition,
                 records: 0,
                 newest: None,
+                added: moment,
                 body: Vec::new(),
             }
         });
         entry.append_to(&mut chunk.body)?;
         chunk.records += 1;
+        chunk.added = moment;
         chunk.newest = chunk.newest.max(entry.time.map(|(_, time)| time));
         Ok(!level.full.is_empty())
     }
@@ -135,6 +139,7 @@ impl Pending {
             if fits && !level.has_full && chunk::append(&mut before.body, &chunk.body).is_ok() {
                 before.records += chunk.records;
                 before.newest = before.newest.max(chunk.newest);
+                before.added = before.added.max(chunk.added);
                 continue;
             }
             let before = std::mem::replace(before, chunk);
@@ -176,7 +181,10 @@ mod tests {
             let mut rows: Vec<&Chunk> = self.rows.iter().map(|(_, chunk)| chunk).collect();
             rows.sort_by_key(|chunk| chunk.ordinal);
             let mut records: HashMap<i32, Vec<u64>> = HashMap::new();
+            let mut added: HashMap<i32, u64> = HashMap::new();
             for chunk in rows {
+                let before = added.insert(chunk.partition, chunk.added);
+                assert!(before.is_none_or(|before| before <= chunk.added));
                 let mut entries = Entries::default();
                 let mut count = 0;
                 while let Some(entry) = entries.next(&chunk.body).unwrap() {
@@ -227,7 +235,7 @@ mod tests {
                             value: Some(&value),
                             headers: None,
                         };
-                        if pending.add(depth, partition, &entry).unwrap() {
+                        if pending.add((depth, number), partition, &entry).unwrap() {
                             while let Some(chunk) = pending.take_full(depth) {
                                 table.rows.push((depth, chunk));
                             }
@@ -262,7 +270,7 @@ mod tests {
                 value: Some(&[1; 100]),
                 headers: None,
             };
-            pending.add(2, 0, &entry).unwrap();
+            pending.add((2, 0), 0, &entry).unwrap();
             pending.released(2);
         }
         assert_eq!(pending.take_all().len(), 1);
