@@ -111,6 +111,20 @@ def everything_by_hand(session, kafka, kinesis, owner):
     run(f'CREATE MATERIALIZED VIEW {work}.k AS SELECT shard_id, sequence_number FROM streams."{stream}"')
     run(f"REFRESH MATERIALIZED VIEW {work}.k")
     run(f"ALTER MATERIALIZED VIEW {work}.k SET (auto_refresh = on)")
+    # A stream that the database keeps.
+    run("CALL redshift.create_stream('kept.s', partitions => 2)")
+    run("INSERT INTO kept.s (kafka_key, kafka_value) VALUES ('k'::pg_catalog.text, 'x'::pg_catalog.text)")
+    run(f"CREATE MATERIALIZED VIEW {work}.s WITH (on_data_loss = 'continue') AS SELECT kafka_partition, kafka_offset FROM kept.s")
+    run(f"REFRESH MATERIALIZED VIEW {work}.s")
+    run(f"ALTER MATERIALIZED VIEW {work}.s SET (auto_refresh = on)")
+    run("CALL redshift.alter_stream('kept.s', partitions => 3, retention => '1 day', retention_bytes => 1000000)")
+    run("CALL redshift.trim_stream('kept.s')")
+    for fault in ("gap", "truncated", "loss", "partition", "unreachable", "none", "recreated"):
+        run(f"CALL redshift.stream_fault('kept.s', '{fault}')")
+        run("INSERT INTO kept.s (kafka_partition, kafka_value) VALUES (0, 'x'::pg_catalog.text), (0, 'y'::pg_catalog.text)")
+    run("SELECT * FROM redshift.source_status('kept')")
+    run("CALL redshift.create_stream('kept.gone')")
+    run("CALL redshift.drop_stream('kept.gone')")
     run(f"SELECT * FROM redshift.stream_lag")
     run("SELECT redshift.definition('work.v'::pg_catalog.regclass), redshift.status('work.w'::pg_catalog.regclass), redshift.metrics()")
     run("SELECT * FROM redshift.verify('work.v'::pg_catalog.regclass)")
@@ -192,7 +206,7 @@ def test_no_shadow_runs_whatever_the_search_path(hostile, kafka, kinesis):
         session.execute("CALL redshift.uninstall()")
         with connect(hostile, options="-c search_path=pg_catalog") as setter:
             setter.execute(off)
-        session.execute(f"DROP SCHEMA {work}, elsewhere, imported CASCADE")
+        session.execute(f"DROP SCHEMA {work}, elsewhere, imported, kept CASCADE")
         assert told(log, start) == [], what
         session.close()
         wait_until(lambda: "schema \"followed\"" not in str(clean.execute("SELECT 1 FROM pg_namespace WHERE nspname = 'followed'").fetchall()), 5)

@@ -5,7 +5,7 @@ import threading
 import psycopg
 import pytest
 from server import Server
-from stage import Database, Statement, wait_until
+from stage import Database, InBackground, wait_until
 
 REPEATABLE = "BEGIN ISOLATION LEVEL REPEATABLE READ"
 
@@ -212,6 +212,7 @@ def test_a_cursor_that_failed_in_a_savepoint(view, end):
     session.execute(end)
     session.execute("SELECT count(*) FROM s.orders")
     assert not session.broken
+    session.close()
     every_record_is_there(view, "old ", 10)
 
 
@@ -222,7 +223,7 @@ def test_indexes_that_are_built_anew_beside_readers(view):
     reader.execute("BEGIN")
     reader.execute("SELECT count(*) FROM s.orders")
     builder = view.connect()
-    building = Statement(builder, f"REINDEX INDEX CONCURRENTLY {table}_numbered")
+    building = InBackground(builder, f"REINDEX INDEX CONCURRENTLY {table}_numbered")
     for turn in range(10):
         add(view, f"new {turn} ", 20)
         reader.execute("SELECT count(*) FROM s.orders")
@@ -243,7 +244,7 @@ def test_who_is_ended_while_he_writes_leaves_no_locks(view):
     writer.execute("INSERT INTO s.orders (kafka_value) VALUES ('x'::text)")
     holder.execute("BEGIN")
     holder.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
-    commit = Statement(writer, "COMMIT")
+    commit = InBackground(writer, "COMMIT")
     wait_until(lambda: view.value("SELECT wait_event_type FROM pg_stat_activity WHERE pid = %s", process) == "Lock", 5, "the wait")
     view.run("SELECT pg_terminate_backend(%s)", process)
     wait_until(lambda: view.value("SELECT count(*) FROM pg_stat_activity WHERE pid = %s", process) == 0, 5, "its end")
