@@ -38,6 +38,7 @@ INTERNAL = {
     "outside_dependents",
     "present_view",
     "register_stream",
+    "require_untouched_stream",
     "running_refreshes",
     "sees_everything",
     "set_stream_partitions",
