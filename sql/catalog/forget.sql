@@ -12,13 +12,21 @@ $$;
 COMMENT ON FUNCTION redshift.forget_views(bigint[]) IS 'Removes registration and positions';
 REVOKE ALL ON FUNCTION redshift.forget_views(bigint[]) FROM PUBLIC;
 
+-- Streams whose relation was dropped while event triggers did not run.
+CREATE FUNCTION redshift.forget_orphan_streams() RETURNS void LANGUAGE sql VOLATILE
+    SET search_path = pg_catalog, pg_temp AS $$
+    SELECT redshift.forget_streams(array_agg(t.stream_id)) FROM redshift.stream AS t
+    WHERE NOT EXISTS (SELECT FROM pg_class AS c WHERE c.oid = t.relation AND c.reltype = t.row_type) HAVING count(*) > 0;
+$$;
+COMMENT ON FUNCTION redshift.forget_orphan_streams() IS 'Removes streams whose relation is gone, with their records';
+REVOKE ALL ON FUNCTION redshift.forget_orphan_streams() FROM PUBLIC;
+
 -- What was dropped while event triggers did not run (event_triggers = off, single-user mode).
 CREATE FUNCTION redshift.forget_orphans() RETURNS void LANGUAGE sql VOLATILE
     SET search_path = pg_catalog, pg_temp AS $$
     SELECT redshift.forget_views(array_agg(v.mv_id)) FROM redshift.materialized_view AS v
     WHERE v.mv_id NOT IN (SELECT p.mv_id FROM redshift.present_view AS p) HAVING count(*) > 0;
-    SELECT redshift.forget_streams(array_agg(t.stream_id)) FROM redshift.stream AS t
-    WHERE NOT EXISTS (SELECT FROM pg_class AS c WHERE c.oid = t.relation AND c.reltype = t.row_type) HAVING count(*) > 0;
+    SELECT redshift.forget_orphan_streams();
     DELETE FROM redshift.external_schema AS e WHERE e.server NOT IN (SELECT s.oid FROM pg_foreign_server AS s);
 $$;
 COMMENT ON FUNCTION redshift.forget_orphans() IS 'Removes registrations whose table is gone; the first worker of a database and redshift.adopt call it';

@@ -10,8 +10,8 @@ use crate::catalog::checkpoint::Checkpoint;
 use crate::catalog::materialized_view::MaterializedView;
 use crate::catalog::position::{Position, State};
 use crate::pg::background::{Failure, transaction};
-use crate::pg::spi;
 use crate::pg::wait::WakeSet;
+use crate::pg::{setting, spi};
 use ::plan::bounds::Bounds;
 use ::plan::share::Slice;
 use std::rc::Rc;
@@ -148,6 +148,43 @@ pub enum Division {
     Resized,
     /// Clients cannot be resized: feeds are opened anew.
     Reopen,
+}
+
+/// Memory that views share evenly, where a new division acts at once.
+pub struct Share {
+    bytes: usize,
+    views: usize,
+}
+
+impl Default for Share {
+    fn default() -> Share {
+        Share {
+            bytes: setting::memory_limit_bytes(),
+            views: 1,
+        }
+    }
+}
+
+impl Share {
+    /// As [`Clients::divide`].
+    pub fn divide(&mut self, bytes: usize, views: usize) -> Division {
+        let views = views.max(1);
+        if (self.bytes, self.views) == (bytes, views) {
+            return Division::Same;
+        }
+        (self.bytes, self.views) = (bytes, views);
+        Division::Resized
+    }
+
+    /// All of it.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// How many views share it, one at least.
+    pub fn views(&self) -> usize {
+        self.views
+    }
 }
 
 /// A question under way.

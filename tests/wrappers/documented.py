@@ -21,6 +21,7 @@ INTERNAL = {
     "foreign_partitions",
     "forget_dropped",
     "forget_origin",
+    "forget_orphan_streams",
     "forget_orphans",
     "forget_streams",
     "forget_views",

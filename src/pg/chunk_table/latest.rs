@@ -128,12 +128,6 @@ pub fn moment() -> u64 {
     unsafe { pg_sys::GetXLogInsertRecPtr() }
 }
 
-/// Locks a relation for reading until the transaction ends, so that no lock is waited for later.
-pub fn hold(relation: Oid) {
-    // SAFETY: takes a lock.
-    unsafe { pg_sys::LockRelationOid(relation, pg_sys::AccessShareLock as i32) }
-}
-
 /// Can nothing be written, because this is a standby?
 pub fn is_standby() -> bool {
     // SAFETY: reads shared memory.

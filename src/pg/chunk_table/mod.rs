@@ -15,8 +15,8 @@ use std::cell::RefCell;
 use stream::sql::Chunk;
 
 pub use latest::{
-    Latest, abandoning, assign_xid, depth, flush, hold, is_standby, keeps_resources, lock_now,
-    moment, origin, own_xid,
+    Latest, abandoning, assign_xid, depth, flush, is_standby, keeps_resources, lock_now, moment,
+    origin, own_xid,
 };
 pub use numbers::HorizonPlace;
 pub use rows::Cursor;

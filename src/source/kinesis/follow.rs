@@ -11,7 +11,7 @@ use crate::pg::setting;
 use crate::pg::wait::WakeSet;
 use crate::source::Source;
 use crate::source::follow::{self, Asking, Batch, Division, Fault, Follow, Look, Move};
-use crate::source::follow::{PATIENCE, Place, Tail, Turn};
+use crate::source::follow::{PATIENCE, Place, Share, Tail, Turn};
 use ::plan::bounds::Bounds;
 use ::plan::share::Slice;
 use std::rc::{Rc, Weak};
@@ -33,35 +33,31 @@ pub struct Clients {
     all: Vec<Weak<Client>>,
     /// What their readers hold together.
     memory: Memory,
-    bytes: usize,
-    views: usize,
+    share: Share,
 }
 
 impl Default for Clients {
     fn default() -> Clients {
-        let bytes = setting::memory_limit_bytes();
+        let share = Share::default();
         Clients {
             all: Vec::new(),
-            memory: Memory::new(bytes),
-            bytes,
-            views: 1,
+            memory: Memory::new(share.bytes()),
+            share,
         }
     }
 }
 
 impl follow::Clients for Clients {
     fn divide(&mut self, bytes: usize, views: usize) -> Division {
-        let views = views.max(1);
-        if (self.bytes, self.views) == (bytes, views) {
-            return Division::Same;
+        let division = self.share.divide(bytes, views);
+        if division != Division::Same {
+            self.memory.resize(bytes);
         }
-        (self.bytes, self.views) = (bytes, views);
-        self.memory.resize(bytes);
-        Division::Resized
+        division
     }
 
     fn memory(&self) -> usize {
-        self.bytes
+        self.share.bytes()
     }
 
     fn clear_wakes(&self) {
@@ -73,7 +69,7 @@ impl follow::Clients for Clients {
 impl Clients {
     /// A reader holds at most so many bytes beside so many others.
     fn of_reader(&self) -> usize {
-        self.bytes / self.views
+        self.share.bytes() / self.share.views()
     }
 }
 

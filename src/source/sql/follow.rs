@@ -8,11 +8,11 @@ use crate::catalog::position::State;
 use crate::error;
 use crate::pg::background::{self, Failure, transaction};
 use crate::pg::relation::Oid;
+use crate::pg::shared;
 use crate::pg::wait::WakeSet;
-use crate::pg::{setting, shared};
 use crate::source::Records as _;
 use crate::source::follow::{self, Asking, Batch, Division, Fault, Follow, Look, Place};
-use crate::source::follow::{Tail, Turn, bound_lock_waits};
+use crate::source::follow::{Share, Tail, Turn, bound_lock_waits};
 use crate::source::kafka::asking::Topic;
 use crate::source::kafka::moves::{self, Ends, offsets};
 use crate::source::kafka::plan::{self, Checkpoint};
@@ -39,55 +39,38 @@ fn brief<T>(work: impl FnOnce() -> T) -> Result<T, Failure> {
 }
 
 /// There are no clients; what feeds share is the memory for records that wait.
-pub struct Shares {
-    bytes: usize,
-    views: usize,
-}
-
-impl Default for Shares {
-    fn default() -> Shares {
-        Shares {
-            bytes: setting::memory_limit_bytes(),
-            views: 1,
-        }
-    }
-}
+#[derive(Default)]
+pub struct Shares(Share);
 
 impl Shares {
     /// A feed gathers at most so many bytes.
     fn of_feed(&self) -> usize {
-        room::of_gathered(self.bytes) / self.views
+        room::of_gathered(self.0.bytes()) / self.0.views()
     }
 }
 
 impl follow::Clients for Shares {
     fn divide(&mut self, bytes: usize, views: usize) -> Division {
-        let views = views.max(1);
-        if (self.bytes, self.views) == (bytes, views) {
-            return Division::Same;
-        }
-        (self.bytes, self.views) = (bytes, views);
-        Division::Resized
+        self.0.divide(bytes, views)
     }
 
     fn memory(&self) -> usize {
-        self.bytes
+        self.0.bytes()
     }
 
     fn clear_wakes(&self) {}
 }
 
 /// Nothing is under way: whoever asks has the answer.
-pub struct Here {
-    server: Oid,
+pub struct Asked {
     /// The stream that was found last.
     relation: Oid,
 }
 
-impl Asking<Sql> for Here {
-    fn poll(&mut self, _: &Sql, name: &str, slice: Slice) -> Result<Option<Topic>, Fault> {
+impl Asking<Sql> for Asked {
+    fn poll(&mut self, source: &Sql, name: &str, slice: Slice) -> Result<Option<Topic>, Fault> {
         let found = brief(|| {
-            let stream = registry::reachable(self.server, name);
+            let stream = registry::reachable(source.server, name);
             let mut watermarks = number::bounds(&stream);
             watermarks.retain(|bounds| slice.takes(bounds.partition));
             let description = stream.description(name);
@@ -111,13 +94,12 @@ impl Asking<Sql> for Here {
 
 impl Follow for Sql {
     type Clients = Shares;
-    type Asking = Here;
+    type Asking = Asked;
     type Found = Topic;
     type Tail = SqlTail;
 
-    fn ask(&self, _name: &str, _shares: &mut Shares, _wake: &WakeSet) -> Here {
-        Here {
-            server: self.server,
+    fn ask(&self, _name: &str, _shares: &mut Shares, _wake: &WakeSet) -> Asked {
+        Asked {
             relation: Oid::INVALID,
         }
     }
@@ -139,7 +121,7 @@ impl Follow for Sql {
 
     fn follow(
         place: &Place<Sql>,
-        asking: Here,
+        asking: Asked,
         found: Topic,
         _ranges: Vec<PartitionRange>,
         (shares, _wake): (&mut Shares, &WakeSet),

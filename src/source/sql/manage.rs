@@ -23,12 +23,7 @@ pub fn register(table: Oid, partitions: i32) {
     check_partitions(partitions);
     spi::as_extension_owner(|| {
         // One that was dropped while no event trigger ran has its name no longer.
-        spi::execute(
-            "SELECT redshift.forget_streams(pg_catalog.array_agg(s.stream_id)) FROM redshift.stream AS s
-             WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_class AS c WHERE c.oid OPERATOR(pg_catalog.=) s.relation AND c.reltype OPERATOR(pg_catalog.=) s.row_type)
-             HAVING count(*) OPERATOR(pg_catalog.>) 0",
-            &[],
-        );
+        spi::execute("SELECT redshift.forget_orphan_streams()", &[]);
         let taken = spi::first(
             "SELECT s.relation::pg_catalog.text AS relation FROM redshift.stream AS s JOIN pg_catalog.pg_foreign_table AS t ON t.ftserver OPERATOR(pg_catalog.=) s.server,
                  pg_catalog.pg_options_to_table(t.ftoptions) AS o

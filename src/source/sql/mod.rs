@@ -65,18 +65,16 @@ impl Client for Here {
 
 impl Sql {
     /// The bounds of some partitions now.
-    fn watermarks(&self, topic: &str, is_wanted: impl Fn(&i32) -> bool) -> Vec<Watermarks> {
-        let stream = registry::reachable(self.server, topic);
-        number::bounds(&stream)
-            .into_iter()
-            .filter(|watermarks| is_wanted(&watermarks.partition))
-            .collect()
+    fn watermarks(stream: &Stream, is_wanted: impl Fn(&i32) -> bool) -> Vec<Watermarks> {
+        let mut bounds = number::bounds(stream);
+        bounds.retain(|watermarks| is_wanted(&watermarks.partition));
+        bounds
     }
 }
 
 impl kafka::position::Numbered for Sql {
     fn ends(&self, _client: &Here, topic: &TopicDescription) -> Vec<Watermarks> {
-        self.watermarks(&topic.name, |_| true)
+        number::bounds(&registry::reachable(self.server, &topic.name))
     }
 
     fn at_or_after(
@@ -135,8 +133,9 @@ impl Source for Sql {
         name: &str,
         _stored: Vec<Checkpoint<Offset>>,
     ) -> Rc<RefCell<dyn LagQuestion>> {
-        look::require_now(&registry::reachable(self.server, name));
-        Rc::new(RefCell::new(look::Ends(self.watermarks(name, |_| true))))
+        let stream = registry::reachable(self.server, name);
+        look::require_now(&stream);
+        Rc::new(RefCell::new(look::Ends(number::bounds(&stream))))
     }
 
     fn server_name(&self) -> &str {
@@ -177,8 +176,9 @@ impl Source for Sql {
             .partitions
             .iter()
             .partition(|partition| bounds.has_partition(**partition));
-        look::tell_of_own(&registry::reachable(self.server, &topic.name));
-        let watermarks = self.watermarks(&topic.name, |partition| read.contains(partition));
+        let stream = registry::reachable(self.server, &topic.name);
+        look::tell_of_own(&stream);
+        let watermarks = Sql::watermarks(&stream, |partition| read.contains(partition));
         kafka::plan::plan(view, topic, &stored, (&watermarks, &excluded), bounds)
     }
 
@@ -197,12 +197,13 @@ impl Source for Sql {
         _few: Option<u32>,
     ) -> Vec<PartitionRange> {
         let is_read = |partition: &i32| !bounds.is_never && bounds.has_partition(*partition);
-        let watermarks = self.watermarks(name, is_read);
+        let stream = registry::reachable(self.server, name);
+        let watermarks = Sql::watermarks(&stream, is_read);
         // Who is shown an offset may keep it: it must be the record's after a crash too.
         chunk_table::flush();
-        let from_time = bounds.timestamp_from.map(|time| {
-            look::offsets_at(&registry::reachable(self.server, name), &watermarks, time)
-        });
+        let from_time = bounds
+            .timestamp_from
+            .map(|time| look::offsets_at(&stream, &watermarks, time));
         let range = |w: &Watermarks| {
             let mut from = from_time.iter().flatten();
             let from = from.find(|(partition, _)| *partition == w.partition);

@@ -2,9 +2,9 @@
 
 use super::SCHEMA;
 use crate::error;
-use crate::pg::chunk_table::{self, Latest};
+use crate::pg::chunk_table::Latest;
 use crate::pg::foreign::{self, Server};
-use crate::pg::relation::{self, Oid};
+use crate::pg::relation::{self, LockMode, Oid};
 use crate::pg::{invalidation, spi};
 use crate::source::any::Kind;
 use std::cell::RefCell;
@@ -78,38 +78,40 @@ pub fn stream_of(relation: Oid) -> Stream {
 }
 
 fn find(relation: Oid) -> Option<Stream> {
-    let (id, topic_id, earliest, unreachable) = spi::as_extension_owner(|| {
-        spi::look(
-            "SELECT s.stream_id, s.topic_id, s.earliest, s.unreachable FROM redshift.stream AS s
-             JOIN pg_catalog.pg_class AS c ON c.oid OPERATOR(pg_catalog.=) s.relation AND c.reltype OPERATOR(pg_catalog.=) s.row_type
-             WHERE s.relation OPERATOR(pg_catalog.=) $1::pg_catalog.regclass",
-            &[relation.into()],
-            |row| {
-                let id = row.expect::<i64>("stream_id");
-                (id, row.expect::<String>("topic_id"), row.expect::<Vec<i64>>("earliest"), row.expect::<bool>("unreachable"))
-            },
-        )
-    })?;
-    Some(Stream {
-        relation,
-        id,
-        table: relation::find(SCHEMA, &table_name(id))?,
-        topic_id,
-        earliest,
-        unreachable,
-    })
+    look_up(
+        "s.relation OPERATOR(pg_catalog.=) $1::pg_catalog.regclass",
+        &[relation.into()],
+    )
 }
 
 /// The stream of that name of an external schema: the name that it was registered by, whatever a foreign table says now.
 pub fn named(server: Oid, name: &str) -> Option<Stream> {
-    let relation = spi::as_extension_owner(|| {
-        spi::look(
-            "SELECT s.relation::pg_catalog.oid AS relation FROM redshift.stream AS s WHERE s.server OPERATOR(pg_catalog.=) $1 AND s.topic OPERATOR(pg_catalog.=) $2",
-            &[server.into(), name.into()],
-            |row| row.expect::<Oid>("relation"),
-        )
+    look_up(
+        "s.server OPERATOR(pg_catalog.=) $1 AND s.topic OPERATOR(pg_catalog.=) $2",
+        &[server.into(), name.into()],
+    )
+}
+
+fn look_up(condition: &str, args: &[spi::Arg]) -> Option<Stream> {
+    let sql = format!(
+        "SELECT s.relation::pg_catalog.oid AS relation, s.stream_id, s.topic_id, s.earliest, s.unreachable FROM redshift.stream AS s
+         JOIN pg_catalog.pg_class AS c ON c.oid OPERATOR(pg_catalog.=) s.relation AND c.reltype OPERATOR(pg_catalog.=) s.row_type
+         WHERE {condition}"
+    );
+    let found = spi::as_extension_owner(|| {
+        spi::look(&sql, args, |row| {
+            let id = row.expect("stream_id");
+            Some(Stream {
+                relation: row.expect("relation"),
+                id,
+                table: relation::find(SCHEMA, &table_name(id))?,
+                topic_id: row.expect("topic_id"),
+                earliest: row.expect("earliest"),
+                unreachable: row.expect("unreachable"),
+            })
+        })
     });
-    relation.and_then(find)
+    found.flatten()
 }
 
 /// The same; raises an error if there is none, or if a test has made it unreachable.
@@ -144,7 +146,7 @@ pub struct Now {
 /// Locks the registry for reading until the transaction ends.
 pub fn hold() {
     if let Some(table) = relation::find("redshift", "stream") {
-        chunk_table::hold(table);
+        relation::lock(table, LockMode::AccessShare);
     }
 }
 
